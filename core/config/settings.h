@@ -1,0 +1,101 @@
+/*
+ * The core's own parameters, as fields. settings.c has their table: names, defaults, documentation.
+ * A field has the name of its parameter. Times are milliseconds, sizes bytes.
+ */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include <posthouse/map.h>
+#include <posthouse/module.h>
+
+/* Global ones. */
+struct settings {
+	/* identity */
+	const char *myhostname;      /* default: the host's fully qualified name */
+	const char *mydomain;        /* default: myhostname without its first label */
+	const char *myorigin;        /* default $myhostname; a path: its first line (/etc/mailname) */
+	const char *mail_name;       /* "Posthouse", in Received and banner */
+	/* network */
+	ph_strings inet_interfaces;  /* all, loopback-only, addresses, host names */
+	int inet_protocols;          /* all, ipv4, ipv6 */
+	const ph_networks *mynetworks;
+	ph_addresses dns_servers;
+	int64_t dns_timeout;
+	const char *dns_trust_anchor;
+	/* who we are for */
+	const ph_match_list *mydestination;
+	const ph_match_list *relay_domains;
+	const char *relayhost;
+	/* completion */
+	bool append_at_myorigin;
+	bool append_dot_mydomain;
+	const char *recipient_delimiter;
+	const char *empty_address_recipient;
+	const char *double_bounce_sender;
+	/* routes */
+	const char *local_transport;   /* "local" or "local:nexthop"; resp. relay, default: "smtp" */
+	const char *relay_transport;
+	const char *default_transport;
+	ph_strings alias_database;     /* what newaliases builds: hash:/etc/aliases */
+	/* processes and files */
+	const char *mail_owner;
+	const char *default_privs;
+	const char *queue_directory;
+	const char *run_directory;
+	const char *module_directory;
+	const char *mail_spool_directory;
+	int64_t smtpd_processes;
+	int64_t delivery_processes;
+	int64_t reload_grace;
+	int64_t watchdog_warn_time;    /* 1s */
+	int64_t watchdog_abort_time;   /* 30s */
+	/* log */
+	const char *syslog_name;
+	const char *log_destination;
+	int log_format;                /* classic, json */
+	/* queue */
+	int64_t queue_minfree;
+	int64_t message_size_limit;
+	int64_t hopcount_limit;
+	int64_t minimal_backoff_time;
+	int64_t maximal_backoff_time;
+	int64_t maximal_queue_lifetime;
+	int64_t bounce_queue_lifetime;
+	int64_t bounce_size_limit;
+	int64_t default_destination_concurrency_limit;
+	int64_t initial_destination_concurrency;
+	int64_t local_destination_concurrency_limit;
+	int64_t default_destination_recipient_limit;
+	int64_t qmgr_message_active_limit;
+	int64_t qmgr_message_recipient_limit;
+	int64_t qmgr_clog_warn_time;
+	/* who may */
+	ph_strings authorized_mailq_users;  /* "static:anyone", names */
+	ph_strings authorized_flush_users;
+	ph_strings authorized_submit_users;
+};
+
+/* Those that each listener may set for itself: what the session in the core asks. */
+struct policy_settings {
+	const ph_rules *smtpd_client_restrictions;
+	const ph_rules *smtpd_helo_restrictions;
+	const ph_rules *smtpd_sender_restrictions;
+	const ph_rules *smtpd_relay_restrictions;
+	const ph_rules *smtpd_recipient_restrictions;
+	const ph_rules *smtpd_data_restrictions;
+	const ph_rules *smtpd_end_of_data_restrictions;
+	bool smtpd_delay_reject;
+	bool smtpd_helo_required;
+	bool smtpd_peername_lookup;
+	int64_t smtpd_recipient_limit;
+	int64_t smtpd_client_connection_count_limit; /* 0: no limit */
+	const char *queue;                           /* the storage's name; "": the first one loaded */
+};
+
+/* The tables, sorted by name; element size sizeof(struct ph_param). */
+extern const struct ph_param settings_params[];
+extern const size_t settings_param_count;
+extern const struct ph_param policy_params[];
+extern const size_t policy_param_count;
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * The queue role's clients: what an smtpd (or any other) process tells it.
+ */
+#ifndef QUEUE_CLIENT_H
+#define QUEUE_CLIENT_H
+
+#include "config/config.h"
+
+/* Starts the connection to run_directory/queue and keeps it up, in tasks. 0 or -1. */
+int queue_client_start(const struct config *config, ph_error *error);
+void queue_client_stop(void);
+/* A commit to this storage is durable: send its hint at the end of the round; repeated each second
+ * until acknowledged, and on connecting. */
+void queue_client_announce(const struct instance *queue);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * posthouse/intake.h: the one way in. SMTP, local submission, reports and re-injected mail all
+ * become a message here: begin, sender, recipients, content, commit.
+ *
+ * Content comes as lines ending in CR LF, without dot-stuffing. Between the end of the content and
+ * the commit stand the filters, in order. After ph_intake_commit() returned PH_INTAKE_QUEUED the
+ * message is on disk.
+ */
+#ifndef POSTHOUSE_INTAKE_H
+#define POSTHOUSE_INTAKE_H
+
+#include <posthouse/base.h>
+#include <posthouse/session.h>
+#include <posthouse/task.h>
+
+PH_BEGIN_DECLS
+
+typedef struct ph_intake ph_intake;
+
+/* Where a message comes from: this decides which headers are completed and what Received says. */
+enum ph_origin {
+	PH_ORIGIN_SMTP = 1, /* over the network, for a session */
+	PH_ORIGIN_LOCAL,    /* the sendmail command: uid is known; headers are completed */
+	PH_ORIGIN_INTERNAL  /* reports: headers are completed, no filter may refuse it */
+};
+
+/* Facts about the origin. Begins with its size; everything else may be left 0. */
+struct ph_intake_origin {
+	uint32_t size;
+	uint32_t origin;         /* enum ph_origin */
+	ph_session *session;     /* with PH_ORIGIN_SMTP */
+	uint32_t uid;            /* with PH_ORIGIN_LOCAL */
+	const char *user_name;   /* its login name, for From: */
+	const char *full_name;   /* and what stands in brackets or quotes beside it */
+	const char *queue;       /* the name of the queue storage; NULL or "": the default */
+};
+
+/* The answer to the outside world: an SMTP code, an enhanced status code, a text. */
+typedef struct ph_reply {
+	int code;         /* 0: there is no reply to give */
+	char status[12];  /* "2.0.0" */
+	char text[256];
+} ph_reply;
+
+/* NULL when memory or a queue ID cannot be had. A queue ID is assigned at once. */
+PH_API ph_intake *ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error);
+PH_API const char *ph_intake_queue_id(const ph_intake *intake);
+
+/* ESMTP parameters of the envelope; each begins with its size. Texts are copied. */
+struct ph_mail_parameters {
+	uint32_t size;
+	uint32_t body;          /* 0: 7BIT, 1: 8BITMIME */
+	bool smtputf8;
+	const char *envid;      /* RFC 3461, decoded; NULL: none */
+	uint32_t ret;           /* 0: none, 1: FULL, 2: HDRS */
+};
+struct ph_rcpt_parameters {
+	uint32_t size;
+	uint32_t notify;        /* 0: default; bits 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY */
+	const char *orcpt;      /* "rfc822;user@example.com", decoded; NULL: none */
+};
+
+/* The reverse-path, "" for reports. Local addresses without a domain are completed (myorigin).
+ * 0, or -1 with no memory. parameters may be NULL. */
+PH_API int ph_intake_sender(ph_intake *intake, const char *address,
+	const struct ph_mail_parameters *parameters);
+PH_API int ph_intake_recipient(ph_intake *intake, const char *address,
+	const struct ph_rcpt_parameters *parameters);
+PH_API size_t ph_intake_recipient_count(const ph_intake *intake);
+
+/* A piece of content, cut anywhere. May wait for the storage. A failure (-1) is remembered: further
+ * pieces are swallowed and the commit gives the reply. */
+PH_API int ph_intake_write(ph_intake *intake, ph_span bytes);
+/* Bytes of content so far. */
+PH_API int64_t ph_intake_size(const ph_intake *intake);
+
+typedef enum ph_intake_result {
+	PH_INTAKE_QUEUED,    /* durable: acknowledge */
+	PH_INTAKE_DISCARDED, /* a filter threw it away: acknowledge */
+	PH_INTAKE_REFUSED    /* nothing is queued; the reply tells why (4xx or 5xx) */
+} ph_intake_result;
+
+/* Runs the filters, writes the message and waits until it is durable. Frees the intake, always. A
+ * cancelled task still waits for a commit that has begun. reply is always filled. */
+PH_API ph_intake_result ph_intake_commit(ph_intake *intake, ph_reply *reply);
+/* Frees the intake; nothing is queued. NULL: nothing. */
+PH_API void ph_intake_abort(ph_intake *intake);
+
+/* The verdicts of access tables and filters, before the commit. */
+PH_API void ph_intake_hold(ph_intake *intake, const char *reason);
+PH_API void ph_intake_discard(ph_intake *intake, const char *reason);
+
+PH_END_DECLS
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * posthouse/map.h: lookup tables, and the class of modules that provide them.
+ */
+#ifndef POSTHOUSE_MAP_H
+#define POSTHOUSE_MAP_H
+
+#include <posthouse/base.h>
+#include <posthouse/module.h>
+
+PH_BEGIN_DECLS
+
+/*
+ * What a parameter of type PH_MAP holds: one table or several, asked in order. Never NULL in a
+ * filled instance; an empty one finds nothing.
+ */
+typedef struct ph_map ph_map;
+
+/*
+ * Looks a key up. The value (NULL: not wanted) is a terminated copy in the pool. PH_FAILED when a
+ * table before the first hit could not be asked: the caller answers "try again later", and error
+ * (may be NULL) names the table. May wait. Keys are folded to lower case for tables of fixed
+ * strings and given as they are to tables of patterns.
+ */
+PH_API ph_found ph_map_lookup(ph_pool *pool, const ph_map *map, const char *key, const char **value,
+	ph_error *error);
+/* The same, asking only tables of fixed strings (partial keys: "user@", ".example.com"). */
+PH_API ph_found ph_map_lookup_fixed(ph_pool *pool, const ph_map *map, const char *key,
+	const char **value, ph_error *error);
+PH_API bool ph_map_is_empty(const ph_map *map);
+
+/* ---- The class ------------------------------------------------------------------------------ */
+
+#define PH_MAP_MAJOR 1
+
+enum {
+	PH_MAP_PATTERNS = 1, /* keys are matched by patterns: give them whole and unfolded */
+	PH_MAP_WAITS = 2     /* find may wait: a network behind it */
+};
+
+/*
+ * A map module has a parameter "path" of type PH_PATH or PH_STRING: what follows the colon in
+ * "hash:/etc/aliases".
+ */
+struct ph_map_ops {
+	uint32_t size; /* sizeof(struct ph_map_ops) */
+	uint32_t flags;
+	/* Looks a key up; the value is written to the pool. A table that cannot be read: PH_FAILED. */
+	ph_found (*find)(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *error);
+	/* Compiles the source at path into what open() reads, replacing the old one atomically; runs
+	 * as a command, outside of any task, before open(). aliases: the source is an aliases(5)
+	 * file ("name: value"), not "name value". NULL: nothing to build. 0 or -1. */
+	int (*build)(void *self, bool aliases, ph_error *error);
+	/* Calls each for every entry, until it returns non-zero; 0, that value, or -1 on error. NULL:
+	 * entries cannot be listed. */
+	int (*each)(void *self, int (*fn)(void *context, ph_span key, ph_span value), void *context,
+		ph_error *error);
+};
+
+#define PH_MAP(...) \
+	.class_number = PH_CLASS_MAP, .class_major = PH_MAP_MAJOR, \
+	.operations = &(const struct ph_map_ops){.size = sizeof(struct ph_map_ops), __VA_ARGS__}, \
+	.operation_count = 1, .operation_stride = sizeof(struct ph_map_ops)
+
+PH_END_DECLS
+
+#endif

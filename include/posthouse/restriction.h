@@ -1,0 +1,102 @@
+/*
+ * posthouse/restriction.h: writing a restriction.
+ *
+ * A restriction looks at the session and says one thing: permit, reject, defer, or no opinion. The
+ * core calls the restrictions of a list in order; the first that has an opinion decides.
+ */
+#ifndef POSTHOUSE_RESTRICTION_H
+#define POSTHOUSE_RESTRICTION_H
+
+#include <posthouse/address.h>
+#include <posthouse/base.h>
+#include <posthouse/dns.h>
+#include <posthouse/log.h>
+#include <posthouse/map.h>
+#include <posthouse/module.h>
+#include <posthouse/session.h>
+#include <posthouse/task.h>
+
+PH_BEGIN_DECLS
+
+#define PH_RESTRICTION_MAJOR 1
+
+typedef enum ph_verdict {
+	PH_DUNNO,           /* no opinion: the next restriction is asked */
+	PH_PERMIT,          /* accepted, as far as this list goes */
+	PH_REJECT,          /* refused; come from ph_reject() */
+	PH_DEFER,           /* refused for now; come from ph_defer() */
+	PH_DEFER_IF_PERMIT, /* goes on, but a later permit becomes a defer */
+	PH_DEFER_IF_REJECT, /* goes on, but a later reject becomes a defer */
+	PH_DISCARD          /* accepted and thrown away */
+} ph_verdict;
+
+/* The object that a restriction judges. One of a stage is not called when that object is absent
+ * ("<>" for the sender, no HELO), unless it has PH_EVEN_IF_ABSENT. */
+enum ph_stage {
+	PH_STAGE_ANY = 0,
+	PH_STAGE_CLIENT,
+	PH_STAGE_HELO,
+	PH_STAGE_SENDER,
+	PH_STAGE_RECIPIENT,
+	PH_STAGE_DATA,
+	PH_STAGE_END_OF_DATA
+};
+
+enum {
+	PH_EVEN_IF_ABSENT = 0x100, /* or it to the stage */
+	PH_REFUSES_STRANGERS = 0x200 /* or it to the stage: this restriction ends relaying for those
+	                              * who have no permission; a relay list needs one such */
+};
+
+enum ph_argument {
+	PH_NO_ARGUMENT = 0,
+	PH_ARGUMENT_STRING,
+	PH_ARGUMENT_MAP,      /* type:path, or a map's section; opened by the core */
+	PH_OPTIONAL_STRING
+};
+
+/* One use of a restriction in a list. */
+typedef struct ph_rule ph_rule;
+
+/* The module's instance. */
+PH_API const void *ph_rule_instance(const ph_rule *rule);
+/* The restriction's name as written, and its argument ("" without one). */
+PH_API const char *ph_rule_name(const ph_rule *rule);
+PH_API const char *ph_rule_argument(const ph_rule *rule);
+PH_API const ph_map *ph_rule_map(const ph_rule *rule);
+
+struct ph_restriction {
+	const char *name;
+	uint32_t stage;    /* enum ph_stage, with flags */
+	uint32_t argument; /* enum ph_argument */
+	ph_verdict (*check)(const ph_rule *rule, ph_session *session);
+	const char *doc; /* one sentence, for the manual and for explain */
+};
+
+/* Refuses: an SMTP code (5xx), an enhanced status code (RFC 3463), the text after it. A code of
+ * the other class is corrected. They return the verdict. */
+PH_API ph_verdict ph_reject(ph_session *session, int code, const char *status, const char *format, ...)
+	PH_PRINTF(4, 5);
+/* Refuses for now (4xx). */
+PH_API ph_verdict ph_defer(ph_session *session, int code, const char *status, const char *format, ...)
+	PH_PRINTF(4, 5);
+/* Not now: becomes a defer with this text, should the list permit later on. */
+PH_API ph_verdict ph_defer_if_permit(ph_session *session, int code, const char *status,
+	const char *format, ...) PH_PRINTF(4, 5);
+
+/* In PH_MODULE: a module of one restriction … */
+#define PH_RESTRICTION(restriction_name, restriction_stage, restriction_argument, function) \
+	.class_number = PH_CLASS_RESTRICTION, .class_major = PH_RESTRICTION_MAJOR, \
+	.operations = &(const struct ph_restriction){.name = (restriction_name), \
+		.stage = (restriction_stage), .argument = (restriction_argument), .check = (function)}, \
+	.operation_count = 1, .operation_stride = sizeof(struct ph_restriction)
+
+/* … or of a table of them. */
+#define PH_RESTRICTION_TABLE(table) \
+	.class_number = PH_CLASS_RESTRICTION, .class_major = PH_RESTRICTION_MAJOR, \
+	.operations = (table), .operation_count = sizeof(table) / sizeof((table)[0]), \
+	.operation_stride = sizeof(struct ph_restriction)
+
+PH_END_DECLS
+
+#endif

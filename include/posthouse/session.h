@@ -1,0 +1,75 @@
+/*
+ * posthouse/session.h: what is known of the client and of the transaction in progress.
+ *
+ * Every text is terminated, never NULL, and "" when there is none; all live until the transaction
+ * (sender, recipient) or the session (the rest) ends. What came from the client is not escaped.
+ */
+#ifndef POSTHOUSE_SESSION_H
+#define POSTHOUSE_SESSION_H
+
+#include <posthouse/base.h>
+#include <posthouse/dns.h>
+#include <posthouse/map.h>
+#include <posthouse/module.h>
+
+PH_BEGIN_DECLS
+
+typedef struct ph_session ph_session;
+
+PH_API const ph_address *ph_client_address(const ph_session *session);
+/* The address as text, "192.0.2.1". */
+PH_API const char *ph_client_address_text(const ph_session *session);
+/* The verified name of the client, or "unknown". */
+PH_API const char *ph_client_name(const ph_session *session);
+/* The address and port that the client connected to. */
+PH_API const ph_address *ph_server_address(const ph_session *session);
+/* The name given with HELO or EHLO. */
+PH_API const char *ph_helo(const ph_session *session);
+/* "SMTP", "ESMTP" or "LMTP". */
+PH_API const char *ph_protocol(const ph_session *session);
+/* Was there a MAIL command? Tells "<>" from no sender. */
+PH_API bool ph_has_sender(const ph_session *session);
+PH_API const char *ph_sender(const ph_session *session);
+PH_API const char *ph_sender_domain(const ph_session *session);
+/* The recipient in hand, in the recipient stage. */
+PH_API const char *ph_recipient(const ph_session *session);
+PH_API const char *ph_recipient_domain(const ph_session *session);
+/* How many recipients were accepted so far. */
+PH_API size_t ph_recipient_count(const ph_session *session);
+/* The size that the client announced or, at end of data, sent. Bytes; 0: not known. */
+PH_API int64_t ph_message_size(const ph_session *session);
+/* The queue ID, once there is one. */
+PH_API const char *ph_queue_id(const ph_session *session);
+/* The login, "" without one. */
+PH_API const char *ph_sasl_username(const ph_session *session);
+PH_API const char *ph_sasl_method(const ph_session *session);
+/* "TLSv1.3", or "" in plain text. */
+PH_API const char *ph_tls_protocol(const ph_session *session);
+/* Is the client's address in mynetworks; in one of our own networks interfaces? */
+PH_API bool ph_client_in_mynetworks(const ph_session *session);
+PH_API bool ph_client_is_local_interface(const ph_session *session);
+
+/* What becomes of an address. */
+typedef enum ph_destination {
+	PH_DESTINATION_FAILED = -1, /* a table could not be asked */
+	PH_DESTINATION_FOREIGN = 0, /* neither of these */
+	PH_DESTINATION_FINAL = 1,   /* mydestination, our own address literals, no domain at all */
+	PH_DESTINATION_RELAY = 2    /* relay_domains */
+} ph_destination;
+/* Where an address goes, judged by its domain. A local part that hides another route ("a%b@here",
+ * "b!a@here", "a@b"@here) is foreign when the domain is ours. */
+PH_API ph_destination ph_destination_of(ph_session *session, const char *address);
+
+/* Memory until the restriction returns; until the transaction ends; until the session ends. */
+PH_API ph_pool *ph_scratch_pool(ph_session *session);
+PH_API ph_pool *ph_message_pool(ph_session *session);
+PH_API ph_pool *ph_session_pool(ph_session *session);
+
+/* Lookups whose answers live until the restriction returns. They wait; other sessions go on. */
+PH_API const ph_dns_answer *ph_dns_lookup(ph_session *session, ph_dns_type type, const char *name);
+PH_API ph_found ph_map_find(ph_session *session, const ph_map *map, const char *key,
+	const char **value);
+
+PH_END_DECLS
+
+#endif

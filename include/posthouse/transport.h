@@ -1,0 +1,145 @@
+/*
+ * posthouse/transport.h: modules that carry mail on.
+ *
+ * A delivery is one message and those of its recipients that go to one next hop. deliver() runs in
+ * a task and says for each recipient what became of it; a recipient about which it says nothing is
+ * deferred.
+ */
+#ifndef POSTHOUSE_TRANSPORT_H
+#define POSTHOUSE_TRANSPORT_H
+
+#include <posthouse/base.h>
+#include <posthouse/map.h>
+#include <posthouse/module.h>
+#include <posthouse/stream.h>
+#include <posthouse/task.h>
+
+PH_BEGIN_DECLS
+
+#define PH_TRANSPORT_MAJOR 1
+
+typedef struct ph_delivery ph_delivery;
+
+PH_API const char *ph_delivery_queue_id(const ph_delivery *delivery);
+/* The reverse-path, "" for reports. */
+PH_API const char *ph_delivery_sender(const ph_delivery *delivery);
+/* The next hop as the configuration gives it: "example.com", "[192.0.2.1]:587". */
+PH_API const char *ph_delivery_nexthop(const ph_delivery *delivery);
+/* When the message arrived; wall clock, microseconds. */
+PH_API int64_t ph_delivery_arrival(const ph_delivery *delivery);
+PH_API size_t ph_delivery_count(const ph_delivery *delivery);
+/* A recipient's address now, and as it came in ("" when that is the same). */
+PH_API const char *ph_delivery_recipient(const ph_delivery *delivery, size_t index);
+PH_API const char *ph_delivery_original(const ph_delivery *delivery, size_t index);
+/* Is this recipient the product of an expansion, not to be looked up in alias tables again? */
+PH_API bool ph_delivery_is_final(const ph_delivery *delivery, size_t index);
+/* 7BIT or 8BITMIME content, SMTPUTF8: what the next hop must be able to do. */
+PH_API bool ph_delivery_8bit(const ph_delivery *delivery);
+/* Memory until the delivery ends. */
+PH_API ph_pool *ph_delivery_pool(ph_delivery *delivery);
+
+/*
+ * The content: CR LF lines at offset in fd, which the core closes after the delivery. dot_lines: a
+ * line begins with a dot. 0, or -1 when it cannot be had now (the recipients are deferred).
+ */
+PH_API int ph_delivery_content(ph_delivery *delivery, int *fd, int64_t *offset, int64_t *length,
+	bool *dot_lines, ph_error *error);
+
+/*
+ * Results. status is an enhanced status code of that class; relay is what the log shows after
+ * "relay=" ("local", "mx.example.com[192.0.2.1]:25"); the text is what the log shows in brackets
+ * and a report as diagnostic, for SMTP "host mx.example.com[192.0.2.1] said: 550 5.1.1 …".
+ */
+PH_API void ph_delivery_sent(ph_delivery *delivery, size_t index, const char *status,
+	const char *relay, const char *format, ...) PH_PRINTF(5, 6);
+PH_API void ph_delivery_defer(ph_delivery *delivery, size_t index, const char *status,
+	const char *relay, const char *format, ...) PH_PRINTF(5, 6);
+PH_API void ph_delivery_bounce(ph_delivery *delivery, size_t index, const char *status,
+	const char *relay, const char *format, ...) PH_PRINTF(5, 6);
+/* The recipient becomes these addresses instead; final ones are not expanded again. The expansion
+ * is durable before the recipient counts as done. */
+struct ph_expansion {
+	const char *address;
+	bool final;
+};
+PH_API void ph_delivery_expand(ph_delivery *delivery, size_t index,
+	const struct ph_expansion *addresses, size_t count);
+/* The whole destination does not answer: the remaining recipients are deferred, and the destination
+ * is left alone for a while. */
+PH_API void ph_delivery_dead(ph_delivery *delivery, const char *status, const char *relay,
+	const char *format, ...) PH_PRINTF(4, 5);
+/* The connection to the next hop was there after this many milliseconds: for "delays=a/b/c/d".
+ * Called when the connection stands; 0 for one that was kept. */
+PH_API void ph_delivery_connected(ph_delivery *delivery);
+
+/* ---- Deliveries with a user's rights ---------------------------------------------------------- */
+
+/* A request to the spawner: fixed size, no pointers. The message goes along as a descriptor. */
+struct ph_user_delivery {
+	uint32_t size;
+	uint32_t reserved;
+	char user[64];        /* whose rights; the spawner looks it up itself */
+	char sender[330];
+	char recipient[330];  /* Delivered-To */
+	char original[330];   /* X-Original-To */
+	char queue_id[24];
+	int64_t arrival;
+	int64_t offset;       /* of the content in its descriptor */
+	int64_t length;
+};
+
+/* What the child answers, for each request. */
+struct ph_user_result {
+	uint32_t size;
+	int32_t outcome;      /* 0 sent, 1 deferred, 2 bounced */
+	char status[12];
+	char text[244];
+};
+
+/*
+ * Has the spawner run deliver_as_user() of this instance for a batch of requests, all of one user;
+ * waits. fds has one descriptor for each request (the same may stand several times). 0 with results
+ * filled, or -1: nothing is known to be delivered.
+ */
+PH_API int ph_spawn_delivery(void *self, const struct ph_user_delivery *requests, const int *fds,
+	size_t count, struct ph_user_result *results, ph_deadline deadline, ph_error *error);
+/* The most that one batch may hold. */
+#define PH_SPAWN_MAX 64
+
+/* What deliver_as_user() knows of its surroundings: it runs in a process of its own that is the
+ * user for good, with the mailbox (if any) opened and locked by the spawner. No tasks there. */
+struct ph_user_context {
+	uint32_t size;
+	uint32_t uid;
+	uint32_t gid;
+	int mailbox_fd;       /* the user's mbox in mail_spool_directory, opened to append; -1: none */
+	int mailbox_errno;    /* why there is none: errno */
+	const char *mailbox;  /* its path, for texts */
+	const char *home;
+};
+
+struct ph_transport_ops {
+	uint32_t size;
+	uint32_t flags;
+	/* Carries one delivery, in a task. */
+	void (*deliver)(void *self, ph_delivery *delivery);
+	/* In a child of the spawner; NULL for a transport that needs no user's rights. Fills results,
+	 * one for each request. */
+	void (*deliver_as_user)(void *self, const struct ph_user_context *user,
+		const struct ph_user_delivery *requests, const int *fds, size_t count,
+		struct ph_user_result *results);
+};
+
+enum {
+	PH_TRANSPORT_LOCAL = 1 /* runs in the local role, beside the spawner */
+};
+
+#define PH_TRANSPORT(...) \
+	.class_number = PH_CLASS_TRANSPORT, .class_major = PH_TRANSPORT_MAJOR, \
+	.operations = &(const struct ph_transport_ops){.size = sizeof(struct ph_transport_ops), \
+		__VA_ARGS__}, \
+	.operation_count = 1, .operation_stride = sizeof(struct ph_transport_ops)
+
+PH_END_DECLS
+
+#endif
