@@ -18,7 +18,7 @@ static const struct {
 } cases[] = {
 	{"A: b\r\nC: d\r\n\r\nbody\r\n", HEADER_BLANK, 12, 14, 2},
 	{"A: b\nC: d\n\nbody\n", HEADER_BLANK, 10, 11, 2},
-	{"A: b\r\n folded\r\n\tmore\r\nC: d\r\n\r\n", HEADER_BLANK, 29, 31, 2},
+	{"A: b\r\n folded\r\n\tmore\r\nC: d\r\n\r\n", HEADER_BLANK, 28, 30, 2},
 	{"\r\nbody\r\n", HEADER_BLANK, 0, 2, 0},
 	{" folded\r\nA: b\r\n\r\n", HEADER_NO_BLANK, 0, 0, 0},
 	{"A: b\r\nno header here\r\n\r\n", HEADER_NO_BLANK, 6, 6, 1},
