@@ -15,7 +15,7 @@ extern const struct ph_module posthouse_module_map_hash;
 static const struct map_subject hash = {
 	.module = &posthouse_module_map_hash,
 	.suffix = ".cdb",
-	.first = "# a table\nalpha one\nBeta\ttwo,\n# between\n   three\n\ngamma $\n",
+	.first = "# a table\nalpha one\nBeta\ttwo,\n# between\n three\n\ngamma $\n",
 	.second = "alpha changed\ngamma $",
 	.broken = "alpha one\n continued\nbeta\n",
 	.broken_says = "/table:3: expected \"key value\"",

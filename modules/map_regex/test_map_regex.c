@@ -10,7 +10,7 @@ extern const struct ph_module posthouse_module_map_regex;
 static const struct map_subject regex = {
 	.module = &posthouse_module_map_regex,
 	.suffix = "",
-	.first = "# a table\n/^alpha$/ one\n/^beta$/  two,\n# between\n  three\n/^gamma$/ $$\n",
+	.first = "# a table\n/^alpha$/ one\n/^beta$/ two,\n# between\n three\n/^gamma$/ $$\n",
 	.second = "/^alpha$/ changed\n/^gamma$/ $$\n",
 	.broken = "/^alpha$/ one\n/(/ two\n",
 	.broken_says = "/table:2: bad pattern at its character 2: missing closing parenthesis",
@@ -145,9 +145,9 @@ is_not_held_up(void **unused)
 	char key[64];
 
 	memset(key, 'a', sizeof(key) - 1);
-	key[sizeof(key) - 1] = '\0';
+	memcpy(key + sizeof(key) - 2, "!", 2);
 	map_setup(&f, &regex);
-	map_write(&f, "/x/ 1\n/^(a|aa)+$b/ 2\n/^((a+)*)*c\\1$/ 3\n");
+	map_write(&f, "/x/ 1\n\n/^(a|aa)+$/ 2\n");
 	assert_int_equal(map_open(&f, &error), 0);
 	assert_int_equal(map_find(&f, key, NULL), PH_FAILED);
 	assert_non_null(strstr(map_find_error(), "/table:3: the pattern could not be tried: match limit"));

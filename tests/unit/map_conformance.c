@@ -15,16 +15,18 @@
 
 int __wrap_ph_file_open(void *self, const char *parameter, const char *suffix, ph_error *error);
 int64_t __wrap_ph_now(void);
+int64_t __wrap_ph_wall_clock(void);
 void __wrap_ph_log(ph_log_level level, const char *format, ...);
 
 static struct {
 	const char *path;
 	int64_t now;
-	time_t file_time;
+	time_t file_time;   /* of the file that was written last */
+	int64_t file_age;   /* seconds */
 	char lines[8][512];
 	size_t line_count;
 	ph_error find_error;
-} world = {.now = 1000, .file_time = 1000000000};
+} world = {.now = 1000, .file_time = 1000000000, .file_age = 100};
 
 int
 __wrap_ph_file_open(void *self, const char *parameter, const char *suffix, ph_error *error)
@@ -44,6 +46,18 @@ int64_t
 __wrap_ph_now(void)
 {
 	return world.now;
+}
+
+int64_t
+__wrap_ph_wall_clock(void)
+{
+	return ((int64_t)world.file_time + world.file_age) * 1000000;
+}
+
+void
+map_set_file_age(int64_t seconds)
+{
+	world.file_age = seconds;
 }
 
 void
@@ -91,11 +105,12 @@ make_instance(const struct map_fixture *f)
 {
 	const struct ph_module *m = f->subject->module;
 	char *self = calloc(1, m->instance_size);
+	const char *path = f->source;
 
 	assert_non_null(self);
 	for (size_t i = 0; i < m->param_count; i++)
 		if (strcmp(m->params[i].name, "path") == 0)
-			memcpy(self + m->params[i].offset, &(const char *){f->source}, sizeof(char *));
+			memcpy(self + m->params[i].offset, &path, sizeof(path));
 	return self;
 }
 
@@ -109,6 +124,7 @@ map_setup(struct map_fixture *f, const struct map_subject *subject)
 	snprintf(f->source, sizeof(f->source), "%s/table", f->folder);
 	world.path = f->source;
 	world.line_count = 0;
+	world.file_age = 100;
 	f->pool = ph_pool_new(0);
 	assert_non_null(f->pool);
 	f->self = make_instance(f);
@@ -318,7 +334,7 @@ check_broken(struct map_fixture *f)
 static void
 check_vanished(struct map_fixture *f)
 {
-	char path[128], away[128];
+	char path[128], away[160];
 
 	snprintf(path, sizeof(path), "%s%s", f->source, f->subject->suffix);
 	snprintf(away, sizeof(away), "%s.away", path);

@@ -1,7 +1,6 @@
 /*
  * What every map module must do. A module's test describes itself and calls map_conformance().
- * Link with -Wl,--wrap=ph_file_open,--wrap=ph_now,--wrap=ph_log: files, the clock and the log are
- * this suite's.
+ * Link with MAP_TEST_WRAPS (tests/fragment.am): files, clocks and the log are this suite's.
  */
 #ifndef TESTS_MAP_CONFORMANCE_H
 #define TESTS_MAP_CONFORMANCE_H
@@ -37,8 +36,8 @@ struct map_fixture {
 
 void map_setup(struct map_fixture *fixture, const struct map_subject *subject);
 void map_teardown(struct map_fixture *fixture);
-/* Writes the source as a new file, as an editor does, or in place; its time is in the past and a
- * second later than the last one's. */
+/* Writes the source as a new file, as an editor does, or in place; its time is a second later than
+ * the last one's. */
 void map_write(struct map_fixture *fixture, const char *text);
 void map_write_in_place(struct map_fixture *fixture, const char *text);
 /* Builds, where the module builds. 0 or -1. */
@@ -50,6 +49,8 @@ ph_found map_find(struct map_fixture *fixture, const char *key, const char **val
 const char *map_find_error(void);
 /* The clock moves on. */
 void map_time_passes(int64_t milliseconds);
+/* How long ago, by the wall clock, the last file was written; 100 seconds otherwise. */
+void map_set_file_age(int64_t seconds);
 /* A log line with this in it must have come; other lines fail the test at its end. */
 void map_expect_log(const char *part);
 
