@@ -16,7 +16,7 @@
 int __wrap_ph_file_open(void *self, const char *parameter, const char *suffix, ph_error *error);
 int64_t __wrap_ph_now(void);
 int64_t __wrap_ph_wall_clock(void);
-void __wrap_ph_log(ph_log_level level, const char *format, ...);
+void __wrap_ph_log(ph_log_level level, const char *format, ...) PH_PRINTF(2, 3);
 
 static struct {
 	const char *path;
