@@ -341,3 +341,10 @@ class Sink:
 
     def wait(self, count=1, patience=PATIENCE):
         return wait_until(lambda: len(self.messages) >= count and self.messages, f"{count} messages at the sink", patience)
+
+
+def free_port():
+    """A port that was free a moment ago, for servers that cannot pick one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
