@@ -17,8 +17,9 @@ int logger_open(const char *destination, const char *name, const char *component
 void logger_set_component(const char *component);
 /* Lines of PH_LOG_DEBUG are dropped unless this was set. */
 void logger_set_debug(bool debug);
-/* Where lines go now (a crash report writes there); -1: nowhere. */
-int logger_descriptor(void);
+/* A line at once, from a signal handler: nothing is locked or allocated. What the ring holds goes
+ * first where that is safe. Printable ASCII only. */
+void logger_emergency(const char *text);
 /* Opens a log file again, after rotation. */
 void logger_reopen(void);
 void logger_flush(void);
