@@ -7,6 +7,7 @@
 #include "ground/logger.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "ground/escape.h"
+#include "ground/loop.h"
 #include "ground/ring.h"
 
 enum {
@@ -38,13 +40,20 @@ static struct {
 	char name[64];
 	char component[64];
 	char host[64];
+	int64_t utc_offset;
+	int64_t offset_quarter;
 	int64_t stamp_second;
-	char stamp[32];
+	char stamp[20];
 	capture_fn *capture;
 	void *capture_context;
 	char text[TEXT_SIZE];
 	char line[LINE_SIZE];
-} logger = {.ring = {.fd = STDERR_FILENO, .kind = RING_PIPE}, .name = "posthouse"};
+} logger = {
+	.ring = {.fd = STDERR_FILENO, .kind = RING_PIPE},
+	.name = "posthouse",
+	.stamp = "Jan  1 00:00:00 ",
+	.offset_quarter = -1,
+};
 
 struct level {
 	const char *prefix; /* in a classic line */
@@ -68,48 +77,102 @@ put_string(struct escape_out *out, const char *string)
 	escape_raw(out, string, strlen(string));
 }
 
-/* "Feb 17 18:21:11 ", in local time, made once a second. */
+static void
+put_number(struct escape_out *out, unsigned number)
+{
+	char digits[12];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	escape_raw(out, digits + at, sizeof(digits) - at);
+}
+
+static void
+put_two(char *at, int number, char filler)
+{
+	at[0] = number < 10 ? filler : (char)('0' + number / 10 % 10);
+	at[1] = (char)('0' + number % 10);
+}
+
+/* Month and day of a number of days since 1970, in the calendar of Gregory: counted in years that
+ * begin in March, in eras of 400 years. */
+static void
+month_and_day(int64_t days, int *month, int *day)
+{
+	int64_t era_day = (days + 719468) % 146097;
+	int64_t year = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) / 365;
+	int64_t year_day = era_day - (365 * year + year / 4 - year / 100);
+	int64_t shifted = (5 * year_day + 2) / 153;
+
+	*day = (int)(year_day - (153 * shifted + 2) / 5 + 1);
+	*month = (int)(shifted < 10 ? shifted + 2 : shifted - 10); /* 0: January */
+}
+
+/* "Feb 17 18:21:11 ", in local time, made once a second. Safe in a signal handler. */
 static void
 put_stamp(struct escape_out *out)
 {
-	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
-		"Oct", "Nov", "Dec"};
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	int64_t now = time(NULL);
+	int64_t local = now + logger.utc_offset;
+	char *stamp = logger.stamp;
+	int month, day;
+
+	if (now != logger.stamp_second) {
+		logger.stamp_second = now;
+		month_and_day(local / 86400, &month, &day);
+		memcpy(stamp, months + 3 * (ptrdiff_t)month, 3);
+		put_two(stamp + 4, day, ' ');
+		put_two(stamp + 7, (int)(local / 3600 % 24), '0');
+		put_two(stamp + 10, (int)(local / 60 % 60), '0');
+		put_two(stamp + 13, (int)(local % 60), '0');
+	}
+	put_string(out, stamp);
+}
+
+/* How far local time is ahead; looked up again every quarter of an hour, when it may change. */
+static void
+learn_offset(void)
+{
 	time_t now = time(NULL);
 	struct tm local;
 
-	if ((int64_t)now != logger.stamp_second && localtime_r(&now, &local) != NULL) {
-		logger.stamp_second = now;
-		snprintf(logger.stamp, sizeof(logger.stamp), "%s %2d %02d:%02d:%02d ",
-			months[local.tm_mon % 12], local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec);
-	}
-	put_string(out, logger.stamp);
+	if (now / 900 == logger.offset_quarter)
+		return;
+	logger.offset_quarter = now / 900;
+	logger.stamp_second = -1;
+	if (localtime_r(&now, &local) != NULL)
+		logger.utc_offset = local.tm_gmtoff;
 }
 
 /* "posthouse/smtpd[123]: " */
 static void
 put_tag(struct escape_out *out, const char *component)
 {
-	char tag[160];
-
-	snprintf(tag, sizeof(tag), "%s%s%s[%ld]: ", logger.name, component[0] == '\0' ? "" : "/",
-		component, (long)getpid());
-	put_string(out, tag);
+	put_string(out, logger.name);
+	if (component[0] != '\0')
+		put_string(out, "/");
+	put_string(out, component);
+	put_string(out, "[");
+	put_number(out, (unsigned)getpid());
+	put_string(out, "]: ");
 }
 
 /* What stands before the text: more for a file than for a log daemon, which adds the host. */
 static void
 put_head(struct escape_out *out, const char *component, ph_log_level level)
 {
-	char priority[16];
-
 	if (!logger.open) {
 		put_string(out, logger.name);
 		put_string(out, ": ");
 		return;
 	}
 	if (logger.ring.kind == RING_SYSLOG) {
-		snprintf(priority, sizeof(priority), "<%d>", LOG_MAIL | levels[level].priority);
-		put_string(out, priority);
+		put_string(out, "<");
+		put_number(out, (unsigned)(LOG_MAIL | levels[level].priority));
+		put_string(out, ">");
 		put_stamp(out);
 	} else {
 		put_stamp(out);
@@ -131,7 +194,7 @@ put_member(struct escape_out *out, const char *name, const char *value)
 	put_string(out, "\"");
 }
 
-/* {"time":"2018-02-17T16:21:11.000123Z" */
+/* {"time":"2018-02-17T16:21:11.000123Z", the start of an object */
 static void
 put_json_time(struct escape_out *out)
 {
@@ -147,20 +210,25 @@ put_json_time(struct escape_out *out)
 	put_string(out, text);
 }
 
+/* From the host to the end of the object; its end has its place kept. */
 static void
-put_json(struct escape_out *out, const char *component, ph_log_level level, const char *text)
+put_object(struct escape_out *out, const char *component, ph_log_level level, const char *text)
 {
-	char pid[32];
+	const struct task_context *context = task_context();
 
-	put_json_time(out);
 	put_member(out, "host", logger.host);
 	put_member(out, "component", component);
-	snprintf(pid, sizeof(pid), ",\"pid\":%ld", (long)getpid());
-	put_string(out, pid);
+	put_string(out, ",\"pid\":");
+	put_number(out, (unsigned)getpid());
 	put_member(out, "level", levels[level].name);
+	if (context != NULL) {
+		put_member(out, "queue_id", context->queue_id);
+		put_member(out, "session", context->session);
+		put_member(out, "instance", context->instance);
+	}
 	put_string(out, ",\"text\":\"");
 	escape_json(out, text, strlen(text));
-	out->cut = false; /* the end of the object has its place kept */
+	out->cut = false;
 	out->end += 4;
 	put_string(out, "\"}");
 }
@@ -171,10 +239,12 @@ shape_line(const char *component, ph_log_level level, const char *text)
 {
 	struct escape_out out = {.at = logger.line, .end = logger.line + sizeof(logger.line) - 5};
 
+	learn_offset();
 	if (!logger.json || logger.ring.kind == RING_SYSLOG)
 		put_head(&out, component, level);
 	if (logger.json) {
-		put_json(&out, component, level, text);
+		put_json_time(&out);
+		put_object(&out, component, level, text);
 	} else {
 		put_string(&out, levels[level].prefix);
 		escape_line(&out, text, strlen(text));
@@ -231,6 +301,26 @@ logger_flush(void)
 	report_dropped();
 }
 
+static void flush_round(void *argument);
+
+static void
+retry(evutil_socket_t fd, short what, void *argument)
+{
+	ring_drain(&logger.ring);
+	loop_at_round_end(flush_round, NULL);
+}
+
+/* At the end of a round. What cannot leave now is tried again soon, even if nobody logs. */
+static void
+flush_round(void *argument)
+{
+	const struct timeval soon = {.tv_usec = 100000};
+
+	logger_flush();
+	if (logger.ring.used > 0)
+		event_base_once(loop_base(), -1, EV_TIMEOUT, retry, NULL, &soon);
+}
+
 static void
 log_text(const char *component, ph_log_level level)
 {
@@ -242,39 +332,82 @@ log_text(const char *component, ph_log_level level)
 	}
 	report_dropped();
 	put_line(component, level, logger.text);
-	logger_flush();
+	if (loop_is_running() && level != PH_LOG_FATAL)
+		loop_at_round_end(flush_round, NULL);
+	else
+		logger_flush();
 }
 
+/* A line to be made, as its way to the loop's stack wants it. */
+struct request {
+	const char *component;
+	ph_log_level level;
+	const char *format;
+	va_list arguments;
+};
+
 static void
-log_arguments(const char *component, ph_log_level level, const char *format, va_list arguments)
+run_request(void *argument)
+{
+	struct request *request = argument;
+	/* The compiler has checked the format where ph_log() was called. */
+	int (*print)(char *, size_t, const char *, va_list) = vsnprintf;
+
+	if (print(logger.text, sizeof(logger.text), request->format, request->arguments) >= 0)
+		log_text(request->component, request->level);
+}
+
+/* Formatting digs deep: it would cost every session that logs a page of its own stack. */
+static void
+send_request(struct request *request)
 {
 	int saved = errno;
 
-	if (level == PH_LOG_DEBUG && !logger.debug && logger.capture == NULL)
-		return;
-	if (vsnprintf(logger.text, sizeof(logger.text), format, arguments) >= 0)
-		log_text(component, level);
+	if (request->level != PH_LOG_DEBUG || logger.debug || logger.capture != NULL)
+		ph_on_loop_stack(run_request, request);
 	errno = saved;
 }
 
 void
 ph_log(ph_log_level level, const char *format, ...)
 {
-	va_list arguments;
+	struct request request = {.component = logger.component, .level = level, .format = format};
 
-	va_start(arguments, format);
-	log_arguments(logger.component, level, format, arguments);
-	va_end(arguments);
+	va_start(request.arguments, format);
+	send_request(&request);
+	va_end(request.arguments);
 }
 
 void
 ph_log_as(const char *component, ph_log_level level, const char *format, ...)
 {
-	va_list arguments;
+	struct request request = {.component = component, .level = level, .format = format};
 
-	va_start(arguments, format);
-	log_arguments(component, level, format, arguments);
-	va_end(arguments);
+	va_start(request.arguments, format);
+	send_request(&request);
+	va_end(request.arguments);
+}
+
+/* Does not touch the ring, which may be half changed: one line, straight to where lines go. */
+void
+logger_emergency(const char *text)
+{
+	static char line[1024];
+	struct escape_out out = {.at = line, .end = line + sizeof(line) - 5};
+	int fd = logger.ring.fd == -1 ? STDERR_FILENO : logger.ring.fd;
+
+	if (!logger.json || logger.ring.kind == RING_SYSLOG)
+		put_head(&out, logger.component, PH_LOG_FATAL);
+	if (logger.json) {
+		put_string(&out, "{\"time\":\"\"");
+		put_object(&out, logger.component, PH_LOG_FATAL, text);
+	} else {
+		put_string(&out, text);
+	}
+	if (logger.ring.kind != RING_SYSLOG)
+		*out.at++ = '\n';
+	if (write(fd, line, (size_t)(out.at - line)) == -1)
+		return; /* nobody is left to tell */
 }
 
 /* ---- Opening ---------------------------------------------------------------------------------- */
@@ -369,12 +502,6 @@ logger_set_debug(bool debug)
 	logger.debug = debug;
 }
 
-int
-logger_descriptor(void)
-{
-	return logger.ring.fd;
-}
-
 void
 logger_reopen(void)
 {
@@ -389,6 +516,22 @@ logger_reopen(void)
 		ph_log(PH_LOG_WARNING, "%s", error.text);
 	else
 		use_descriptor(fd, kind_of(fd));
+}
+
+int
+logger_file(void)
+{
+	return logger.open && logger.path[0] == '/' ? logger.ring.fd : -1;
+}
+
+void
+logger_replace_file(int fd)
+{
+	if (logger_file() == -1)
+		return;
+	logger_flush();
+	if (dup3(fd, logger.ring.fd, O_CLOEXEC) == -1)
+		ph_log(PH_LOG_WARNING, "the log file cannot be replaced: %s", strerror(errno));
 }
 
 void

@@ -51,6 +51,10 @@ PH_API const char *ph_tls_protocol(const ph_session *session);
 PH_API bool ph_client_in_mynetworks(const ph_session *session);
 PH_API bool ph_client_is_local_interface(const ph_session *session);
 
+/* Has the client sent commands ahead where it may not: without PIPELINING (HELO), or behind DATA
+ * before the answer to it (RFC 2920, 3.1)? */
+PH_API bool ph_client_pipelined(const ph_session *session);
+
 /* What becomes of an address. */
 typedef enum ph_destination {
 	PH_DESTINATION_FAILED = -1, /* a table could not be asked */
