@@ -256,15 +256,21 @@ ancestor(const struct node *node, const char *name)
 	return NULL;
 }
 
+/* postmaster, or root on the way from there. */
+static bool
+is_postmaster(const struct node *node)
+{
+	return strcmp(node->user, "postmaster") == 0 ||
+		(strcmp(node->user, "root") == 0 && ancestor(node, "postmaster") != NULL);
+}
+
 /* RFC 5321, 4.5.1: postmaster is always there. */
 static enum alias_outcome
 without_alias(struct walk *w, struct node *node, struct node **pending)
 {
-	bool is_root = strcmp(node->user, "root") == 0;
-
 	if (strcmp(node->user, "postmaster") == 0 && ancestor(node, "root") == NULL)
 		return push_targets(w, node, node->user, "root", pending);
-	if (strcmp(node->user, "postmaster") == 0 || (is_root && ancestor(node, "postmaster") != NULL)) {
+	if (is_postmaster(node)) {
 		w->out->postmaster = true;
 		return ALIAS_DONE;
 	}
@@ -280,6 +286,10 @@ look_up(struct walk *w, struct node *node, struct node **pending)
 
 	if (same != NULL && same == node->parent)
 		return add_result(w, node); /* "joe: joe, joe@elsewhere" */
+	if (same != NULL && is_postmaster(node)) {
+		w->out->postmaster = true;
+		return ALIAS_DONE;
+	}
 	if (same != NULL) {
 		w->out->loop = node->user;
 		return ALIAS_DONE;

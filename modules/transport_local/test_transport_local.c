@@ -478,7 +478,8 @@ delivers_a_batch(void **unused)
 	at = box_read(&box);
 	assert_memory_equal(at, "torn\n\nFrom s@x.example  ", 24);
 	at = strchr(at + 6, '\n') + 1;
-	assert_memory_equal(at, HEAD "Received: a\n\n>From b\n\nFrom ", strlen(HEAD) + 28);
+	assert_memory_equal(at, HEAD "Received: a\n\n>From b\n\nFrom ",
+		strlen(HEAD "Received: a\n\n>From b\n\nFrom "));
 	at = strstr(at + strlen(HEAD) + 20, "\nFrom s@x.example  ");
 	assert_non_null(at);
 	assert_string_equal(strchr(at + 1, '\n') + 1, HEAD "Received: c\n\n");
