@@ -73,6 +73,11 @@ struct instance *instance_of(const void *self);
 /* Opens (starts, …) every map instance, and the restriction and filter instances. */
 int config_open_maps(const struct config *config, ph_error *error);
 
+/* The map that "type:path" means, for a command: the type's module is loaded if the configuration
+ * does not load it. It is checked, not opened: build() it, or instance_open() it. NULL with the
+ * error. Lives as long as the configuration. */
+struct instance *config_map_open(struct config *config, const char *type_colon_path, ph_error *error);
+
 /* ---- Rules: what a parameter of type PH_RESTRICTIONS holds ------------------------------------- */
 
 struct ph_restriction;
