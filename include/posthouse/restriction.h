@@ -84,6 +84,13 @@ PH_API ph_verdict ph_defer(ph_session *session, int code, const char *status, co
 PH_API ph_verdict ph_defer_if_permit(ph_session *session, int code, const char *status,
 	const char *format, ...) PH_PRINTF(4, 5);
 
+/* Not now: becomes a defer with this text, should the list reject later on. */
+PH_API ph_verdict ph_defer_if_reject(ph_session *session, int code, const char *status,
+	const char *format, ...) PH_PRINTF(4, 5);
+/* Rejects or defers, as the class of the code says: for codes that are parameters. */
+PH_API ph_verdict ph_refuse(ph_session *session, int code, const char *status, const char *format, ...)
+	PH_PRINTF(4, 5);
+
 /* In PH_MODULE: a module of one restriction … */
 #define PH_RESTRICTION(restriction_name, restriction_stage, restriction_argument, function) \
 	.class_number = PH_CLASS_RESTRICTION, .class_major = PH_RESTRICTION_MAJOR, \
