@@ -5,11 +5,14 @@
 #include "ground/loop.h"
 
 #include <event2/event.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "ground/buffer.h"
 #include "ground/logger.h"
+#include "ground/poller.h"
 #include "ground/task.h"
 
 /* Something to be called at the end of a round. */
@@ -201,6 +204,7 @@ loop_open(ph_error *error)
 {
 	struct event_config *config = event_config_new();
 
+	signal(SIGPIPE, SIG_IGN); /* sendfile() cannot be told otherwise */
 	event_set_log_callback(libevent_says);
 	if (config == NULL)
 		return ph_error_set(error, "no memory for the event loop");
@@ -279,6 +283,8 @@ void
 loop_close(void)
 {
 	blocking_close();
+	poller_close();
+	buffers_trim();
 	logger_flush();
 	close_signals();
 	if (loop.timer != NULL)

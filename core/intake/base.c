@@ -25,7 +25,6 @@ session_client(const ph_session *session, struct intake_client *client)
 		.address = ph_client_address_text(session),
 		.helo = ph_helo(session),
 		.protocol = ph_protocol(session),
-		.sasl_method = ph_sasl_method(session),
 		.sasl_username = ph_sasl_username(session),
 		.tls = *ph_tls_protocol(session) != '\0'};
 }

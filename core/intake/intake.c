@@ -5,7 +5,6 @@
  */
 #include "intake/intake.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <posthouse/log.h>
@@ -81,15 +80,7 @@ take_origin(ph_intake *intake, const struct ph_intake_origin *origin)
 	struct intake_client client = {.name = NULL};
 
 	intake->base->client(copy->session, &client);
-	if (copy_client(message, &client) == -1)
-		return -1;
-	if (*message->envelope.sasl_username == '\0')
-		ph_log(PH_LOG_INFO, "%s: client=%s[%s]", message->envelope.id, client.name, client.address);
-	else
-		ph_log(PH_LOG_INFO, "%s: client=%s[%s], sasl_method=%s, sasl_username=%s",
-			message->envelope.id, client.name, client.address, client.sasl_method,
-			client.sasl_username);
-	return 0;
+	return copy_client(message, &client);
 }
 
 static void
@@ -274,14 +265,16 @@ ph_intake_recipient_count(const ph_intake *intake)
 void
 ph_intake_hold(ph_intake *intake, const char *reason)
 {
-	ph_log_as("cleanup", PH_LOG_INFO, "%s: hold: %s", intake->message.envelope.id, reason);
+	if (!(intake->message.content_flags & PH_CONTENT_HOLD))
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: hold: %s", intake->message.envelope.id, reason);
 	intake->message.content_flags |= PH_CONTENT_HOLD;
 }
 
 void
 ph_intake_discard(ph_intake *intake, const char *reason)
 {
-	ph_log_as("cleanup", PH_LOG_INFO, "%s: discard: %s", intake->message.envelope.id, reason);
+	if (!intake->discarded)
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: discard: %s", intake->message.envelope.id, reason);
 	intake->discarded = true;
 }
 

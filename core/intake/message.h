@@ -39,7 +39,7 @@ struct ph_filter_message {
 
 /* What the intake wants to know of a session. */
 struct intake_client {
-	const char *name, *address, *helo, *protocol, *sasl_method, *sasl_username;
+	const char *name, *address, *helo, *protocol, *sasl_username;
 	bool tls;
 };
 

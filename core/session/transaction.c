@@ -173,7 +173,7 @@ accept_recipient(ph_session *session, const char *recipient,
 	if (policy_check(session, POLICY_RCPT, "RCPT", reply) == -1 ||
 		open_intake(session, reply) == -1)
 		return -1;
-	if (ph_intake_recipient(session->intake, recipient, parameters) == -1)
+	if (ph_intake_recipient(session->intake, session->recipient, parameters) == -1)
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	pass_discard_on(session);
 	return 0;

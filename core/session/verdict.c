@@ -19,6 +19,7 @@ make_printable(char *text)
 			*text = '?';
 }
 
+PH_PRINTF(4, 0)
 static void
 fill(ph_reply *reply, int code, const char *status, const char *format, va_list args)
 {
@@ -50,6 +51,7 @@ session_refuse(ph_reply *reply, int code, const char *status, const char *format
 	return -1;
 }
 
+PH_PRINTF(5, 0)
 static void
 say(ph_session *session, char class, int code, const char *status, const char *format, va_list args)
 {

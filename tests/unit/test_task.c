@@ -730,12 +730,13 @@ test_wait_on_loop_stack(void **state)
 static int
 overflow_after_wait(volatile int index)
 {
-	volatile char frame[16];
+	char frame[16];
+	char *volatile at = frame; /* the compiler does not see through it */
 
 	frame[0] = 1;
 	ph_sleep(ph_in(1));
-	frame[index] = 1;
-	return frame[0];
+	at[index] = 1;
+	return at[0];
 }
 
 static void
