@@ -518,6 +518,22 @@ logger_reopen(void)
 		use_descriptor(fd, kind_of(fd));
 }
 
+int
+logger_file(void)
+{
+	return logger.open && logger.path[0] == '/' ? logger.ring.fd : -1;
+}
+
+void
+logger_replace_file(int fd)
+{
+	if (logger_file() == -1)
+		return;
+	logger_flush();
+	if (dup3(fd, logger.ring.fd, O_CLOEXEC) == -1)
+		ph_log(PH_LOG_WARNING, "the log file cannot be replaced: %s", strerror(errno));
+}
+
 void
 logger_close(void)
 {
