@@ -306,3 +306,18 @@ value_next_element(ph_span *rest, ph_pool *pool, const char **element)
 {
 	return next_of(rest, pool, false, element);
 }
+
+ph_span
+value_take_word(ph_span *rest)
+{
+	ph_span word = {NULL, 0};
+
+	while (rest->size && word.size == 0) {
+		size_t size = element_size(*rest, true), skip = size < rest->size ? size + 1 : size;
+
+		word = (ph_span){rest->data, size};
+		rest->data += skip;
+		rest->size -= skip;
+	}
+	return word;
+}

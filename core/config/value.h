@@ -29,6 +29,8 @@ int value_path(ph_span text, ph_error *error);
 bool value_next_word(ph_span *rest, ph_pool *pool, const char **word);
 /* The same with commas as the only separators: "a b, c" is "a b" and "c". */
 bool value_next_element(ph_span *rest, ph_pool *pool, const char **element);
+/* The same as words, but as it is written: nothing is dropped. Empty: none is left. */
+ph_span value_take_word(ph_span *rest);
 /* The text without white space at both ends. */
 ph_span value_trim(ph_span text);
 
