@@ -155,7 +155,7 @@ find_assignment(const struct place *place)
 
 /* The text with bytes [begin, end) replaced. */
 static const char *
-splice(ph_pool *pool, const char *text, size_t begin, size_t end, const char *with)
+replaced(ph_pool *pool, const char *text, size_t begin, size_t end, const char *with)
 {
 	size_t size = strlen(text), inserted = strlen(with);
 	char *result = memory_or_die(ph_pool_alloc(pool, size - (end - begin) + inserted + 1));
@@ -187,8 +187,8 @@ static const char *
 replace(ph_pool *pool, const char *text, const struct scan_statement *statement, const char *value)
 {
 	if (!statement->append)
-		return splice(pool, text, statement->value_begin, statement->value_end, value);
-	return splice(pool, text, statement->operator_begin, statement->value_end,
+		return replaced(pool, text, statement->value_begin, statement->value_end, value);
+	return replaced(pool, text, statement->operator_begin, statement->value_end,
 		memory_or_die(ph_pool_printf(pool, "= %s", value)));
 }
 
@@ -216,7 +216,7 @@ insert_outside(ph_pool *pool, const char *text, const struct place *place, const
 	} else if (at > 0 && text[at - 1] != '\n') {
 		line = memory_or_die(ph_pool_printf(pool, "\n%s", line));
 	}
-	return splice(pool, text, at, at, line);
+	return replaced(pool, text, at, at, line);
 }
 
 /* The blanks at the start of the line. */
@@ -244,10 +244,10 @@ insert_inside(ph_pool *pool, const char *text, const struct place *place, const 
 		end = last->end;
 	at = next_line(text, end);
 	if (at > section->body_end)
-		return splice(pool, text, end, end, memory_or_die(ph_pool_printf(pool, "%s%s = %s%s",
+		return replaced(pool, text, end, end, memory_or_die(ph_pool_printf(pool, "%s%s = %s%s",
 			last ? "  " : " ", place->name, value, last || text[end] != '}' ? "" : " ")));
 	indent = last ? indentation(text, last->begin) : (ph_span){"\t", 1};
-	return splice(pool, text, at, at, memory_or_die(ph_pool_printf(pool, "%.*s%s = %s\n",
+	return replaced(pool, text, at, at, memory_or_die(ph_pool_printf(pool, "%.*s%s = %s\n",
 		(int)indent.size, indent.data, place->name, value)));
 }
 
