@@ -18,6 +18,8 @@ void loop_stop(void);
 void loop_break(void);
 void loop_close(void);
 struct event_base *loop_base(void);
+/* Is loop_run() at work? What is collected for the end of a round would otherwise stay. */
+bool loop_is_running(void);
 /* Live tasks; the most that there may be (vm.max_map_count bounds it, reference: task.c). */
 size_t loop_task_count(void);
 size_t loop_task_limit(void);
@@ -25,6 +27,8 @@ size_t loop_task_limit(void);
 /* Calls fn(argument) once at the end of this round of the loop, before it sleeps: for output that
  * is collected over a round. Calls for the same fn and argument in one round count once. */
 void loop_at_round_end(void (*fn)(void *argument), void *argument);
+/* Takes such a call back: its argument goes away. */
+void loop_forget_round_end(void (*fn)(void *argument), void *argument);
 
 /* A callback on the loop (no task) when a signal arrives. */
 int loop_on_signal(int signal, void (*fn)(int signal, void *argument), void *argument);
@@ -39,7 +43,7 @@ struct task_context {
 void task_set_context(struct task_context *context);
 struct task_context *task_context(void);
 
-/* A task with a larger deadline for the watchdog: work that is known to compute for long. */
+/* The name that it was spawned with; "" for a task that has ended. */
 const char *task_name(ph_task task);
 
 /* The crash handler: on a fatal signal writes one line (signal, role, task, queue ID, instance; a

@@ -26,7 +26,8 @@ struct channel_ops {
 	void (*closed)(struct channel *channel, void *context);
 };
 
-/* Takes over fd and starts reading. NULL: no memory or no task. */
+/* Takes over fd and starts reading. NULL: no memory or no task; the descriptor is then still the
+ * caller's. */
 struct channel *channel_open(const char *name, int fd, const struct channel_ops *ops, void *context);
 void channel_close(struct channel *channel);
 /* Queues a frame; it leaves at the end of the loop's round, with all others of that round in one

@@ -93,6 +93,17 @@ PH_API void ph_session_log_reject(ph_session *session, const char *command, cons
 /* Has a transaction begun (MAIL accepted); how many recipients does it have? */
 PH_API bool ph_session_in_transaction(const ph_session *session);
 
+/*
+ * The session waits for its next command (idle), or has read one. An idle session without a
+ * transaction is cancelled when the process is about to end. Returns false when it is so already:
+ * do not wait, answer "421 4.3.2" and close.
+ */
+PH_API bool ph_session_idle(ph_session *session, bool idle);
+/* Counts a command ("ehlo", "mail"; others as "unknown") for the line at the session's end. */
+PH_API void ph_session_count(ph_session *session, const char *command, bool accepted);
+/* message_size_limit, for the SIZE keyword; bytes, 0: none. */
+PH_API int64_t ph_session_size_limit(const ph_session *session);
+
 PH_END_DECLS
 
 #endif

@@ -20,7 +20,8 @@ typedef enum ph_log_level {
 	PH_LOG_DEBUG    /* only with debug_peer_list or -v */
 } ph_log_level;
 
-/* One line, without a newline at its end, under the component of the running process. */
+/* One line, without a newline at its end, under the component of the running process. The log adds
+ * "fatal: ", "error: ", "warning: " by itself. */
 PH_API void ph_log(ph_log_level level, const char *format, ...) PH_PRINTF(2, 3);
 
 /* The same under another component's name ("cleanup", "pickup", "qmgr"), as log readers expect

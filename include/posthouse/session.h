@@ -21,6 +21,8 @@ PH_API const ph_address *ph_client_address(const ph_session *session);
 PH_API const char *ph_client_address_text(const ph_session *session);
 /* The verified name of the client, or "unknown". */
 PH_API const char *ph_client_name(const ph_session *session);
+/* Was that name verified (PH_FOUND), is there none (PH_NOT_FOUND), or did a lookup fail for now? */
+PH_API ph_found ph_client_name_found(const ph_session *session);
 /* The address and port that the client connected to. */
 PH_API const ph_address *ph_server_address(const ph_session *session);
 /* The name given with HELO or EHLO. */
@@ -48,6 +50,10 @@ PH_API const char *ph_tls_protocol(const ph_session *session);
 /* Is the client's address in mynetworks; in one of our own networks interfaces? */
 PH_API bool ph_client_in_mynetworks(const ph_session *session);
 PH_API bool ph_client_is_local_interface(const ph_session *session);
+
+/* Has the client sent commands ahead where it may not: without PIPELINING (HELO), or behind DATA
+ * before the answer to it (RFC 2920, 3.1)? */
+PH_API bool ph_client_pipelined(const ph_session *session);
 
 /* What becomes of an address. */
 typedef enum ph_destination {

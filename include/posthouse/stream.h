@@ -33,7 +33,8 @@ PH_API int ph_stream_fd(const ph_stream *stream);
 /* errno of the last PH_STREAM_ERROR. */
 PH_API int ph_stream_error(const ph_stream *stream);
 
-/* Connects to an address (AF_INET, AF_INET6), from source unless NULL; waits. NULL: failed. */
+/* Connects to an address (AF_INET, AF_INET6), from source unless NULL; waits. NULL: failed; the
+ * error says only why ("Connection refused"): the caller knows where to. */
 PH_API ph_stream *ph_stream_connect(const ph_address *address, const ph_address *source,
 	ph_deadline deadline, ph_error *error);
 /* The same for a Unix-domain socket. */

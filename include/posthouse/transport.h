@@ -64,6 +64,10 @@ struct ph_expansion {
 };
 PH_API void ph_delivery_expand(ph_delivery *delivery, size_t index,
 	const struct ph_expansion *addresses, size_t count);
+/* The recipient is one mailbox under another name (an alias with one user): the log shows this
+ * address, and the one before as orig_to. ph_delivery_recipient() gives the new one from now on,
+ * ph_delivery_original() the old one. Copied. */
+PH_API void ph_delivery_becomes(ph_delivery *delivery, size_t index, const char *address);
 /* The whole destination does not answer: the remaining recipients are deferred, and the destination
  * is left alone for a while. */
 PH_API void ph_delivery_dead(ph_delivery *delivery, const char *status, const char *relay,

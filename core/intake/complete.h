@@ -1,0 +1,22 @@
+/*
+ * Completing addresses: what a local user may leave out.
+ */
+#ifndef INTAKE_COMPLETE_H
+#define INTAKE_COMPLETE_H
+
+#include "config/settings.h"
+
+/* The domain of mail that is posted here: myorigin, or the first line of the file it names (read
+ * once in a process; when it cannot be read, myhostname). */
+const char *origin_domain(const struct settings *settings);
+
+/*
+ * "user" becomes user@myorigin (append_at_myorigin), "user@host" user@host.mydomain
+ * (append_dot_mydomain; not for address literals). An address that is complete is returned as it
+ * is, "" too. NULL: no memory.
+ */
+const char *address_complete(ph_pool *pool, const struct settings *settings, const char *address);
+/* The same for a recipient: "" becomes empty_address_recipient. */
+const char *recipient_complete(ph_pool *pool, const struct settings *settings, const char *address);
+
+#endif

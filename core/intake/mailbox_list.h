@@ -1,0 +1,22 @@
+/*
+ * Lists of mailboxes as people and programs write them in To, Cc, Bcc and on command lines
+ * (RFC 5322, 3.4, with the obsolete forms): comments, quoted strings, groups, routes, folded lines.
+ */
+#ifndef INTAKE_MAILBOX_LIST_H
+#define INTAKE_MAILBOX_LIST_H
+
+#include <posthouse/base.h>
+
+/* One address, "local-part@domain" or "local-part", with quotes only where they are needed. It
+ * lives in the pool. A result other than 0 ends the walk. */
+typedef int mailbox_fn(void *context, const char *address);
+
+/*
+ * Calls found for each address of the list; an empty list, or a group without members, is fine.
+ * 0; the result of found that ended it; or -1 with the error (the first element that is no
+ * address, or no memory). Pure but for the pool.
+ */
+int mailbox_list_parse(ph_pool *pool, ph_span text, mailbox_fn *found, void *context,
+	ph_error *error);
+
+#endif

@@ -1,0 +1,284 @@
+/*
+ * Opening and locking a mailbox, with root's rights where we have them, in a folder where users may
+ * have left things for us to fall over.
+ *
+ * Locks are asked for again and again and never waited for: first fcntl, then the .lock file; who
+ * does not get the second gives the first back, so that two programs with another order do not wait
+ * for each other. This is done in the child for one batch, never in the spawner itself.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "process/spawn.h"
+
+enum {
+	RETRY = 50,        /* milliseconds between two attempts */
+	STALE_TIME = 300,  /* seconds after which a .lock without a living owner is stale */
+	NAME_ROOM = 128
+};
+
+static int64_t
+clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* An entry of the folder, and nothing else. */
+static bool
+name_ok(const char *name)
+{
+	return name[0] && name[0] != '.' && !strchr(name, '/') && strlen(name) + 6 < NAME_ROOM;
+}
+
+static int
+create(int directory, const char *name, uid_t uid, gid_t gid, bool change_owner)
+{
+	int fd = openat(directory, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+
+	if (fd == -1)
+		return -1;
+	if (fchmod(fd, 0600) == 0 && (!change_owner || fchown(fd, uid, gid) == 0))
+		return fd;
+	int failed = errno;
+	unlinkat(directory, name, 0);
+	close(fd);
+	errno = failed;
+	return -1;
+}
+
+/* A descriptor, or -1 with errno. */
+static int
+open_or_create(int directory, const char *name, uid_t uid, gid_t gid, bool change_owner)
+{
+	for (int attempt = 0; attempt < 3; attempt++) {
+		/* O_NONBLOCK: somebody's FIFO must not hold us. */
+		int fd = openat(directory, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+		if (fd != -1 || errno != ENOENT)
+			return fd;
+		fd = create(directory, name, uid, gid, change_owner);
+		if (fd != -1 || errno != EEXIST)
+			return fd;
+	}
+	errno = EEXIST;
+	return -1;
+}
+
+/* Is this a mailbox of the user and nothing else? */
+static int
+check(int fd, uid_t uid, ph_error *error)
+{
+	struct stat status;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (fstat(fd, &status) == -1 || flags == -1)
+		return ph_error_set(error, "%s", strerror(errno));
+	if (!S_ISREG(status.st_mode))
+		return ph_error_set(error, "is not a regular file");
+	if (status.st_nlink > 1)
+		return ph_error_set(error, "has more than one hard link");
+	if (status.st_uid != uid)
+		return ph_error_set(error, "belongs to user %ld and not to %ld", (long)status.st_uid, (long)uid);
+	if (fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == -1)
+		return ph_error_set(error, "%s", strerror(errno));
+	return 0;
+}
+
+/* Did somebody put another file in its place while we waited for its lock? */
+static bool
+still_named(int directory, const char *name, int fd)
+{
+	struct stat ours, named;
+
+	return fstat(fd, &ours) == 0 && fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
+/* ---- NAME.lock -------------------------------------------------------------------------------- */
+
+/* The number in the lock file, 0 when there is none to read; sets its age in seconds. */
+static pid_t
+dotlock_owner(int directory, const char *name, int64_t *age)
+{
+	char text[24] = "";
+	struct stat status;
+	int64_t pid = 0;
+	int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	*age = 0;
+	if (fd == -1)
+		return 0;
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+		ssize_t got = read(fd, text, sizeof(text) - 1);
+
+		*age = (int64_t)time(NULL) - status.st_mtime;
+		if (got > 0)
+			ph_parse_int((ph_span){text, strcspn(text, "\n ")}, 1, INT32_MAX, &pid);
+	}
+	close(fd);
+	return (pid_t)pid;
+}
+
+/* A lock whose owner died, or an old one that names nobody. */
+static bool
+dotlock_stale(int directory, const char *name)
+{
+	int64_t age;
+	pid_t owner = dotlock_owner(directory, name, &age);
+
+	if (owner)
+		return kill(owner, 0) == -1 && errno == ESRCH;
+	return age > STALE_TIME;
+}
+
+/* 1: made; 0: somebody has it; -1 with errno. */
+static int
+dotlock_make(int directory, const char *name)
+{
+	char text[24];
+	int fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+
+	if (fd == -1 && errno == EEXIST) {
+		if (dotlock_stale(directory, name))
+			unlinkat(directory, name, 0); /* for the next attempt */
+		return 0;
+	}
+	if (fd == -1)
+		return -1;
+	int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	bool ok = write(fd, text, (size_t)length) == length;
+	int failed = errno;
+	close(fd);
+	if (ok)
+		return 1;
+	unlinkat(directory, name, 0);
+	errno = failed;
+	return -1;
+}
+
+void
+mailbox_unlock(const char *directory, const char *name, pid_t maker)
+{
+	char lock[NAME_ROOM];
+	int64_t age;
+	int fd;
+
+	if (!name_ok(name))
+		return;
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return;
+	snprintf(lock, sizeof(lock), "%s.lock", name);
+	if (dotlock_owner(fd, lock, &age) == maker)
+		unlinkat(fd, lock, 0);
+	close(fd);
+}
+
+/* ---- Both locks ------------------------------------------------------------------------------- */
+
+/* 1: locked; 0: not now; -1 with errno. */
+static int
+try_lock(int directory, const char *name, int fd, bool *made)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char dotlock[NAME_ROOM];
+
+	if (fcntl(fd, F_SETLK, &lock) == -1)
+		return errno == EAGAIN || errno == EACCES ? 0 : -1;
+	snprintf(dotlock, sizeof(dotlock), "%s.lock", name);
+	int result = dotlock_make(directory, dotlock);
+	if (result == 1) {
+		*made = true;
+		return 1;
+	}
+	int failed = errno;
+	lock.l_type = F_UNLCK;
+	fcntl(fd, F_SETLK, &lock);
+	errno = failed;
+	return result;
+}
+
+static enum mailbox_result
+open_failed(int failed, ph_error *error)
+{
+	errno = failed;
+	if (failed == ELOOP)
+		ph_error_set(error, "is a symbolic link");
+	else if (failed == EISDIR)
+		ph_error_set(error, "is a directory");
+	else if (failed == ENXIO || failed == ENODEV)
+		ph_error_set(error, "is not a regular file");
+	else
+		return MAILBOX_FAILED;
+	return MAILBOX_UNSAFE;
+}
+
+static enum mailbox_result
+open_locked(int directory, const char *name, uid_t uid, gid_t gid, bool change_owner, int64_t until,
+	int *fd, bool *made, ph_error *error)
+{
+	const struct timespec pause = {.tv_nsec = RETRY * 1000000};
+
+	for (;;) {
+		*fd = open_or_create(directory, name, uid, gid, change_owner);
+		if (*fd == -1)
+			return open_failed(errno, error);
+		if (check(*fd, uid, error) == -1) {
+			close(*fd);
+			return MAILBOX_UNSAFE;
+		}
+		int locked = try_lock(directory, name, *fd, made);
+		int failed = errno;
+		if (locked == 1 && still_named(directory, name, *fd))
+			return MAILBOX_OPEN;
+		close(*fd);
+		if (locked == -1) {
+			errno = failed;
+			return MAILBOX_FAILED;
+		}
+		if (locked == 1) {
+			char lock[NAME_ROOM];
+
+			snprintf(lock, sizeof(lock), "%s.lock", name);
+			unlinkat(directory, lock, 0);
+			*made = false;
+		}
+		if (clock_ms() >= until) {
+			ph_error_set(error, "is locked by another program");
+			return MAILBOX_UNSAFE;
+		}
+		nanosleep(&pause, NULL);
+	}
+}
+
+enum mailbox_result
+mailbox_open(const char *directory, const char *name, uid_t uid, gid_t gid, bool change_owner,
+	int64_t timeout, int *fd, bool *made, ph_error *error)
+{
+	*fd = -1;
+	*made = false;
+	if (!name_ok(name)) {
+		ph_error_set(error, "has no name for a file");
+		return MAILBOX_UNSAFE;
+	}
+	int folder = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder == -1)
+		return MAILBOX_FAILED;
+	enum mailbox_result result = open_locked(folder, name, uid, gid, change_owner, clock_ms() + timeout,
+		fd, made, error);
+	int failed = errno;
+	close(folder);
+	if (result != MAILBOX_OPEN)
+		*fd = -1;
+	errno = failed;
+	return result;
+}

@@ -1,0 +1,245 @@
+/*
+ * The smtpd role: opens what sessions need, accepts connections, ends in order.
+ *
+ * All smtpd processes of a generation, and those of the next one, accept on the same sockets.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <posthouse/log.h>
+
+#include "ground/loop.h"
+#include "process/role.h"
+#include "queue/client.h"
+#include "session/connection.h"
+#include "session/interfaces.h"
+#include "session/limits.h"
+#include "session/sockaddress.h"
+
+enum {
+	ACCEPT_BATCH = 16,     /* connections of one socket, before others have their turn */
+	SHORTAGE_WAIT = 500,   /* without descriptors or memory, milliseconds */
+	STOP_GRACE = 3 * 1000  /* for transactions in hand when everything stops, milliseconds */
+};
+
+/* One listening socket and the task that accepts on it. */
+struct acceptor {
+	int fd;
+	const struct instance *listener;
+	ph_task task;
+};
+
+/* The role of this process. */
+struct smtpd {
+	struct acceptor *acceptors;
+	size_t count;
+	bool ended;
+};
+
+/* ---- Accepting -------------------------------------------------------------------------------- */
+
+/* Takes up to a batch. 1 when there may be more, 0 when there is none, -1 on shortage. */
+static int
+accept_batch(const struct acceptor *acceptor)
+{
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		struct sockaddr_storage address;
+		struct sockaddr *any = (struct sockaddr *)&address;
+		socklen_t size = sizeof(address);
+		ph_address client;
+		int fd;
+
+		any->sa_family = AF_UNIX;
+		fd = accept4(acceptor->fd, any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return 0;
+		if (fd == -1 && (errno == EINTR || errno == ECONNABORTED || errno == EPROTO))
+			continue;
+		if (fd == -1)
+			return -1;
+		client = sockaddress_read(any);
+		connection_accept(fd, &client, acceptor->listener);
+	}
+	return 1;
+}
+
+/* A shortage is told once, and again when it comes after a time without. */
+static void
+accept_connections(void *argument)
+{
+	const struct acceptor *acceptor = argument;
+	bool told = false;
+
+	while (!ph_task_cancelled()) {
+		int result = accept_batch(acceptor);
+
+		if (result == -1) {
+			if (!told)
+				ph_log(PH_LOG_WARNING, "%s: accept: %s", acceptor->listener->name, strerror(errno));
+			told = true;
+			(void)ph_sleep(ph_in(SHORTAGE_WAIT));
+			continue;
+		}
+		told = false;
+		if (result == 1)
+			(void)ph_yield();
+		else
+			(void)ph_wait_fd(acceptor->fd, PH_READABLE, PH_NEVER);
+	}
+}
+
+/* ---- The life of the role --------------------------------------------------------------------- */
+
+static int
+open_class(const struct config *config, enum ph_class number, ph_error *error)
+{
+	struct instance *instance;
+
+	for (size_t i = 0; (instance = config_instance(config, number, i)) != NULL; i++)
+		if (!instance->opened && instance_open(instance, error) == -1)
+			return -1;
+	return 0;
+}
+
+static int
+smtpd_open(struct role *role, ph_error *error)
+{
+	struct smtpd *smtpd = calloc(1, sizeof(*smtpd));
+
+	if (smtpd == NULL)
+		return ph_error_set(error, "out of memory");
+	role->data = smtpd;
+	if (config_open_maps(role->config, error) == -1 ||
+		open_class(role->config, PH_CLASS_QUEUE, error) == -1 ||
+		open_class(role->config, PH_CLASS_LISTENER, error) == -1)
+		return -1;
+	return 0;
+}
+
+/* What an instance uses is started before it, and stopped after it. */
+static const enum ph_class start_order[] = {PH_CLASS_MAP, PH_CLASS_QUEUE, PH_CLASS_FILTER,
+	PH_CLASS_RESTRICTION, PH_CLASS_LISTENER};
+#define START_COUNT (sizeof(start_order) / sizeof(start_order[0]))
+
+static int
+start_instances(const struct config *config, ph_error *error)
+{
+	struct instance *instance;
+
+	for (size_t c = 0; c < START_COUNT; c++)
+		for (size_t i = 0; (instance = config_instance(config, start_order[c], i)) != NULL; i++)
+			if (!instance->started && instance_start(instance, error) == -1)
+				return -1;
+	return 0;
+}
+
+static void
+stop_instances(const struct config *config)
+{
+	struct instance *instance;
+
+	for (size_t c = START_COUNT; c-- > 0;)
+		for (size_t i = 0; (instance = config_instance(config, start_order[c], i)) != NULL; i++)
+			if (instance->started)
+				instance_stop(instance);
+}
+
+static int
+learn_interfaces(const struct role *role, ph_error *error)
+{
+	int *fds = calloc(role->socket_count + 1, sizeof(*fds));
+	int result;
+
+	if (fds == NULL)
+		return ph_error_set(error, "out of memory");
+	for (size_t i = 0; i < role->socket_count; i++)
+		fds[i] = role->sockets[i].fd;
+	result = interfaces_open(fds, role->socket_count, error);
+	free(fds);
+	return result;
+}
+
+static int
+start_accepting(struct role *role, ph_error *error)
+{
+	struct smtpd *smtpd = role->data;
+
+	smtpd->acceptors = calloc(role->socket_count + 1, sizeof(*smtpd->acceptors));
+	if (smtpd->acceptors == NULL)
+		return ph_error_set(error, "out of memory");
+	for (size_t i = 0; i < role->socket_count; i++) {
+		struct acceptor *acceptor = &smtpd->acceptors[i];
+
+		acceptor->fd = role->sockets[i].fd;
+		acceptor->listener = role->sockets[i].listener;
+		acceptor->task = ph_task_spawn("accept", accept_connections, acceptor);
+		if (!ph_task_alive(acceptor->task))
+			return ph_error_set(error, "no task to accept connections");
+		smtpd->count++;
+	}
+	return 0;
+}
+
+static int
+smtpd_start(struct role *role, ph_error *error)
+{
+	limits_attach(role->number);
+	if (learn_interfaces(role, error) == -1 || start_instances(role->config, error) == -1 ||
+		queue_client_start(role->config, error) == -1)
+		return -1;
+	return start_accepting(role, error);
+}
+
+/* The sockets are closed so that a port which is no longer configured is refused, not left to
+ * fill its backlog. */
+static void
+stop_accepting(struct smtpd *smtpd)
+{
+	for (size_t i = 0; i < smtpd->count; i++)
+		ph_task_cancel(smtpd->acceptors[i].task);
+	for (size_t i = 0; i < smtpd->count; i++) {
+		(void)ph_task_join(smtpd->acceptors[i].task, ph_in(1000));
+		(void)close(smtpd->acceptors[i].fd);
+	}
+	smtpd->count = 0;
+}
+
+static void
+wind_down(struct role *role, int64_t grace)
+{
+	struct smtpd *smtpd = role->data;
+
+	stop_accepting(smtpd);
+	connections_drain(grace);
+	if (smtpd->ended)
+		return;
+	smtpd->ended = true;
+	stop_instances(role->config);
+	queue_client_stop();
+}
+
+static void
+smtpd_drain(struct role *role)
+{
+	wind_down(role, role->settings->reload_grace);
+	role_done(role);
+}
+
+static void
+smtpd_stop(struct role *role)
+{
+	wind_down(role, STOP_GRACE);
+}
+
+const struct role_ops smtpd_role = {
+	.name = "smtpd",
+	.component = "smtpd",
+	.dns = true,
+	.open = smtpd_open,
+	.start = smtpd_start,
+	.drain = smtpd_drain,
+	.stop = smtpd_stop,
+};

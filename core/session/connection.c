@@ -1,0 +1,249 @@
+/*
+ * Connections of the smtpd role: from the accepted socket to its end, each in a task of its own.
+ */
+#include "session/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <posthouse/log.h>
+
+#include "ground/loop.h"
+#include "session/limits.h"
+#include "session/session.h"
+#include "session/sockaddress.h"
+
+enum {
+	SPARE_TASKS = 64,      /* for the role's own work */
+	LAST_WORDS = 5 * 1000  /* for cancelled connections to end, milliseconds */
+};
+
+struct ph_connection {
+	struct ph_connection *next, **link; /* of all connections */
+	ph_stream *stream;
+	const struct instance *listener;
+	ph_task task;
+	ph_address client, server;
+	bool server_known;
+	bool counted; /* in the limits */
+	bool refused; /* too many of this client */
+	bool idle;
+	struct task_context context;
+};
+
+/* The connections of this process. */
+static struct {
+	ph_connection *first;
+	size_t count;
+	bool draining;
+	ph_task drainer; /* waits for the last one */
+} all;
+
+/* ---- One connection --------------------------------------------------------------------------- */
+
+static void
+link_connection(ph_connection *connection)
+{
+	connection->next = all.first;
+	connection->link = &all.first;
+	if (all.first != NULL)
+		all.first->link = &connection->next;
+	all.first = connection;
+	all.count++;
+}
+
+static void
+unlink_connection(ph_connection *connection)
+{
+	*connection->link = connection->next;
+	if (connection->next != NULL)
+		connection->next->link = connection->link;
+	if (--all.count == 0)
+		ph_unpark(all.drainer);
+}
+
+static void
+connection_end(ph_connection *connection)
+{
+	if (connection->counted)
+		limits_leave(&connection->client);
+	ph_stream_close(connection->stream);
+	unlink_connection(connection);
+	free(connection);
+}
+
+/* Clients in mynetworks may have as many connections as they like. */
+static void
+count_client(ph_connection *connection)
+{
+	int64_t limit = connection->listener->policy->smtpd_client_connection_count_limit;
+	const struct settings *settings = config_settings(config_current());
+	unsigned total;
+
+	if (limit <= 0 || ph_networks_match(settings->mynetworks, &connection->client))
+		return;
+	total = limits_enter(&connection->client);
+	connection->counted = total > 0;
+	connection->refused = (int64_t)total > limit;
+	if (connection->refused) {
+		char text[PH_ADDRESS_TEXT];
+
+		ph_log(PH_LOG_WARNING, "Connection concurrency limit exceeded: %u from unknown[%s] for service %s",
+			total, ph_address_text(&connection->client, text), connection->listener->name);
+	}
+}
+
+static void
+run(void *argument)
+{
+	ph_connection *connection = argument;
+	const struct ph_listener_ops *ops = connection->listener->ops;
+
+	connection->context.instance = connection->listener->name;
+	task_set_context(&connection->context);
+	count_client(connection);
+	ops->serve(connection->listener->self, connection);
+	task_set_context(NULL);
+	connection_end(connection);
+}
+
+/* Turned away without a task: one attempt to say why. */
+static void
+turn_away(int fd, const ph_address *client)
+{
+	static const char busy[] = "421 4.3.2 All server ports are busy\r\n";
+
+	if (client->family != AF_UNIX)
+		(void)send(fd, busy, sizeof(busy) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)close(fd);
+}
+
+void
+connection_accept(int fd, const ph_address *client, const struct instance *listener)
+{
+	ph_connection *connection = NULL;
+
+	if (all.draining || loop_task_count() + SPARE_TASKS >= loop_task_limit() ||
+		(connection = calloc(1, sizeof(*connection))) == NULL ||
+		(connection->stream = ph_stream_new(fd)) == NULL) {
+		free(connection);
+		turn_away(fd, client);
+		return;
+	}
+	connection->listener = listener;
+	connection->client = *client;
+	link_connection(connection);
+	connection->task = ph_task_spawn(listener->name, run, connection);
+	if (connection->task.generation == 0 && connection->task.slot == 0)
+		connection_end(connection);
+}
+
+/* ---- For listeners ---------------------------------------------------------------------------- */
+
+const ph_address *
+ph_connection_client(const ph_connection *connection)
+{
+	return &connection->client;
+}
+
+/* Asked of the kernel only when somebody wants to know. */
+const ph_address *
+ph_connection_server(const ph_connection *connection)
+{
+	ph_connection *changed = (ph_connection *)connection;
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
+
+	if (!connection->server_known) {
+		memset(&address, 0, sizeof(address));
+		if (getsockname(ph_stream_fd(connection->stream), (struct sockaddr *)&address, &size) == 0)
+			changed->server = sockaddress_read((struct sockaddr *)&address);
+		changed->server_known = true;
+	}
+	return &connection->server;
+}
+
+int
+ph_connection_peer_uid(const ph_connection *connection, uint32_t *uid)
+{
+	struct ucred credentials;
+	socklen_t size = sizeof(credentials);
+
+	if (connection->client.family != AF_UNIX ||
+		getsockopt(ph_stream_fd(connection->stream), SOL_SOCKET, SO_PEERCRED, &credentials,
+			&size) == -1)
+		return -1;
+	*uid = credentials.uid;
+	return 0;
+}
+
+ph_stream *
+ph_connection_stream(ph_connection *connection)
+{
+	return connection->stream;
+}
+
+bool
+ph_connection_draining(const ph_connection *connection)
+{
+	return all.draining;
+}
+
+const char *
+ph_connection_refusal(const ph_connection *connection)
+{
+	return connection->refused ? "Error: too many connections from your address" : "";
+}
+
+void
+connection_attach(ph_connection *connection, ph_session *session)
+{
+	if (connection != NULL)
+		connection->context.session = session != NULL ? session_label(session) : NULL;
+}
+
+void
+connection_set_idle(ph_connection *connection, bool idle)
+{
+	if (connection != NULL)
+		connection->idle = idle;
+}
+
+/* ---- The end of the process ------------------------------------------------------------------- */
+
+size_t
+connections_count(void)
+{
+	return all.count;
+}
+
+static void
+cancel(bool idle_only)
+{
+	for (ph_connection *c = all.first; c != NULL; c = c->next)
+		if (c->idle || !idle_only)
+			ph_task_cancel(c->task);
+}
+
+static void
+wait_for_last(ph_deadline deadline)
+{
+	while (all.count > 0 && ph_park(deadline) == PH_WAIT_OK)
+		continue;
+}
+
+void
+connections_drain(int64_t grace)
+{
+	all.draining = true;
+	all.drainer = ph_task_self();
+	cancel(true);
+	wait_for_last(ph_in(grace));
+	cancel(false);
+	wait_for_last(ph_in(LAST_WORDS));
+	if (all.count > 0)
+		ph_log(PH_LOG_WARNING, "%zu connections did not end", all.count);
+}

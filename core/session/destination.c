@@ -1,0 +1,70 @@
+/*
+ * Where an address goes: our own domains, those that we relay for, or elsewhere.
+ */
+#include <posthouse/address.h>
+#include <posthouse/log.h>
+#include <posthouse/session.h>
+
+#include <string.h>
+
+#include "session/interfaces.h"
+#include "session/session.h"
+
+/* Does the local part name a route of its own, which some server down the line might follow? */
+static bool
+hides_a_route(ph_session *session, const char *address)
+{
+	const char *local = ph_address_unquoted(ph_scratch_pool(session), address);
+
+	return local == NULL || strpbrk(local, "@%!") != NULL;
+}
+
+static ph_found
+in_list(const ph_match_list *list, const char *domain)
+{
+	ph_error error = {""};
+	ph_found found = ph_match(list, domain, &error);
+
+	if (found == PH_FAILED)
+		ph_log(PH_LOG_WARNING, "lookup of domain %s failed: %s", domain, error.text);
+	return found;
+}
+
+static ph_destination
+destination_of_domain(ph_session *session, const char *domain)
+{
+	ph_address literal;
+	ph_found found;
+
+	if (domain[0] == '\0')
+		return PH_DESTINATION_FINAL;
+	if (domain[0] == '[' && ph_is_literal(domain, &literal) &&
+		(interfaces_have(&literal) || ph_address_equal(&literal, ph_server_address(session))))
+		return PH_DESTINATION_FINAL;
+	found = in_list(session->settings->mydestination, domain);
+	if (found == PH_FAILED)
+		return PH_DESTINATION_FAILED;
+	if (found == PH_FOUND)
+		return PH_DESTINATION_FINAL;
+	found = in_list(session->settings->relay_domains, domain);
+	if (found == PH_FAILED)
+		return PH_DESTINATION_FAILED;
+	return found == PH_FOUND ? PH_DESTINATION_RELAY : PH_DESTINATION_FOREIGN;
+}
+
+ph_destination
+ph_destination_of(ph_session *session, const char *address)
+{
+	if (hides_a_route(session, address))
+		return PH_DESTINATION_FOREIGN;
+	return destination_of_domain(session, ph_address_domain(address));
+}
+
+bool
+destination_is_postmaster(ph_session *session, const char *address)
+{
+	const ph_span postmaster = {"postmaster", 10};
+
+	return ph_span_equal_nocase(ph_address_local_part(address), postmaster) &&
+		destination_of_domain(session, ph_address_domain(address)) == PH_DESTINATION_FINAL;
+}

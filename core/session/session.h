@@ -1,0 +1,89 @@
+/*
+ * An SMTP session as the core sees it: the client, the transaction in progress, the state of the
+ * policy. One for each connection of a listener that speaks SMTP; used by that connection's task.
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include <posthouse/listener.h>
+#include <posthouse/restriction.h>
+
+#include "config/config.h"
+
+/* The commands that are counted for the line at the end of a session, in its order. */
+enum session_command {
+	COMMAND_HELO,
+	COMMAND_EHLO,
+	COMMAND_LHLO,
+	COMMAND_STARTTLS,
+	COMMAND_AUTH,
+	COMMAND_MAIL,
+	COMMAND_RCPT,
+	COMMAND_DATA,
+	COMMAND_BDAT,
+	COMMAND_RSET,
+	COMMAND_NOOP,
+	COMMAND_VRFY,
+	COMMAND_QUIT,
+	COMMAND_UNKNOWN,
+	COMMAND_COUNT
+};
+
+struct command_count {
+	uint32_t accepted;
+	uint32_t all;
+};
+
+/* A reply that waits for what a list will say; made when the first comes up. */
+struct pending {
+	bool active;
+	ph_reply reply;
+};
+
+struct ph_session {
+	ph_connection *connection;           /* the core's; outlives the session */
+	const struct policy_settings *policy;
+	const struct settings *settings;
+	const char *queue;                   /* the storage's name */
+
+	ph_address client;
+	char client_text[PH_ADDRESS_TEXT];
+	char *client_name;                   /* owned; NULL: "unknown" */
+	char *label;                         /* "unknown[192.0.2.1]"; owned; NULL: no memory for it */
+	ph_found client_status;              /* of the name: verified, none, a lookup failed */
+
+	ph_pool *pool;                       /* all pools are made when they are first used */
+	ph_pool *message_pool;
+	ph_pool *scratch_pool;
+
+	char *helo;                          /* owned; NULL: none */
+	const char *protocol;                /* a constant */
+
+	/* The transaction; texts in the message pool. */
+	const char *sender;                  /* NULL: no MAIL yet */
+	const char *recipient;               /* the one in hand; NULL outside of RCPT */
+	struct ph_mail_parameters *parameters;
+	int64_t announced;
+	int64_t content_size;
+	size_t recipients, refused;
+	ph_intake *intake;                   /* from the first accepted recipient on */
+	bool in_data;
+	bool discard;                        /* a restriction said so; for the transaction */
+
+	/* The policy: where ph_reject() and the like write, NULL outside of a restriction; what the
+	 * client, helo and sender lists left for the recipients (owned; NULL: nothing). */
+	ph_reply *verdict;
+	struct pending *left_by_client, *left_by_helo, *left_by_sender;
+
+	struct command_count counts[COMMAND_COUNT];
+};
+
+/* The name and address as the log shows them, "unknown[192.0.2.1]". */
+const char *session_label(const ph_session *session);
+/* Fills a reply. Returns -1, so that a refusal can end with it. */
+int session_refuse(ph_reply *reply, int code, const char *status, const char *format, ...)
+	PH_PRINTF(4, 5);
+/* Is it the postmaster's, with no domain or one of ours (RFC 5321, 4.5.1)? */
+bool destination_is_postmaster(ph_session *session, const char *address);
+
+#endif

@@ -1,0 +1,269 @@
+/*
+ * A mail transaction: MAIL, RCPT, DATA, content, end (RFC 5321, 3.3). The intake begins with the first
+ * recipient that was accepted, and so does the queue ID.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <posthouse/queue.h>
+
+#include "ground/loop.h"
+#include "session/policy.h"
+#include "session/session.h"
+
+/* The log names the message for which the task works. */
+static void
+name_message(const ph_session *session)
+{
+	struct task_context *context = task_context();
+
+	if (context != NULL)
+		context->queue_id = session->intake != NULL ? ph_intake_queue_id(session->intake) : NULL;
+}
+
+bool
+ph_session_in_transaction(const ph_session *session)
+{
+	return session->sender != NULL;
+}
+
+void
+ph_session_reset(ph_session *session)
+{
+	if (session->intake != NULL)
+		ph_intake_abort(session->intake);
+	session->intake = NULL;
+	name_message(session);
+	session->sender = session->recipient = NULL;
+	session->parameters = NULL;
+	session->announced = session->content_size = 0;
+	session->recipients = session->refused = 0;
+	session->in_data = session->discard = false;
+	ph_pool_free(session->message_pool);
+	session->message_pool = NULL;
+	ph_pool_free(session->scratch_pool);
+	session->scratch_pool = NULL;
+}
+
+/* ---- MAIL ------------------------------------------------------------------------------------- */
+
+/* Is there room for a message of that size, and for what must stay free? */
+static bool
+storage_has_room(const ph_session *session, int64_t size)
+{
+	const struct instance *queue = config_queue(config_current(), session->queue);
+	const struct ph_queue_ops *ops = queue->ops;
+	int64_t minimum = session->settings->queue_minfree;
+
+	if (ops->free_space == NULL || (minimum <= 0 && size <= 0))
+		return true;
+	return ops->free_space(queue->self) - (minimum > 0 ? minimum : 0) > size;
+}
+
+static int
+check_mail(ph_session *session, int64_t announced, ph_reply *reply)
+{
+	int64_t limit = session->settings->message_size_limit;
+
+	if (session->policy->smtpd_helo_required && session->helo == NULL)
+		return session_refuse(reply, 503, "5.5.1", "Error: send HELO/EHLO first");
+	if (session->sender != NULL)
+		return session_refuse(reply, 503, "5.5.1", "Error: nested MAIL command");
+	if (limit > 0 && announced > limit)
+		return session_refuse(reply, 552, "5.3.4", "Message size exceeds fixed limit");
+	if (!storage_has_room(session, announced))
+		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
+	return 0;
+}
+
+/* Copies what the intake will want to know later. */
+static int
+keep_mail(ph_session *session, const char *sender, const struct ph_mail_parameters *parameters)
+{
+	ph_pool *pool = ph_message_pool(session);
+	struct ph_mail_parameters *copy;
+	size_t size = sizeof(*copy);
+
+	if (pool == NULL)
+		return -1;
+	session->sender = ph_pool_strdup(pool, sender);
+	if (session->sender == NULL)
+		return -1;
+	if (parameters == NULL)
+		return 0;
+	copy = ph_pool_alloc(pool, size);
+	if (copy == NULL)
+		return -1;
+	memcpy(copy, parameters, parameters->size < size ? parameters->size : size);
+	copy->size = (uint32_t)size;
+	if (copy->envid != NULL) {
+		copy->envid = ph_pool_strdup(pool, copy->envid);
+		if (copy->envid == NULL)
+			return -1;
+	}
+	session->parameters = copy;
+	return 0;
+}
+
+int
+ph_session_mail(ph_session *session, const char *sender, const struct ph_mail_parameters *parameters,
+	int64_t announced, ph_reply *reply)
+{
+	if (check_mail(session, announced, reply) == -1) {
+		if (reply->code != 503)
+			policy_log(session, "reject", "MAIL", reply);
+		return -1;
+	}
+	if (keep_mail(session, sender, parameters) == -1) {
+		ph_session_reset(session);
+		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
+	}
+	session->announced = announced;
+	if (policy_check(session, POLICY_MAIL, "MAIL", reply) == -1) {
+		ph_session_reset(session);
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- RCPT ------------------------------------------------------------------------------------- */
+
+static int
+open_intake(ph_session *session, ph_reply *reply)
+{
+	struct ph_intake_origin origin = {.size = sizeof(origin), .origin = PH_ORIGIN_SMTP,
+		.session = session, .queue = session->queue};
+	ph_error error = {""};
+
+	if (session->intake != NULL)
+		return 0;
+	session->intake = ph_intake_begin(&origin, &error);
+	if (session->intake == NULL) {
+		ph_log(PH_LOG_WARNING, "message refused: %s", error.text);
+		return session_refuse(reply, 451, "4.3.0", "Error: queue file write error");
+	}
+	if (ph_intake_sender(session->intake, session->sender, session->parameters) == -1) {
+		ph_intake_abort(session->intake);
+		session->intake = NULL;
+		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
+	}
+	name_message(session);
+	ph_log(PH_LOG_INFO, "%s: client=%s", ph_intake_queue_id(session->intake),
+		session_label(session));
+	return 0;
+}
+
+/* A message that restrictions throw away is thrown away once, with the intake knowing. */
+static void
+pass_discard_on(ph_session *session)
+{
+	if (session->discard && session->intake != NULL)
+		ph_intake_discard(session->intake, "a restriction's verdict");
+}
+
+static int
+accept_recipient(ph_session *session, const char *recipient,
+	const struct ph_rcpt_parameters *parameters, ph_reply *reply)
+{
+	ph_pool *pool = ph_message_pool(session);
+
+	session->recipient = pool != NULL ? ph_pool_strdup(pool, recipient) : NULL;
+	if (session->recipient == NULL)
+		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
+	if (policy_check(session, POLICY_RCPT, "RCPT", reply) == -1 ||
+		open_intake(session, reply) == -1)
+		return -1;
+	if (ph_intake_recipient(session->intake, session->recipient, parameters) == -1)
+		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
+	pass_discard_on(session);
+	return 0;
+}
+
+int
+ph_session_rcpt(ph_session *session, const char *recipient,
+	const struct ph_rcpt_parameters *parameters, ph_reply *reply)
+{
+	int result;
+
+	if (session->sender == NULL)
+		return session_refuse(reply, 503, "5.5.1", "Error: need MAIL command");
+	if (session->recipients >= (size_t)session->policy->smtpd_recipient_limit)
+		return session_refuse(reply, 452, "4.5.3", "Error: too many recipients");
+	result = accept_recipient(session, recipient, parameters, reply);
+	session->recipient = NULL;
+	if (result == 0)
+		session->recipients++;
+	else
+		session->refused++;
+	return result;
+}
+
+/* ---- DATA ------------------------------------------------------------------------------------- */
+
+int
+ph_session_data(ph_session *session, ph_reply *reply)
+{
+	if (session->recipients == 0 && session->refused > 0)
+		return session_refuse(reply, 554, "5.5.1", "Error: no valid recipients");
+	if (session->recipients == 0)
+		return session_refuse(reply, 503, "5.5.1", "Error: need RCPT command");
+	session->in_data = true;
+	if (policy_check(session, POLICY_DATA, "DATA", reply) == -1) {
+		session->in_data = false;
+		return -1;
+	}
+	pass_discard_on(session);
+	return 0;
+}
+
+/* Is the content larger than a message may be? Nothing more of it is kept then. */
+static bool
+too_large(const ph_session *session)
+{
+	int64_t limit = session->settings->message_size_limit;
+
+	return limit > 0 && session->content_size > limit;
+}
+
+void
+ph_session_content(ph_session *session, ph_span bytes)
+{
+	session->content_size += (int64_t)bytes.size;
+	if (session->intake != NULL && !too_large(session))
+		(void)ph_intake_write(session->intake, bytes);
+}
+
+/* Why the message is refused before its commit: 0, or -1 with the reply, logged. */
+static int
+judge_content(ph_session *session, const ph_reply *refusal, ph_reply *reply)
+{
+	session->in_data = false;
+	if (refusal != NULL)
+		*reply = *refusal;
+	else if (session->intake == NULL)
+		session_refuse(reply, 503, "5.5.1", "Error: need RCPT command");
+	else if (too_large(session))
+		session_refuse(reply, 552, "5.3.4", "Error: message file too big");
+	else
+		return policy_check(session, POLICY_END_OF_DATA, "END-OF-MESSAGE", reply);
+	policy_log(session, "reject", "END-OF-MESSAGE", reply);
+	return -1;
+}
+
+void
+ph_session_end_of_data(ph_session *session, const ph_reply *refusal, ph_reply *reply)
+{
+	ph_intake *intake;
+
+	memset(reply, 0, sizeof(*reply));
+	if (judge_content(session, refusal, reply) == 0) {
+		pass_discard_on(session);
+		intake = session->intake;
+		if (ph_intake_commit(intake, reply) == PH_INTAKE_REFUSED) {
+			session->intake = NULL;
+			policy_log(session, "reject", "END-OF-MESSAGE", reply);
+		}
+		session->intake = NULL;
+	}
+	ph_session_reset(session);
+}

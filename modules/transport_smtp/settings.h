@@ -1,0 +1,36 @@
+/*
+ * The instance of transport_smtp: its parameters, and what it keeps while it runs.
+ */
+#ifndef SMTP_SETTINGS_H
+#define SMTP_SETTINGS_H
+
+#include <posthouse/base.h>
+#include <posthouse/module.h>
+
+struct connection_cache;
+
+struct smtp_settings {
+	const char *smtp_helo_name;
+	const char *smtp_bind_address;
+	const char *smtp_bind_address6;
+	ph_strings smtp_host_lookup;
+	int smtp_address_preference; /* any, ipv4, ipv6 */
+	int64_t smtp_tcp_port;
+	int64_t smtp_mx_address_limit;
+	int64_t smtp_mx_session_limit;
+	bool smtp_skip_5xx_greeting;
+	bool smtp_mx_loopback;
+	int64_t smtp_connect_timeout;
+	int64_t smtp_helo_timeout;
+	int64_t smtp_mail_timeout;
+	int64_t smtp_rcpt_timeout;
+	int64_t smtp_data_init_timeout;
+	int64_t smtp_data_xfer_timeout;
+	int64_t smtp_data_done_timeout;
+	int64_t smtp_quit_timeout;
+	int64_t smtp_connection_cache_time_limit;
+	int64_t smtp_connection_reuse_count_limit;
+	struct connection_cache *cache; /* made by start */
+};
+
+#endif

@@ -1,0 +1,364 @@
+#include "transaction.h"
+
+#include <posthouse/log.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT_SIZE (REPLY_TEXT + 400)
+
+struct transaction {
+	struct client *client;
+	ph_delivery *delivery;
+	struct pending *pending;
+	size_t count;
+	size_t accepted;
+	char *text;  /* TEXT_SIZE bytes in the delivery's pool: stacks are small */
+	struct reply *reply;
+	bool *asked; /* recipients named in this transaction */
+	bool *taken; /* those that the server accepted */
+	int fd;
+	int64_t offset, length;
+	bool dot_lines;
+};
+
+static void
+note(ph_delivery *delivery, struct pending *pending, const char *status, const char *text)
+{
+	snprintf(pending->status, sizeof pending->status, "%s", status);
+	if (pending->status[0] == '5')
+		pending->status[0] = '4';
+	pending->text = ph_pool_strdup(ph_delivery_pool(delivery), text);
+}
+
+void
+transaction_fail(ph_delivery *delivery, struct pending *pending, size_t count, const char *status,
+	const char *text)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!pending[i].done)
+			note(delivery, &pending[i], status, text);
+}
+
+/* A refusal of one recipient, or of everything (which: SIZE_MAX). */
+static void
+refused(struct transaction *t, size_t which, const char *fallback, const char *command)
+{
+	char status[12];
+	const char *code = reply_status(t->reply, fallback, status);
+
+	for (size_t i = 0; i < t->count; i++) {
+		struct pending *pending = &t->pending[i];
+
+		if (pending->done || (which != SIZE_MAX && which != i))
+			continue;
+		if (t->reply->code / 100 == 5) {
+			ph_delivery_bounce(t->delivery, pending->index, code, t->client->relay,
+				"%s (in reply to %s command)", t->text, command);
+			pending->done = true;
+		} else {
+			char *text = ph_pool_printf(ph_delivery_pool(t->delivery), "%s (in reply to %s command)",
+				t->text, command);
+
+			note(t->delivery, pending, code, text != NULL ? text : "out of memory");
+		}
+	}
+}
+
+static enum exchange
+reply_to(struct transaction *t, int64_t timeout, const char *what)
+{
+	return client_reply(t->client, t->reply, timeout, what, t->text, TEXT_SIZE);
+}
+
+/* An unexpected 2xx or 3xx code where another class belongs is a failure for now. */
+static void
+make_temporary(struct reply *reply)
+{
+	if (reply->code / 100 == 2 || reply->code / 100 == 3) {
+		reply->code = 451;
+		reply->status[0] = '\0';
+	}
+}
+
+static int
+say_mail(struct transaction *t)
+{
+	struct client *client = t->client;
+	char size[40] = "";
+
+	if (client->capabilities & CAN_SIZE)
+		snprintf(size, sizeof size, " SIZE=%lld", (long long)t->length);
+	return client_command(client, ph_in(client->settings->smtp_mail_timeout),
+		"MAIL FROM:<%s>%s%s\r\n", ph_delivery_sender(t->delivery), size,
+		ph_delivery_8bit(t->delivery) && client->capabilities & CAN_8BIT ? " BODY=8BITMIME" : "");
+}
+
+static int
+say_rcpt(struct transaction *t, size_t i)
+{
+	t->asked[i] = true;
+	return client_command(t->client, ph_in(t->client->settings->smtp_rcpt_timeout),
+		"RCPT TO:<%s>\r\n", ph_delivery_recipient(t->delivery, t->pending[i].index));
+}
+
+static int
+say_data(struct transaction *t)
+{
+	return client_command(t->client, ph_in(t->client->settings->smtp_data_init_timeout), "DATA\r\n");
+}
+
+/* The reply to RCPT for recipient i. */
+static int
+hear_rcpt(struct transaction *t, size_t i)
+{
+	if (reply_to(t, t->client->settings->smtp_rcpt_timeout, "sending RCPT TO") != EXCHANGE_OK)
+		return -1;
+	if (t->reply->code == 250 || t->reply->code == 251) {
+		t->taken[i] = true;
+		t->accepted++;
+		return 0;
+	}
+	make_temporary(t->reply);
+	refused(t, i, "1.0", "RCPT TO");
+	return t->reply->code == 421 ? -1 : 0;
+}
+
+/* MAIL, every RCPT and DATA in one write. Returns DATA's reply class, 0 when nothing goes on, -1
+ * when the connection is lost. */
+static int
+open_pipelined(struct transaction *t)
+{
+	const struct smtp_settings *settings = t->client->settings;
+	bool mail_ok;
+
+	if (say_mail(t) == -1)
+		return -1;
+	for (size_t i = 0; i < t->count; i++)
+		if (!t->pending[i].done && say_rcpt(t, i) == -1)
+			return -1;
+	if (say_data(t) == -1 ||
+		reply_to(t, settings->smtp_mail_timeout, "sending MAIL FROM") != EXCHANGE_OK)
+		return -1;
+	mail_ok = t->reply->code / 100 == 2;
+	if (!mail_ok) {
+		make_temporary(t->reply);
+		refused(t, SIZE_MAX, "0.0", "MAIL FROM");
+		if (t->client->broken)
+			return -1;
+	}
+	for (size_t i = 0; i < t->count; i++) {
+		if (!t->asked[i])
+			continue;
+		if (mail_ok && hear_rcpt(t, i) == -1)
+			return -1;
+		if (!mail_ok && reply_to(t, settings->smtp_rcpt_timeout, "sending RCPT TO") != EXCHANGE_OK)
+			return -1;
+	}
+	if (reply_to(t, settings->smtp_data_init_timeout, "sending DATA command") != EXCHANGE_OK)
+		return -1;
+	return t->reply->code / 100;
+}
+
+/* One command at a time. */
+static int
+open_stepwise(struct transaction *t)
+{
+	const struct smtp_settings *settings = t->client->settings;
+
+	if (say_mail(t) == -1 ||
+		reply_to(t, settings->smtp_mail_timeout, "sending MAIL FROM") != EXCHANGE_OK)
+		return -1;
+	if (t->reply->code / 100 != 2) {
+		make_temporary(t->reply);
+		refused(t, SIZE_MAX, "0.0", "MAIL FROM");
+		return 0;
+	}
+	for (size_t i = 0; i < t->count; i++)
+		if (!t->pending[i].done && (say_rcpt(t, i) == -1 || hear_rcpt(t, i) == -1))
+			return -1;
+	if (t->accepted == 0)
+		return 0;
+	if (say_data(t) == -1 ||
+		reply_to(t, settings->smtp_data_init_timeout, "sending DATA command") != EXCHANGE_OK)
+		return -1;
+	return t->reply->code / 100;
+}
+
+/* Sends lines that begin with a dot with another one before it (RFC 5321, 4.5.2). */
+static int
+send_stuffed(struct transaction *t, ph_deadline deadline)
+{
+	size_t room = 32768;
+	char *buffer = ph_pool_alloc(ph_delivery_pool(t->delivery), room);
+	int64_t done = 0;
+	char before = '\n';
+
+	if (buffer == NULL)
+		return -1;
+	while (done < t->length) {
+		size_t want = t->length - done < (int64_t)room ? (size_t)(t->length - done) : room;
+		ssize_t got = pread(t->fd, buffer, want, t->offset + done);
+		size_t sent = 0;
+
+		if (got <= 0)
+			return -1;
+		for (char *dot = buffer; (dot = memchr(dot, '.', (size_t)(buffer + got - dot))) != NULL; dot++) {
+			if ((dot == buffer ? before : dot[-1]) != '\n')
+				continue;
+			if (ph_stream_write(t->client->stream, buffer + sent, (size_t)(dot - buffer) - sent,
+				deadline) != 0 || ph_stream_write(t->client->stream, ".", 1, deadline) != 0)
+				return -1;
+			sent = (size_t)(dot - buffer);
+		}
+		if (ph_stream_write(t->client->stream, buffer + sent, (size_t)got - sent, deadline) != 0)
+			return -1;
+		before = buffer[got - 1];
+		done += got;
+	}
+	return ph_stream_write(t->client->stream, ".\r\n", 3, deadline);
+}
+
+static int
+send_content(struct transaction *t)
+{
+	ph_deadline deadline = ph_in(t->client->settings->smtp_data_xfer_timeout);
+
+	if (t->dot_lines)
+		return send_stuffed(t, deadline);
+	return ph_stream_send_file(t->client->stream, t->fd, t->offset, t->length, ph_span_of(".\r\n"),
+		deadline);
+}
+
+static void
+lost(struct transaction *t, const char *text)
+{
+	t->client->broken = true;
+	transaction_fail(t->delivery, t->pending, t->count, "4.4.2", text);
+}
+
+/* The content, and the reply that decides about all recipients which were taken. */
+static enum outcome
+finish(struct transaction *t)
+{
+	if (t->accepted == 0) {
+		/* 354 without a recipient: an empty message ends it; the server refuses it. */
+		if (client_command(t->client, ph_in(t->client->settings->smtp_data_xfer_timeout), ".\r\n") ==
+			-1 || reply_to(t, t->client->settings->smtp_data_done_timeout, "ending an empty message") !=
+			EXCHANGE_OK)
+			t->client->broken = true;
+		return OUTCOME_DONE;
+	}
+	if (send_content(t) != 0) {
+		snprintf(t->text, TEXT_SIZE, "lost connection with %s while sending message body",
+			t->client->name);
+		lost(t, t->text);
+		return OUTCOME_DONE;
+	}
+	if (reply_to(t, t->client->settings->smtp_data_done_timeout,
+		"sending end of data -- message may be sent more than once") != EXCHANGE_OK) {
+		lost(t, t->text);
+		return OUTCOME_FINAL;
+	}
+	for (size_t i = 0; i < t->count; i++) {
+		char status[12];
+
+		if (!t->taken[i] || t->pending[i].done)
+			continue;
+		if (t->reply->code / 100 == 2) {
+			ph_delivery_sent(t->delivery, t->pending[i].index, reply_status(t->reply, "0.0", status),
+				t->client->relay, "%s", t->reply->text);
+			t->pending[i].done = true;
+		} else {
+			if (t->reply->code / 100 == 3)
+				make_temporary(t->reply);
+			refused(t, i, "0.0", "end of DATA");
+		}
+	}
+	return OUTCOME_DONE;
+}
+
+static int
+prepare(struct transaction *t)
+{
+	ph_pool *pool = ph_delivery_pool(t->delivery);
+	ph_error error;
+
+	t->text = ph_pool_alloc(pool, TEXT_SIZE);
+	t->reply = ph_pool_alloc(pool, sizeof *t->reply);
+	t->asked = ph_pool_array(pool, t->count, sizeof t->asked[0]);
+	t->taken = ph_pool_array(pool, t->count, sizeof t->taken[0]);
+	if (t->text == NULL || t->reply == NULL || t->asked == NULL || t->taken == NULL) {
+		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", "out of memory");
+		return -1;
+	}
+	if (ph_delivery_content(t->delivery, &t->fd, &t->offset, &t->length, &t->dot_lines, &error) == -1) {
+		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", error.text);
+		return -1;
+	}
+	return 0;
+}
+
+/* What this server cannot do at all. */
+static bool
+impossible(struct transaction *t)
+{
+	const struct client *client = t->client;
+	const char *status, *text;
+
+	if (client->size_limit > 0 && t->length > client->size_limit) {
+		status = "5.3.4";
+		text = "message size exceeds the size limit of host";
+	} else if (ph_delivery_8bit(t->delivery) && !(client->capabilities & CAN_8BIT)) {
+		status = "5.6.3";
+		text = "the message is declared as 8-bit, which is not offered by host";
+	} else {
+		return false;
+	}
+	for (size_t i = 0; i < t->count; i++) {
+		if (t->pending[i].done)
+			continue;
+		ph_delivery_bounce(t->delivery, t->pending[i].index, status, client->relay, "%s %s", text,
+			client->name);
+		t->pending[i].done = true;
+	}
+	return true;
+}
+
+enum outcome
+transaction_run(struct client *client, ph_delivery *delivery, struct pending *pending, size_t count)
+{
+	struct transaction t = {.client = client, .delivery = delivery, .pending = pending, .count = count};
+	int class;
+
+	if (prepare(&t) == -1)
+		return OUTCOME_FINAL;
+	if (impossible(&t))
+		return OUTCOME_DONE;
+	class = client->capabilities & CAN_PIPELINE ? open_pipelined(&t) : open_stepwise(&t);
+	if (class == -1) {
+		client->broken = true;
+		/* Closed while it was kept, with 421 or without a word: nothing of this message was heard. */
+		if (client->transactions > 0 && t.accepted == 0 &&
+			(t.reply->code == 0 || t.reply->code == 421))
+			return OUTCOME_STALE;
+		if (t.text[0] == '\0')
+			snprintf(t.text, TEXT_SIZE, "lost connection with %s while sending the envelope", client->name);
+		lost(&t, t.text);
+		return OUTCOME_DONE;
+	}
+	client->transactions++;
+	if (class == 3)
+		return finish(&t);
+	if (class != 0 && t.accepted > 0) {
+		make_temporary(t.reply);
+		refused(&t, SIZE_MAX, "0.0", "DATA");
+	}
+	/* A transaction that ended halfway leaves the server with a sender. */
+	if (!client->broken && (client_command(client, ph_in(client->settings->smtp_quit_timeout),
+		"RSET\r\n") == -1 || client_reply(client, t.reply, client->settings->smtp_quit_timeout,
+		"sending RSET", t.text, TEXT_SIZE) != EXCHANGE_OK))
+		client->broken = true;
+	return OUTCOME_DONE;
+}

@@ -1,0 +1,290 @@
+/*
+ * transport_smtp: the SMTP client.
+ */
+#include "cache.h"
+#include "transaction.h"
+
+#include <posthouse/log.h>
+#include <posthouse/transport.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define FIELD(name) offsetof(struct smtp_settings, name)
+#define SECOND INT64_C(1000)
+#define DAY (86400 * SECOND)
+
+static const struct ph_param params[] = {
+	{"smtp_address_preference", PH_ENUM, PH_PER_SECTION, FIELD(smtp_address_preference), "any", 0, 0,
+		"any, ipv4, ipv6",
+		"The address family that is tried first within one preference of mail exchangers."},
+	{"smtp_bind_address", PH_STRING, PH_PER_SECTION, FIELD(smtp_bind_address), "", 0, 0, NULL,
+		"The IPv4 address that connections come from; empty: the system chooses."},
+	{"smtp_bind_address6", PH_STRING, PH_PER_SECTION, FIELD(smtp_bind_address6), "", 0, 0, NULL,
+		"The IPv6 address that connections come from; empty: the system chooses."},
+	{"smtp_connect_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_connect_timeout), "30s", SECOND, DAY,
+		NULL, "How long to wait for a TCP connection to one address."},
+	{"smtp_connection_cache_time_limit", PH_TIME, PH_PER_SECTION,
+		FIELD(smtp_connection_cache_time_limit), "2s", 0, 3600 * SECOND, NULL,
+		"How long an unused connection is kept for the next message; 0 closes it after each."},
+	{"smtp_connection_reuse_count_limit", PH_INT, PH_PER_SECTION,
+		FIELD(smtp_connection_reuse_count_limit), "0", 0, INT32_MAX, NULL,
+		"The most transactions on one connection; 0 means no limit."},
+	{"smtp_data_done_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_data_done_timeout), "600s", SECOND,
+		DAY, NULL, "How long to wait for the reply to the end of the message (RFC 5321, 4.5.3.2.6)."},
+	{"smtp_data_init_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_data_init_timeout), "120s", SECOND,
+		DAY, NULL, "How long to wait for the reply to DATA."},
+	{"smtp_data_xfer_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_data_xfer_timeout), "180s", SECOND,
+		DAY, NULL, "How long sending the content of a message may take."},
+	{"smtp_helo_name", PH_STRING, PH_PER_SECTION, FIELD(smtp_helo_name), "$myhostname", 0, 0, NULL,
+		"The name given with EHLO and HELO."},
+	{"smtp_helo_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_helo_timeout), "300s", SECOND, DAY, NULL,
+		"How long to wait for the greeting, and for the reply to EHLO."},
+	{"smtp_host_lookup", PH_STRINGS, PH_PER_SECTION, FIELD(smtp_host_lookup), "dns", 0, 0, NULL,
+		"How addresses of hosts are found: dns, native (the system's hosts file and name services), "
+		"or both in that order."},
+	{"smtp_mail_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_mail_timeout), "300s", SECOND, DAY, NULL,
+		"How long to wait for the reply to MAIL."},
+	{"smtp_mx_address_limit", PH_INT, PH_PER_SECTION, FIELD(smtp_mx_address_limit), "5", 0, 1000, NULL,
+		"The most addresses of mail exchangers that one delivery tries; 0 means no limit."},
+	{"smtp_mx_loopback", PH_BOOL, PH_PER_SECTION, FIELD(smtp_mx_loopback), "no", 0, 0, NULL,
+		"Whether mail exchangers may have loopback addresses; off, since such a record only makes "
+		"mail loop."},
+	{"smtp_mx_session_limit", PH_INT, PH_PER_SECTION, FIELD(smtp_mx_session_limit), "2", 0, 1000, NULL,
+		"The most SMTP sessions (greeting received) that one delivery tries; 0 means no limit."},
+	{"smtp_quit_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_quit_timeout), "300s", SECOND, DAY, NULL,
+		"How long to wait for the reply to RSET."},
+	{"smtp_rcpt_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_rcpt_timeout), "300s", SECOND, DAY, NULL,
+		"How long to wait for the reply to RCPT."},
+	{"smtp_skip_5xx_greeting", PH_BOOL, PH_PER_SECTION, FIELD(smtp_skip_5xx_greeting), "yes", 0, 0, NULL,
+		"Whether a server that greets with 5xx is passed over for the next one instead of failing "
+		"the mail."},
+	{"smtp_tcp_port", PH_INT, PH_PER_SECTION, FIELD(smtp_tcp_port), "25", 1, 65535, NULL,
+		"The port for next hops that name none."},
+};
+
+static int
+check(void *self, ph_error *error)
+{
+	const struct smtp_settings *settings = self;
+	ph_address address;
+
+	if (settings->smtp_bind_address[0] != '\0' &&
+		(ph_address_parse(ph_span_of(settings->smtp_bind_address), &address) == -1 ||
+			strchr(settings->smtp_bind_address, ':') != NULL))
+		return ph_error_set(error, "smtp_bind_address: \"%s\" is no IPv4 address",
+			settings->smtp_bind_address);
+	if (settings->smtp_bind_address6[0] != '\0' &&
+		(ph_address_parse(ph_span_of(settings->smtp_bind_address6), &address) == -1 ||
+			strchr(settings->smtp_bind_address6, ':') == NULL))
+		return ph_error_set(error, "smtp_bind_address6: \"%s\" is no IPv6 address",
+			settings->smtp_bind_address6);
+	for (size_t i = 0; i < settings->smtp_host_lookup.count; i++)
+		if (strcmp(settings->smtp_host_lookup.items[i], "dns") != 0 &&
+			strcmp(settings->smtp_host_lookup.items[i], "native") != 0)
+			return ph_error_set(error, "smtp_host_lookup: \"%s\" is neither dns nor native",
+				settings->smtp_host_lookup.items[i]);
+	return 0;
+}
+
+static int
+start(void *self, ph_error *error)
+{
+	struct smtp_settings *settings = self;
+
+	settings->cache = cache_new(settings->smtp_connection_cache_time_limit);
+	return settings->cache != NULL ? 0 : ph_error_set(error, "out of memory");
+}
+
+static void
+stop(void *self)
+{
+	struct smtp_settings *settings = self;
+
+	cache_free(settings->cache);
+}
+
+struct attempt {
+	const struct smtp_settings *settings;
+	ph_delivery *delivery;
+	struct pending *pending;
+	size_t count;
+	ph_address used; /* the server of a kept connection that had its say */
+	struct reply reply;
+	char text[REPLY_TEXT + 400];
+};
+
+static bool
+all_done(const struct attempt *a)
+{
+	for (size_t i = 0; i < a->count; i++)
+		if (!a->pending[i].done)
+			return false;
+	return true;
+}
+
+static bool
+last_use(const struct smtp_settings *settings, const struct client *client)
+{
+	return settings->smtp_connection_reuse_count_limit > 0 &&
+		client->transactions >= settings->smtp_connection_reuse_count_limit;
+}
+
+static enum outcome
+use(struct attempt *a, struct client *client)
+{
+	enum outcome outcome;
+
+	a->used = client->address;
+	ph_delivery_connected(a->delivery);
+	outcome = transaction_run(client, a->delivery, a->pending, a->count);
+	if (last_use(a->settings, client))
+		client_close(client);
+	else
+		cache_give(a->settings->cache, ph_delivery_nexthop(a->delivery), client);
+	return outcome;
+}
+
+/* Kept connections first; each may have died meanwhile. true: the delivery is over. */
+static bool
+use_kept(struct attempt *a)
+{
+	struct client *client;
+
+	while ((client = cache_take(a->settings->cache, ph_delivery_nexthop(a->delivery))) != NULL) {
+		switch (use(a, client)) {
+		case OUTCOME_STALE:
+			a->used.family = 0;
+			continue;
+		case OUTCOME_FINAL:
+			return true;
+		case OUTCOME_DONE:
+			return all_done(a);
+		}
+	}
+	return false;
+}
+
+static void
+bounce_all(struct attempt *a, const char *status, const char *relay, const char *text)
+{
+	for (size_t i = 0; i < a->count; i++)
+		if (!a->pending[i].done)
+			ph_delivery_bounce(a->delivery, a->pending[i].index, status, relay, "%s", text);
+}
+
+/* The connection could not be had: notes why. true: the server's word is final. */
+static bool
+not_connected(struct attempt *a)
+{
+	char status[12] = "4.4.1";
+
+	if (a->reply.code != 0)
+		snprintf(status, sizeof status, "%s", reply_status(&a->reply, "0.0", status));
+	if (a->reply.code / 100 == 5 && (!a->settings->smtp_skip_5xx_greeting ||
+		strcmp(a->reply.status, "5.4.6") == 0)) {
+		bounce_all(a, status, "none", a->text);
+		return true;
+	}
+	transaction_fail(a->delivery, a->pending, a->count, status, a->text);
+	return false;
+}
+
+/* Tries the hosts in turn. Returns whether any of them could be talked to. */
+static bool
+try_hosts(struct attempt *a, const struct hosts *hosts)
+{
+	const struct smtp_settings *settings = a->settings;
+	ph_address used = a->used;
+	int64_t addresses = 0, sessions = used.family != 0;
+
+	for (size_t i = 0; i < hosts->count && !all_done(a) && !ph_task_cancelled(); i++) {
+		struct client *client;
+
+		if (used.family != 0 && ph_address_equal(&used, &hosts->items[i].address))
+			continue;
+		if (settings->smtp_mx_address_limit > 0 && ++addresses > settings->smtp_mx_address_limit)
+			break;
+		client = client_open(settings, &hosts->items[i], &a->reply, a->text, sizeof a->text);
+		if (client == NULL && not_connected(a))
+			return true;
+		if (client != NULL && use(a, client) == OUTCOME_FINAL)
+			return true;
+		if (client != NULL || a->reply.code != 0)
+			if (++sessions == settings->smtp_mx_session_limit)
+				return true;
+	}
+	return sessions > 0;
+}
+
+static void
+defer_rest(struct attempt *a)
+{
+	for (size_t i = 0; i < a->count; i++)
+		if (!a->pending[i].done)
+			ph_delivery_defer(a->delivery, a->pending[i].index, a->pending[i].status, "none", "%s",
+				a->pending[i].text != NULL ? a->pending[i].text : "out of memory");
+}
+
+static void
+connect_and_deliver(struct attempt *a)
+{
+	struct nexthop *hop = ph_pool_alloc(ph_delivery_pool(a->delivery), sizeof *hop);
+	struct hosts *hosts = ph_pool_alloc(ph_delivery_pool(a->delivery), sizeof *hosts);
+	ph_error *error = ph_pool_alloc(ph_delivery_pool(a->delivery), sizeof *error);
+
+	if (hop == NULL || hosts == NULL || error == NULL) {
+		transaction_fail(a->delivery, a->pending, a->count, "4.3.0", "out of memory");
+		defer_rest(a);
+		return;
+	}
+	if (nexthop_parse(ph_delivery_nexthop(a->delivery), (uint16_t)a->settings->smtp_tcp_port, hop,
+		error) == -1) {
+		ph_log(PH_LOG_WARNING, "%s: %s", ph_delivery_queue_id(a->delivery), error->text);
+		bounce_all(a, "5.4.4", "none", error->text);
+		return;
+	}
+	hosts_find(a->settings, ph_delivery_pool(a->delivery), hop, hosts);
+	if (hosts->count == 0 && hosts->permanent) {
+		bounce_all(a, hosts->status, "none", hosts->reason);
+	} else if (hosts->count == 0) {
+		transaction_fail(a->delivery, a->pending, a->count, hosts->status, hosts->reason);
+		defer_rest(a);
+	} else if (try_hosts(a, hosts)) {
+		defer_rest(a);
+	} else if (!all_done(a)) {
+		size_t i = 0;
+
+		while (a->pending[i].done)
+			i++;
+		ph_delivery_dead(a->delivery, a->pending[i].status[0] != '\0' ? a->pending[i].status : "4.4.1",
+			"none", "%s", a->pending[i].text != NULL ? a->pending[i].text : "delivery was interrupted");
+	}
+}
+
+static void
+deliver(void *self, ph_delivery *delivery)
+{
+	ph_pool *pool = ph_delivery_pool(delivery);
+	struct attempt *a = ph_pool_alloc(pool, sizeof *a);
+
+	if (a == NULL)
+		return;
+	a->settings = self;
+	a->delivery = delivery;
+	a->count = ph_delivery_count(delivery);
+	a->pending = ph_pool_array(pool, a->count, sizeof a->pending[0]);
+	if (a->pending == NULL)
+		return;
+	for (size_t i = 0; i < a->count; i++)
+		a->pending[i].index = i;
+	if (use_kept(a))
+		defer_rest(a);
+	else
+		connect_and_deliver(a);
+}
+
+PH_MODULE(transport_smtp, "1.0", "delivers mail to other hosts by SMTP",
+	PH_INSTANCE(struct smtp_settings, params),
+	PH_LIFE(.check = check, .start = start, .stop = stop),
+	PH_TRANSPORT(.deliver = deliver));

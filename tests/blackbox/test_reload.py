@@ -1,0 +1,69 @@
+"""Reloads, good and bad, under load."""
+
+import os
+import re
+import threading
+import time
+
+import pytest
+
+from harness import Sink, wait_until
+
+
+def descriptors_and_memory(pid):
+    with open(f"/proc/{pid}/status") as file:
+        rss = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+    return len(os.listdir(f"/proc/{pid}/fd")), rss
+
+
+@pytest.mark.slow
+def test_fifty_reloads(posthouse):
+    sink = Sink()
+    with posthouse(relayhost=f"[127.0.0.1]:{sink.port}", smtpd_client_connection_count_limit=0) as server:
+        failures, sent, end = [], [], threading.Event()
+
+        def load(number):
+            n = 0
+            while not end.is_set():
+                n += 1
+                try:
+                    server.send("a@client.example", "b@far.example", f"Subject: {number}-{n}\r\n\r\nx\r\n")
+                    sent.append((number, n))
+                except Exception as problem:  # every one is a session lost
+                    failures.append(repr(problem))
+        threads = [threading.Thread(target=load, args=(i,), daemon=True) for i in range(3)]
+        for thread in threads:
+            thread.start()
+        before = None
+        for i in range(50):
+            if i % 2:
+                server.configure(smtpd_helo_requird="yes", myhostname="mx.test.example", maximal_backoff_time="soon")
+                code, out, err = server.command("posthouse", "reload", check=False)
+                assert code != 0
+                assert "smtpd_helo_requird" in out + err and "smtpd_helo_required" in out + err
+                assert "maximal_backoff_time" in out + err
+            else:
+                server.configure(smtpd_helo_requird=None, maximal_backoff_time=None, mail_name=f"Posthouse{i}")
+                server.command("posthouse", "reload")
+                wait_until(lambda: server.client().say("QUIT")[0] == 221, "a greeting")
+            if i == 10:
+                before = descriptors_and_memory(server.process.pid)
+        end.set()
+        for thread in threads:
+            thread.join(30)
+        after = descriptors_and_memory(server.process.pid)
+        assert failures == []
+        assert len(sent) > 50
+        assert after[0] <= before[0] + 2 and after[1] <= before[1] * 1.2 + 1024, (before, after)
+        wait_until(lambda: len(sink.messages) >= len(sent), "all letters", 60)
+        print(f"\n{len(sent)} letters, descriptors and resident KiB of the supervisor after 10 reloads {before}, after 50 {after}")
+    sink.close()
+
+
+def test_idle_session_is_told(posthouse):
+    with posthouse() as server:
+        with server.client() as client:
+            client.hello()
+            server.command("posthouse", "reload")
+            code, text = client.reply()
+            assert code == 421, text

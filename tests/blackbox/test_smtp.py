@@ -1,0 +1,52 @@
+"""Mail comes in over SMTP and lands in a mailbox."""
+
+import pytest
+
+from harness import USERS
+
+
+def test_letter_to_a_mailbox(posthouse):
+    with posthouse() as server:
+        reply = server.send("alice@client.example", f"{USERS[0]}@test.example")
+        assert reply.startswith("250 2.0.0 Ok: queued as ")
+        letter = server.wait_letters()[0]
+        names = [name for name, _ in letter.items()]
+        assert names[:4] == ["Return-Path", "X-Original-To", "Delivered-To", "Received"]
+        assert letter["Return-Path"] == "<alice@client.example>"
+        assert letter["Delivered-To"] == f"{USERS[0]}@test.example"
+        assert letter.get_payload() == "hello\n"
+        server.wait_log(r"posthouse/qmgr\[\d+\]: [0-9A-F]+: removed")
+        server.wait_empty()
+
+
+def test_relay_is_refused_for_strangers(posthouse):
+    with posthouse(mynetworks="{127.0.0.2/32}") as server:
+        with server.client() as client:
+            client.hello()
+            client.expect("MAIL FROM:<a@client.example>", 250)
+            client.expect("RCPT TO:<b@elsewhere.example>", 554, "5.7.1 <b@elsewhere.example>: Relay access denied")
+            for hidden in ("b%elsewhere.example@test.example", "elsewhere.example!b@test.example",
+                           '"b@elsewhere.example"@test.example', "b@elsewhere.example@test.example"):
+                code, _ = client.say(f"RCPT TO:<{hidden}>")
+                assert code // 100 == 5, hidden
+        server.wait_log(r"NOQUEUE: reject: RCPT from \S+\[127\.0\.0\.1\]: 554 5\.7\.1 <b@elsewhere.example>: "
+                        r"Relay access denied; from=<a@client.example> to=<b@elsewhere.example> "
+                        r"proto=ESMTP helo=<client.example>")
+
+
+@pytest.mark.parametrize("end", [b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r", b"\r\r\n.\r\r\n", b"\r\n\0.\r\n"])
+def test_nothing_else_ends_data(posthouse, end):
+    with posthouse() as server:
+        with server.client() as client:
+            client.hello()
+            client.expect("MAIL FROM:<a@client.example>", 250)
+            client.expect(f"RCPT TO:<{USERS[0]}@test.example>", 250)
+            client.expect("DATA", 354)
+            client.raw(b"Subject: x\r\n\r\none" + end + b"MAIL FROM:<evil@client.example>\r\nRCPT TO:<news@test.example>\r\n"
+                       b"DATA\r\nSubject: smuggled\r\n\r\nboo\r\n.\r\n")
+            code, _ = client.reply()
+            assert code in (250, 550), code
+            assert client.say("NOOP")[0] == 250
+        assert server.letters("news") == []
+        if code == 250:
+            assert len(server.wait_letters(1)) == 1

@@ -1,0 +1,389 @@
+#include "map_conformance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <posthouse/log.h>
+#include <posthouse/task.h>
+
+/* ---- The services, played ---------------------------------------------------------------------- */
+
+int __wrap_ph_file_open(void *self, const char *parameter, const char *suffix, ph_error *error);
+int64_t __wrap_ph_now(void);
+int64_t __wrap_ph_wall_clock(void);
+void __wrap_ph_log(ph_log_level level, const char *format, ...) PH_PRINTF(2, 3);
+
+static struct {
+	const char *path;
+	int64_t now;
+	time_t file_time;   /* of the file that was written last */
+	int64_t file_age;   /* seconds */
+	char lines[8][512];
+	size_t line_count;
+	ph_error find_error;
+} world = {.now = 1000, .file_time = 1000000000, .file_age = 100};
+
+int
+__wrap_ph_file_open(void *self, const char *parameter, const char *suffix, ph_error *error)
+{
+	char path[256];
+	int fd;
+
+	assert_string_equal(parameter, "path");
+	snprintf(path, sizeof(path), "%s%s", world.path, suffix != NULL ? suffix : "");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		ph_error_set(error, "%s: %s", path, strerror(errno));
+	return fd;
+}
+
+int64_t
+__wrap_ph_now(void)
+{
+	return world.now;
+}
+
+int64_t
+__wrap_ph_wall_clock(void)
+{
+	return ((int64_t)world.file_time + world.file_age) * 1000000;
+}
+
+void
+map_set_file_age(int64_t seconds)
+{
+	world.file_age = seconds;
+}
+
+void
+__wrap_ph_log(ph_log_level level, const char *format, ...)
+{
+	va_list args;
+
+	assert_true(world.line_count < 8);
+	va_start(args, format);
+	vsnprintf(world.lines[world.line_count++], sizeof(world.lines[0]), format, args);
+	va_end(args);
+}
+
+void
+map_expect_log(const char *part)
+{
+	for (size_t i = 0; i < world.line_count; i++) {
+		if (strstr(world.lines[i], part) == NULL)
+			continue;
+		memmove(world.lines[i], world.lines[i + 1],
+			(world.line_count - i - 1) * sizeof(world.lines[0]));
+		world.line_count--;
+		return;
+	}
+	fail_msg("no line with \"%s\" in the log", part);
+}
+
+void
+map_time_passes(int64_t milliseconds)
+{
+	world.now += milliseconds;
+}
+
+/* ---- A table ----------------------------------------------------------------------------------- */
+
+static const struct ph_map_ops *
+ops_of(const struct map_fixture *f)
+{
+	return f->subject->module->operations;
+}
+
+/* As the core does it: zeroed, path and defaults filled. */
+static void *
+make_instance(const struct map_fixture *f)
+{
+	const struct ph_module *m = f->subject->module;
+	char *self = calloc(1, m->instance_size);
+	const char *path = f->source;
+
+	assert_non_null(self);
+	for (size_t i = 0; i < m->param_count; i++)
+		if (strcmp(m->params[i].name, "path") == 0)
+			memcpy(self + m->params[i].offset, &path, sizeof(path));
+	return self;
+}
+
+void
+map_setup(struct map_fixture *f, const struct map_subject *subject)
+{
+	ph_error error = {""};
+
+	*f = (struct map_fixture){.subject = subject, .folder = "/tmp/ph-map-XXXXXX"};
+	assert_non_null(mkdtemp(f->folder));
+	snprintf(f->source, sizeof(f->source), "%s/table", f->folder);
+	world.path = f->source;
+	world.line_count = 0;
+	world.file_age = 100;
+	f->pool = ph_pool_new(0);
+	assert_non_null(f->pool);
+	f->self = make_instance(f);
+	assert_int_equal(subject->module->life->check(f->self, &error), 0);
+}
+
+void
+map_teardown(struct map_fixture *f)
+{
+	char path[128];
+
+	map_close(f);
+	ph_pool_free(f->pool);
+	free(f->self);
+	unlink(f->source);
+	snprintf(path, sizeof(path), "%s%s", f->source, f->subject->suffix);
+	unlink(path);
+	assert_int_equal(rmdir(f->folder), 0); /* nothing temporary is left */
+	if (world.line_count > 0)
+		fail_msg("unexpected in the log: %s", world.lines[0]);
+}
+
+static void
+write_file(const char *path, const char *text)
+{
+	struct timespec times[2] = {{.tv_sec = ++world.file_time}, {.tv_sec = world.file_time}};
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+void
+map_write_in_place(struct map_fixture *f, const char *text)
+{
+	write_file(f->source, text);
+}
+
+void
+map_write(struct map_fixture *f, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s.new", f->source);
+	write_file(path, text);
+	assert_int_equal(rename(path, f->source), 0);
+}
+
+int
+map_build(struct map_fixture *f, bool aliases, ph_error *error)
+{
+	return ops_of(f)->build != NULL ? ops_of(f)->build(f->self, aliases, error) : 0;
+}
+
+int
+map_open(struct map_fixture *f, ph_error *error)
+{
+	int result = f->subject->module->life->open(f->self, error);
+
+	f->opened = result == 0; /* what failed to open is not closed */
+	return result;
+}
+
+void
+map_close(struct map_fixture *f)
+{
+	if (f->opened)
+		f->subject->module->life->close(f->self);
+	f->opened = false;
+}
+
+static ph_found
+find_span(struct map_fixture *f, ph_span key, const char **value)
+{
+	ph_span found = {NULL, 0};
+	ph_found result;
+
+	world.find_error.text[0] = '\0';
+	result = ops_of(f)->find(f->self, f->pool, key, &found, &world.find_error);
+	if (result == PH_FOUND) {
+		assert_non_null(found.data);
+		assert_int_equal(found.data[found.size], '\0');
+		if (value != NULL)
+			*value = found.data;
+	}
+	if (result == PH_FAILED)
+		assert_non_null(strstr(world.find_error.text, f->source));
+	return result;
+}
+
+ph_found
+map_find(struct map_fixture *f, const char *key, const char **value)
+{
+	return find_span(f, ph_span_of(key), value);
+}
+
+const char *
+map_find_error(void)
+{
+	return world.find_error.text;
+}
+
+/* ---- The suite --------------------------------------------------------------------------------- */
+
+static void
+assert_value(struct map_fixture *f, const char *key, const char *expected)
+{
+	const char *value = NULL;
+
+	assert_int_equal(map_find(f, key, &value), PH_FOUND);
+	assert_string_equal(value, expected);
+}
+
+static void
+make(struct map_fixture *f, const char *source)
+{
+	ph_error error = {""};
+
+	map_write(f, source);
+	if (map_build(f, false, &error) != 0)
+		fail_msg("%s", error.text);
+}
+
+static void
+check_finds(struct map_fixture *f)
+{
+	static const char nul_key[] = {'a', 'l', 'p', 'h', 'a', '\0', 'x'};
+	char *large = malloc(100000);
+
+	assert_non_null(large);
+	memset(large, 'q', 100000);
+	assert_value(f, "alpha", "one");
+	assert_value(f, "beta", "two, three");
+	assert_value(f, "gamma", "$");
+	assert_int_equal(map_find(f, "alph", NULL), PH_NOT_FOUND);
+	assert_int_equal(map_find(f, "alphaa", NULL), PH_NOT_FOUND);
+	assert_int_equal(map_find(f, "", NULL), PH_NOT_FOUND);
+	assert_int_equal(find_span(f, (ph_span){NULL, 0}, NULL), PH_NOT_FOUND);
+	assert_int_equal(find_span(f, (ph_span){nul_key, sizeof(nul_key)}, NULL), PH_NOT_FOUND);
+	assert_int_equal(find_span(f, (ph_span){large, 100000}, NULL), PH_NOT_FOUND);
+	free(large);
+}
+
+static int
+count_entries(void *context, ph_span key, ph_span value)
+{
+	++*(int *)context;
+	return 0;
+}
+
+static int
+stop_at_second(void *context, ph_span key, ph_span value)
+{
+	return ++*(int *)context == 2 ? 77 : 0;
+}
+
+static void
+check_each(struct map_fixture *f)
+{
+	ph_error error = {""};
+	int count = 0;
+
+	if (ops_of(f)->each == NULL)
+		return;
+	assert_int_equal(ops_of(f)->each(f->self, count_entries, &count, &error), 0);
+	assert_int_equal(count, 3);
+	count = 0;
+	assert_int_equal(ops_of(f)->each(f->self, stop_at_second, &count, &error), 77);
+	assert_int_equal(count, 2);
+}
+
+static void
+check_change(struct map_fixture *f)
+{
+	make(f, f->subject->second);
+	assert_value(f, "alpha", "one"); /* not looked at again within the second */
+	map_time_passes(1000);
+	assert_value(f, "alpha", "changed");
+	assert_int_equal(map_find(f, "beta", NULL), PH_NOT_FOUND);
+	assert_value(f, "gamma", "$");
+}
+
+static void
+check_broken(struct map_fixture *f)
+{
+	ph_error error = {""};
+
+	if (f->subject->broken == NULL)
+		return;
+	map_write(f, f->subject->broken);
+	map_time_passes(1000);
+	if (ops_of(f)->build != NULL) {
+		assert_int_equal(map_build(f, false, &error), -1);
+		assert_non_null(strstr(error.text, f->subject->broken_says));
+		assert_value(f, "alpha", "changed");
+	} else {
+		assert_value(f, "alpha", "changed"); /* the old one stays */
+		map_expect_log(f->subject->broken_says);
+		map_time_passes(1000);
+		assert_value(f, "alpha", "changed"); /* and it is said once */
+	}
+	make(f, f->subject->first);
+	map_time_passes(1000);
+	assert_value(f, "alpha", "one");
+}
+
+static void
+check_vanished(struct map_fixture *f)
+{
+	char path[128], away[160];
+
+	snprintf(path, sizeof(path), "%s%s", f->source, f->subject->suffix);
+	snprintf(away, sizeof(away), "%s.away", path);
+	assert_int_equal(rename(path, away), 0);
+	map_time_passes(1000);
+	assert_int_equal(map_find(f, "alpha", NULL), PH_FAILED);
+	assert_int_equal(map_find(f, "nobody", NULL), PH_FAILED);
+	map_expect_log(path);
+	assert_int_equal(rename(away, path), 0);
+	map_time_passes(1000);
+	assert_value(f, "alpha", "one");
+}
+
+static void
+check_missing(const struct map_subject *subject)
+{
+	struct map_fixture f;
+	ph_error error = {""};
+
+	map_setup(&f, subject);
+	assert_int_equal(map_open(&f, &error), -1);
+	assert_non_null(strstr(error.text, f.source));
+	make(&f, subject->first);
+	assert_int_equal(map_open(&f, &error), 0);
+	assert_value(&f, "alpha", "one");
+	map_teardown(&f);
+}
+
+void
+map_conformance(const struct map_subject *subject)
+{
+	struct map_fixture f;
+	ph_error error = {""};
+
+	assert_int_equal(subject->module->magic, PH_MODULE_MAGIC);
+	assert_int_equal(subject->module->class_number, PH_CLASS_MAP);
+	map_setup(&f, subject);
+	make(&f, subject->first);
+	if (map_open(&f, &error) != 0)
+		fail_msg("%s", error.text);
+	check_finds(&f);
+	check_each(&f);
+	check_change(&f);
+	check_broken(&f);
+	make(&f, subject->first);
+	map_time_passes(1000);
+	check_vanished(&f);
+	map_teardown(&f);
+	check_missing(subject);
+}
