@@ -8,11 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config/files.h"
 #include "ground/logger.h"
 #include "process/generation.h"
 #include "process/process.h"
 #include "process/protocol.h"
-#include "process/reopen.h"
 
 enum {
 	MAX_BACKOFF = 60 * 1000, /* between two forks of what dies again and again */
@@ -418,8 +418,7 @@ send_file(struct child *child, uint32_t number, int fd, const char *text)
 	ph_pool_free(pool);
 }
 
-/* A role names a parameter of an instance, never a path: what it gets is what the configuration
- * says. */
+/* What a role gets is what the configuration names, and nothing else. */
 static void
 file_request(struct generation *generation, struct child *child, ph_span payload)
 {
@@ -430,17 +429,12 @@ file_request(struct generation *generation, struct child *child, ph_span payload
 
 	if (!pool)
 		return;
-	uint32_t number = wire_get_u32(&reader), class_number = wire_get_u32(&reader);
-	uint32_t index = wire_get_u32(&reader);
-	const char *parameter = wire_get_string(&reader, pool);
-	const char *suffix = wire_get_string(&reader, pool);
-	const struct instance *instance = NULL;
-	if (!reader.failed && class_number >= PH_CLASS_LISTENER && class_number <= PH_CLASS_TRANSPORT)
-		instance = config_instance(generation->config, (enum ph_class)class_number, index);
-	if (!instance)
-		ph_error_set(&error, "there is no such instance");
+	uint32_t number = wire_get_u32(&reader);
+	const char *path = wire_get_string(&reader, pool);
+	if (reader.failed || !files_allowed(generation->config, path))
+		ph_error_set(&error, "%s: is no file of the configuration", path);
 	else
-		fd = reopen_file(instance, parameter, suffix, &error);
+		fd = files_open(path, &error);
 	send_file(child, number, fd, fd == -1 ? error.text : "");
 	if (fd != -1)
 		close(fd);
