@@ -13,4 +13,9 @@ void queue_client_stop(void);
  * until acknowledged, and on connecting. */
 void queue_client_announce(const struct instance *queue);
 
+/* In the queue role itself, which writes mail of its own (reports): calls announce instead of sending
+ * hints. NULL ends it. */
+void queue_client_set_local(void (*announce)(void *context, const struct instance *queue),
+	void *context);
+
 #endif

@@ -91,6 +91,17 @@ PH_API ph_verdict ph_defer_if_reject(ph_session *session, int code, const char *
 PH_API ph_verdict ph_refuse(ph_session *session, int code, const char *status, const char *format, ...)
 	PH_PRINTF(4, 5);
 
+/* Could mail be sent to a domain? */
+typedef enum ph_mail_domain {
+	PH_MAIL_DOMAIN_FAILED = -1, /* a lookup failed for now */
+	PH_MAIL_DOMAIN_FOUND,       /* it has a mail exchanger or an address; literals too */
+	PH_MAIL_DOMAIN_UNKNOWN,     /* neither of these */
+	PH_MAIL_DOMAIN_MALFORMED,   /* no MX record of it names a host */
+	PH_MAIL_DOMAIN_NULL_MX      /* it says that it takes no mail (RFC 7505) */
+} ph_mail_domain;
+/* Looks up its mail exchangers and, without any, its addresses (RFC 5321, 5.1). Waits. */
+PH_API ph_mail_domain ph_mail_domain_of(ph_session *session, const char *domain);
+
 /* In PH_MODULE: a module of one restriction … */
 #define PH_RESTRICTION(restriction_name, restriction_stage, restriction_argument, function) \
 	.class_number = PH_CLASS_RESTRICTION, .class_major = PH_RESTRICTION_MAJOR, \

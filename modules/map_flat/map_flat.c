@@ -193,8 +193,15 @@ flat_check(void *self, ph_error *error)
 	return 0;
 }
 
-/* Where the file is missing or broken this fails, but lookups may follow all the same: they answer
- * PH_FAILED until it is good. */
+static void
+flat_close(void *self)
+{
+	struct flat *flat = self;
+
+	ph_table_free(flat->table);
+	flat->table = NULL;
+}
+
 static int
 flat_open(void *self, ph_error *error)
 {
@@ -204,16 +211,10 @@ flat_open(void *self, ph_error *error)
 	flat->table = ph_table_new(self, "path", flat->path, NULL, MAX_FILE, &ops);
 	if (flat->table == NULL)
 		return ph_error_set(error, "%s: no memory", flat->path);
-	return ph_table_content(flat->table, error) != NULL ? 0 : -1;
-}
-
-static void
-flat_close(void *self)
-{
-	struct flat *flat = self;
-
-	ph_table_free(flat->table);
-	flat->table = NULL;
+	if (ph_table_content(flat->table, error) != NULL)
+		return 0;
+	flat_close(self);
+	return -1;
 }
 
 PH_MODULE(map_flat, "1.0", "tables in text files, read into memory",

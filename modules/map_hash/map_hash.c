@@ -161,23 +161,6 @@ hash_check(void *self, ph_error *error)
 	return 0;
 }
 
-/* As with every table: it may fail, and lookups may follow all the same. */
-static int
-hash_open(void *self, ph_error *error)
-{
-	static const struct ph_table_ops ops = {.size = sizeof(ops), .load = load};
-	struct hash *hash = self;
-
-	hash->state = calloc(1, sizeof(*hash->state));
-	if (hash->state == NULL ||
-		(hash->state->table = ph_table_new(self, "path", hash->path, ".cdb", MAX_FILE, &ops)) == NULL) {
-		free(hash->state);
-		hash->state = NULL;
-		return ph_error_set(error, "%s: no memory", hash->path);
-	}
-	return content_of(hash, error) != NULL ? 0 : -1;
-}
-
 static void
 hash_close(void *self)
 {
@@ -188,6 +171,23 @@ hash_close(void *self)
 	ph_table_free(hash->state->table);
 	free(hash->state);
 	hash->state = NULL;
+}
+
+static int
+hash_open(void *self, ph_error *error)
+{
+	static const struct ph_table_ops ops = {.size = sizeof(ops), .load = load};
+	struct hash *hash = self;
+
+	hash->state = calloc(1, sizeof(*hash->state));
+	if (hash->state != NULL)
+		hash->state->table = ph_table_new(self, "path", hash->path, ".cdb", MAX_FILE, &ops);
+	if (hash->state == NULL || hash->state->table == NULL)
+		ph_error_set(error, "%s: no memory", hash->path);
+	else if (content_of(hash, error) != NULL)
+		return 0;
+	hash_close(self);
+	return -1;
 }
 
 PH_MODULE(map_hash, "1.0", "compiled tables in constant databases (cdb)",

@@ -129,7 +129,16 @@ regex_check(void *self, ph_error *error)
 	return result;
 }
 
-/* As with every table: it may fail, and lookups may follow all the same. */
+static void
+regex_close(void *self)
+{
+	struct regex *regex = self;
+
+	ph_table_free(regex->table);
+	regex->table = NULL;
+	give_jit_stack(regex);
+}
+
 static int
 regex_open(void *self, ph_error *error)
 {
@@ -139,19 +148,10 @@ regex_open(void *self, ph_error *error)
 	regex->table = ph_table_new(self, "path", regex->path, NULL, MAX_FILE, &ops);
 	if (regex->table == NULL)
 		return ph_error_set(error, "%s: no memory", regex->path);
-	if (take_jit_stack(regex, error) == -1)
-		return -1;
-	return ph_table_content(regex->table, error) != NULL ? 0 : -1;
-}
-
-static void
-regex_close(void *self)
-{
-	struct regex *regex = self;
-
-	ph_table_free(regex->table);
-	regex->table = NULL;
-	give_jit_stack(regex);
+	if (take_jit_stack(regex, error) == 0 && ph_table_content(regex->table, error) != NULL)
+		return 0;
+	regex_close(self);
+	return -1;
 }
 
 PH_MODULE(map_regex, "1.0", "tables of regular expressions (PCRE2)",

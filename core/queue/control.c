@@ -1,0 +1,654 @@
+/*
+ * run_directory/control: what mailq, postqueue and postsuper ask.
+ *
+ * A request is worked on in the task of its channel: while a list goes out nothing more is read from
+ * that client, and no more than a little of it is in memory.
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <posthouse/address.h>
+#include <posthouse/log.h>
+
+#include "queue/manager.h"
+#include "queue/protocol.h"
+
+/* More than this is not queued for a client that reads slowly. */
+#define PENDING_MAX (256 * 1024)
+#define SLOW_TIME 60000
+#define RECIPIENTS_BATCH 100
+#define CHUNK 32768
+/* Messages between two yields. */
+#define YIELD_EVERY 64
+
+struct visitor {
+	struct manager *manager;
+	struct channel *channel;
+	uid_t uid;
+	bool gone;
+	TAILQ_ENTRY(visitor) link;
+};
+
+/* ---- Rights -------------------------------------------------------------------------------------------- */
+
+static bool
+is_operator(const struct visitor *visitor)
+{
+	return visitor->uid == 0 || visitor->uid == geteuid();
+}
+
+struct name_job {
+	uid_t uid;
+	char name[64];
+};
+
+static void
+find_name(void *argument)
+{
+	struct name_job *job = argument;
+	struct passwd entry, *found = NULL;
+	char *buffer = malloc(16384);
+
+	if (buffer != NULL && getpwuid_r(job->uid, &entry, buffer, 16384, &found) == 0 &&
+		found != NULL && strlen(found->pw_name) < sizeof(job->name))
+		strcpy(job->name, found->pw_name);
+	free(buffer);
+}
+
+static bool
+is_named(const struct visitor *visitor, const ph_strings *users)
+{
+	struct name_job *job = calloc(1, sizeof(*job));
+	bool named = false;
+
+	if (job == NULL)
+		return false;
+	job->uid = visitor->uid;
+	if (ph_blocking(find_name, free, job, ph_in(10000)) != PH_WAIT_OK)
+		return false;
+	for (size_t i = 0; i < users->count && *job->name != '\0'; i++)
+		named |= strcmp(users->items[i], job->name) == 0;
+	free(job);
+	return named;
+}
+
+static bool
+is_authorized(const struct visitor *visitor, const ph_strings *users)
+{
+	if (is_operator(visitor))
+		return true;
+	for (size_t i = 0; i < users->count; i++)
+		if (strcmp(users->items[i], "static:anyone") == 0 || strcmp(users->items[i], "static:all") == 0)
+			return true;
+	return users->count > 0 && is_named(visitor, users);
+}
+
+/* ---- Answering --------------------------------------------------------------------------------------------- */
+
+/* -1: the client is gone. May wait for it. */
+static int
+answer(struct visitor *visitor, unsigned type, ph_span payload)
+{
+	ph_deadline patience = ph_in(SLOW_TIME);
+
+	visitor->gone |= visitor->manager->stopping;
+	if (visitor->gone || channel_send(visitor->channel, type, payload) == -1)
+		visitor->gone = true;
+	while (!visitor->gone && channel_pending(visitor->channel) > PENDING_MAX)
+		if (visitor->manager->stopping || ph_now() > patience || ph_sleep(ph_in(10)) == PH_WAIT_CANCELLED)
+			visitor->gone = true;
+	return visitor->gone ? -1 : 0;
+}
+
+static void
+end(struct visitor *visitor, int code, const char *text, uint64_t count)
+{
+	ph_pool *pool = ph_pool_new(0);
+	struct wire_writer writer;
+
+	if (pool == NULL)
+		return;
+	wire_begin(&writer, pool);
+	wire_put_u32(&writer, (uint32_t)code);
+	wire_put_string(&writer, text);
+	wire_put_u64(&writer, count);
+	answer(visitor, CONTROL_END, wire_span(&writer));
+	ph_pool_free(pool);
+}
+
+/* ---- Lists --------------------------------------------------------------------------------------------------- */
+
+static const char *
+queue_name(const struct message *message)
+{
+	switch ((enum message_state)message->state) {
+	case MESSAGE_WAITING:
+		return message->attempts == 0 ? "incoming" : "deferred";
+	case MESSAGE_ACTIVE:
+	case MESSAGE_REPORTING:
+		return "active";
+	case MESSAGE_HELD:
+		return "hold";
+	case MESSAGE_GONE:
+		break;
+	}
+	return "";
+}
+
+static int
+list_recipients(struct visitor *visitor, const struct body *body, ph_pool *pool)
+{
+	uint32_t at = 0;
+
+	while (at < body->count) {
+		struct wire_writer writer, list;
+		uint32_t count = 0;
+
+		wire_begin(&list, pool);
+		for (; at < body->count && count < RECIPIENTS_BATCH; at++) {
+			const struct rcpt *rcpt = &body->rcpts[at];
+
+			if (rcpt->state == RCPT_DONE || rcpt->state == RCPT_WAITING)
+				continue;
+			wire_put_string(&list, rcpt->address);
+			wire_put_string(&list, rcpt->text == NULL ? "" : rcpt->text);
+			count++;
+		}
+		wire_begin(&writer, pool);
+		wire_put_u32(&writer, count);
+		wire_put_bytes(&writer, wire_span(&list));
+		/* after a wait the body may be another one, or none: the rest is left out */
+		if (answer(visitor, CONTROL_RECIPIENTS, wire_span(&writer)) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* A picture of the message that does not change while it is sent. NULL: it cannot be read. */
+static struct message *
+picture_of(struct manager *manager, const struct message *message, ph_pool *pool)
+{
+	struct message *picture = calloc(1, sizeof(*picture));
+	ph_span notes = {message->notes, message->notes_size};
+
+	if (picture == NULL)
+		return NULL;
+	*picture = *message;
+	picture->body = NULL;
+	picture->notes = NULL;
+	if (message->body != NULL && message_encode(message, pool, &notes) == -1)
+		notes = (ph_span){NULL, 0};
+	if (notes.size > 0 && (picture->notes = malloc(notes.size)) != NULL) {
+		memcpy(picture->notes, notes.data, notes.size);
+		picture->notes_size = (uint32_t)notes.size;
+	}
+	if (manager_load(manager, picture, NULL) == -1) {
+		message_free(picture);
+		return NULL;
+	}
+	return picture;
+}
+
+static int
+list_message(struct visitor *visitor, struct message *message, ph_pool *pool)
+{
+	struct manager *manager = visitor->manager;
+	struct message *picture = picture_of(manager, message, pool);
+	struct wire_writer writer;
+	int64_t ahead = message->due - ph_now();
+	int result;
+
+	wire_begin(&writer, pool);
+	wire_put_string(&writer, message->id);
+	wire_put_string(&writer, queue_name(message));
+	wire_put_u64(&writer, (uint64_t)message->arrival);
+	wire_put_u64(&writer, (uint64_t)message->size);
+	wire_put_string(&writer, picture == NULL ? "" : picture->body->envelope.sender);
+	wire_put_string(&writer, picture == NULL ? "(it cannot be read now)" : "");
+	wire_put_u64(&writer, message->state != MESSAGE_WAITING || ahead <= 0 ? 0
+		: (uint64_t)(ph_wall_clock() + ahead * 1000));
+	result = answer(visitor, CONTROL_MESSAGE, wire_span(&writer));
+	if (result == 0 && picture != NULL)
+		result = list_recipients(visitor, picture->body, pool);
+	message_free(picture);
+	return result;
+}
+
+/* Calls fn for every message, with a hand on it; others may come and go meanwhile. */
+static uint64_t
+each_message(struct visitor *visitor, int (*fn)(struct visitor *visitor, struct message *message))
+{
+	struct scheduler *scheduler = visitor->manager->scheduler;
+	struct message *message = scheduler_first(scheduler), *next;
+	uint64_t count = 0;
+	unsigned seen = 0;
+	int result = 0;
+
+	if (message != NULL)
+		message->pins++;
+	for (; message != NULL; message = next) {
+		if (message->state != MESSAGE_GONE && result >= 0 && (result = fn(visitor, message)) > 0)
+			count++;
+		if (++seen % YIELD_EVERY == 0 && ph_yield() == PH_WAIT_CANCELLED)
+			result = -1;
+		next = result < 0 || visitor->manager->stopping ? NULL : TAILQ_NEXT(message, all);
+		if (next != NULL)
+			next->pins++;
+		scheduler_unpin(scheduler, message);
+	}
+	return count;
+}
+
+static int
+list_one(struct visitor *visitor, struct message *message)
+{
+	ph_pool *pool = ph_pool_new(0);
+	int result = pool == NULL ? -1 : list_message(visitor, message, pool);
+
+	ph_pool_free(pool);
+	return result == -1 ? -1 : 1;
+}
+
+static struct message *
+find(struct visitor *visitor, const char *id)
+{
+	return scheduler_find(visitor->manager->scheduler, NULL, id);
+}
+
+static void
+list(struct visitor *visitor, const char *id)
+{
+	struct message *message;
+	uint64_t count = 0;
+
+	if (!is_authorized(visitor, &visitor->manager->settings->authorized_mailq_users)) {
+		end(visitor, EX_NOPERM, "you are not authorized to see the mail queue", 0);
+		return;
+	}
+	if (*id == '\0') {
+		count = each_message(visitor, list_one);
+	} else if ((message = find(visitor, id)) != NULL) {
+		message->pins++;
+		count = list_one(visitor, message) == 1;
+		scheduler_unpin(visitor->manager->scheduler, message);
+	}
+	end(visitor, EX_OK, "", count);
+}
+
+/* ---- Flushing -------------------------------------------------------------------------------------------------- */
+
+static int
+wake_one(struct visitor *visitor, struct message *message)
+{
+	if (message->state != MESSAGE_WAITING)
+		return 0;
+	scheduler_flush(visitor->manager->scheduler, message, ph_now());
+	return 1;
+}
+
+/* Does the message, whose body is somewhere, have a recipient in this domain? */
+static bool
+goes_to(const struct body *body, const char *domain)
+{
+	for (uint32_t i = 0; i < body->count; i++)
+		if (body->rcpts[i].state != RCPT_DONE &&
+			ph_strcasecmp(ph_address_domain(body->rcpts[i].address), domain) == 0)
+			return true;
+	return false;
+}
+
+static uint64_t
+flush_domain(struct visitor *visitor, const char *domain)
+{
+	struct scheduler *scheduler = visitor->manager->scheduler;
+	struct message *message = scheduler_first(scheduler), *next;
+	uint64_t count = 0;
+
+	if (message != NULL)
+		message->pins++;
+	for (; message != NULL; message = next) {
+		if (message->state == MESSAGE_WAITING) {
+			ph_pool *pool = ph_pool_new(0);
+			struct message *picture =
+				pool == NULL ? NULL : picture_of(visitor->manager, message, pool);
+
+			if (picture != NULL && goes_to(picture->body, domain))
+				count += (uint64_t)wake_one(visitor, message);
+			message_free(picture);
+			ph_pool_free(pool);
+		}
+		next = ph_task_cancelled() || visitor->manager->stopping ? NULL : TAILQ_NEXT(message, all);
+		if (next != NULL)
+			next->pins++;
+		scheduler_unpin(scheduler, message);
+	}
+	return count;
+}
+
+static void
+flush(struct visitor *visitor, const char *what)
+{
+	struct manager *manager = visitor->manager;
+	struct message *message;
+	uint64_t count;
+
+	if (!is_authorized(visitor, &manager->settings->authorized_flush_users)) {
+		end(visitor, EX_NOPERM, "you are not authorized to flush the mail queue", 0);
+		return;
+	}
+	if (*what == '\0') {
+		scheduler_flush_all(manager->scheduler, ph_now());
+		count = scheduler_count(manager->scheduler);
+	} else if ((message = find(visitor, what)) != NULL) {
+		scheduler_revive(manager->scheduler, NULL);
+		count = (uint64_t)wake_one(visitor, message);
+	} else if (strchr(what, '.') == NULL && *what != '[') {
+		end(visitor, EX_DATAERR, "no such message", 0);
+		return;
+	} else {
+		scheduler_revive(manager->scheduler, what);
+		count = flush_domain(visitor, what);
+	}
+	manager_wake(manager);
+	end(visitor, EX_OK, "", count);
+}
+
+/* ---- Changing ---------------------------------------------------------------------------------------------------- */
+
+static int
+delete_one(struct visitor *visitor, struct message *message)
+{
+	ph_log(PH_LOG_INFO, "%s: removed by uid %ld", message->id, (long)visitor->uid);
+	manager_remove(visitor->manager, message);
+	return 1;
+}
+
+static int
+hold_one(struct visitor *visitor, struct message *message)
+{
+	if (manager_hold(visitor->manager, message, "by an operator") == 0)
+		return 0;
+	ph_log(PH_LOG_INFO, "%s: placed on hold by uid %ld", message->id, (long)visitor->uid);
+	return 1;
+}
+
+static int
+release_one(struct visitor *visitor, struct message *message)
+{
+	if (!message->hold)
+		return 0;
+	ph_log(PH_LOG_INFO, "%s: released from hold by uid %ld", message->id, (long)visitor->uid);
+	manager_release(visitor->manager, message);
+	return 1;
+}
+
+static int
+requeue_one(struct visitor *visitor, struct message *message)
+{
+	if (message->hold)
+		release_one(visitor, message);
+	return wake_one(visitor, message);
+}
+
+static void
+change(struct visitor *visitor, const char *id,
+	int (*fn)(struct visitor *visitor, struct message *message))
+{
+	struct message *message;
+	uint64_t count = 0;
+
+	if (!is_operator(visitor)) {
+		end(visitor, EX_NOPERM, "only root and mail_owner may change the mail queue", 0);
+		return;
+	}
+	if (ph_strcasecmp(id, "ALL") == 0) {
+		count = each_message(visitor, fn);
+	} else if ((message = find(visitor, id)) != NULL) {
+		message->pins++;
+		count = (uint64_t)fn(visitor, message);
+		scheduler_unpin(visitor->manager->scheduler, message);
+	} else {
+		end(visitor, EX_DATAERR, "no such message", 0);
+		return;
+	}
+	/* whoever asked wants to rely on it */
+	if (manager_sync(visitor->manager) == -1)
+		end(visitor, EX_TEMPFAIL, "it cannot be made durable now: see the log", count);
+	else
+		end(visitor, EX_OK, "", count);
+	manager_wake(visitor->manager);
+}
+
+/* ---- Showing ------------------------------------------------------------------------------------------------------ */
+
+static void
+show_text(struct visitor *visitor, const char *text)
+{
+	if (text != NULL)
+		answer(visitor, CONTROL_TEXT, ph_span_of(text));
+}
+
+static const char *
+state_of(const struct rcpt *rcpt)
+{
+	if (rcpt->state != RCPT_DONE)
+		return rcpt->text == NULL ? "to be delivered" : rcpt->text;
+	switch ((enum outcome)rcpt->outcome) {
+	case OUTCOME_SENT:
+		return "sent";
+	case OUTCOME_BOUNCED:
+		return "bounced";
+	case OUTCOME_EXPANDED:
+		return "expanded";
+	case OUTCOME_NONE:
+	case OUTCOME_DISCARDED:
+	case OUTCOME_DEFERRED:
+	case OUTCOME_BACK:
+		break;
+	}
+	return "discarded";
+}
+
+static void
+show_envelope(struct visitor *visitor, const struct message *message, ph_pool *pool)
+{
+	const struct body *body = message->body;
+
+	show_text(visitor, ph_pool_printf(pool, "*** ENVELOPE RECORDS %s ***\n", message->id));
+	show_text(visitor, ph_pool_printf(pool, "message_size: %lld\nmessage_arrival_time: %lld\n"
+		"sender: %s\nqueue: %s\nattempts: %u\n", (long long)message->size,
+		(long long)(message->arrival / 1000000), body->envelope.sender, queue_name(message),
+		message->attempts));
+	for (uint32_t i = 0; i < body->count && !visitor->gone; i++) {
+		if (*body->rcpts[i].original != '\0')
+			show_text(visitor, ph_pool_printf(pool, "original_recipient: %s\n",
+				body->rcpts[i].original));
+		show_text(visitor, ph_pool_printf(pool, "recipient: %s (%s)\n", body->rcpts[i].address,
+			state_of(&body->rcpts[i])));
+	}
+}
+
+/* Where the header section ends: after the first empty line. state: the bytes before. */
+static size_t
+header_end(const char *bytes, size_t size, unsigned *newlines)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (bytes[i] == '\r')
+			continue;
+		*newlines = bytes[i] == '\n' ? *newlines + 1 : 0;
+		if (*newlines == 2)
+			return i + 1;
+	}
+	return size;
+}
+
+static int
+show_content(struct visitor *visitor, const struct ph_queue_content *content, unsigned what)
+{
+	char *chunk = malloc(CHUNK);
+	unsigned newlines = 1;
+	int64_t at = 0;
+
+	while (chunk != NULL && at < content->length && !visitor->gone) {
+		size_t want = content->length - at < CHUNK ? (size_t)(content->length - at) : CHUNK;
+		ssize_t got = pread(content->fd, chunk, want, (off_t)(content->offset + at));
+		size_t header;
+
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		at += got;
+		header = newlines >= 2 ? 0 : header_end(chunk, (size_t)got, &newlines);
+		if ((what & SHOW_HEADER) != 0 && header > 0)
+			answer(visitor, CONTROL_TEXT, (ph_span){chunk, header});
+		if ((what & SHOW_BODY) != 0 && (size_t)got > header)
+			answer(visitor, CONTROL_TEXT, (ph_span){chunk + header, (size_t)got - header});
+		if ((what & SHOW_BODY) == 0 && newlines >= 2)
+			break;
+	}
+	free(chunk);
+	return 0;
+}
+
+static int
+show_message(struct visitor *visitor, struct message *message, unsigned what, ph_pool *pool)
+{
+	struct ph_queue_content *content = ph_pool_alloc(pool, sizeof(*content));
+	struct message *picture = picture_of(visitor->manager, message, pool);
+	bool found = false;
+
+	if (content != NULL && picture != NULL) {
+		content->size = sizeof(*content);
+		found = message->storage->ops->read(message->storage->self, message->handle, pool,
+			content, NULL) == PH_FOUND;
+	}
+	if (found) {
+		if ((what & SHOW_ENVELOPE) != 0)
+			show_envelope(visitor, picture, pool);
+		if ((what & SHOW_ENVELOPE) != 0 && (what & (SHOW_HEADER | SHOW_BODY)) != 0)
+			show_text(visitor, ph_pool_printf(pool, "*** MESSAGE CONTENTS %s ***\n", message->id));
+		show_content(visitor, content, what);
+		close(content->fd);
+	}
+	message_free(picture);
+	return found ? 0 : -1;
+}
+
+static void
+show(struct visitor *visitor, const char *id, unsigned what)
+{
+	ph_pool *pool = ph_pool_new(0);
+	struct message *message = find(visitor, id);
+	int result = -1;
+
+	if (!is_operator(visitor)) {
+		end(visitor, EX_NOPERM, "only root and mail_owner may see messages", 0);
+	} else if (message == NULL || pool == NULL) {
+		end(visitor, EX_DATAERR, "no such message", 0);
+	} else {
+		message->pins++;
+		result = show_message(visitor, message, what, pool);
+		scheduler_unpin(visitor->manager->scheduler, message);
+		end(visitor, result == 0 ? EX_OK : EX_TEMPFAIL,
+			result == 0 ? "" : "the message cannot be read now", 1);
+	}
+	ph_pool_free(pool);
+}
+
+/* ---- The channel ---------------------------------------------------------------------------------------------------- */
+
+static void
+request(struct visitor *visitor, unsigned type, struct wire_reader *reader, ph_pool *pool)
+{
+	const char *argument = wire_get_string(reader, pool);
+
+	switch (type) {
+	case CONTROL_LIST:
+		list(visitor, argument);
+		break;
+	case CONTROL_FLUSH:
+		flush(visitor, argument);
+		break;
+	case CONTROL_SHOW:
+		show(visitor, argument, wire_get_u8(reader));
+		break;
+	case CONTROL_DELETE:
+		change(visitor, argument, delete_one);
+		break;
+	case CONTROL_HOLD:
+		change(visitor, argument, hold_one);
+		break;
+	case CONTROL_RELEASE:
+		change(visitor, argument, release_one);
+		break;
+	case CONTROL_REQUEUE:
+		change(visitor, argument, requeue_one);
+		break;
+	default:
+		end(visitor, EX_PROTOCOL, "unknown request", 0);
+		break;
+	}
+}
+
+static void
+frame(struct channel *channel, void *context, unsigned type, ph_span payload, const int *fds,
+	size_t fd_count)
+{
+	struct visitor *visitor = context;
+	struct wire_reader reader = wire_reader_of(payload);
+	ph_pool *pool = ph_pool_new(0);
+
+	for (size_t i = 0; i < fd_count; i++)
+		close(fds[i]);
+	if (pool != NULL && !visitor->manager->stopping) {
+		visitor->manager->busy++;
+		request(visitor, type, &reader, pool);
+		visitor->manager->busy--;
+	}
+	ph_pool_free(pool);
+}
+
+static void
+closed(struct channel *channel, void *context)
+{
+	struct visitor *visitor = context;
+
+	TAILQ_REMOVE(&visitor->manager->visitors, visitor, link);
+	free(visitor);
+}
+
+static const struct channel_ops ops = {.frame = frame, .closed = closed};
+
+void
+control_accept(int fd, void *context)
+{
+	struct visitor *visitor = calloc(1, sizeof(*visitor));
+	pid_t pid;
+
+	if (visitor == NULL || (visitor->channel = channel_open("control", fd, &ops, visitor)) == NULL) {
+		free(visitor);
+		close(fd);
+		return;
+	}
+	visitor->manager = context;
+	if (channel_peer(visitor->channel, &visitor->uid, &pid) == -1)
+		visitor->uid = (uid_t)-1;
+	TAILQ_INSERT_TAIL(&visitor->manager->visitors, visitor, link);
+}
+
+void
+visitors_close(struct manager *manager)
+{
+	struct visitor *visitor;
+
+	while ((visitor = TAILQ_FIRST(&manager->visitors)) != NULL) {
+		TAILQ_REMOVE(&manager->visitors, visitor, link);
+		channel_close(visitor->channel);
+		free(visitor);
+	}
+}

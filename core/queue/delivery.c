@@ -1,0 +1,397 @@
+/*
+ * Deliveries: what a transport asks and says. See delivery.h and <posthouse/transport.h>.
+ */
+#include "queue/delivery.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "process/channel.h"
+#include "queue/logline.h"
+#include "queue/protocol.h"
+
+/* A diagnostic longer than this is cut. */
+#define TEXT_MAX 2000
+/* One recipient cannot become more than this. */
+#define EXPANSION_MAX 200000
+
+/* ---- Coming in ----------------------------------------------------------------------------------------- */
+
+static void
+read_recipients(struct ph_delivery *d, struct wire_reader *reader)
+{
+	d->count = wire_get_u32(reader);
+	if (reader->failed || d->count > reader->rest.size / 13 ||
+		(d->recipients = ph_pool_array(d->pool, d->count, sizeof(*d->recipients))) == NULL) {
+		reader->failed = true;
+		return;
+	}
+	for (uint32_t i = 0; i < d->count; i++) {
+		struct delivery_recipient *recipient = &d->recipients[i];
+
+		recipient->number = wire_get_u32(reader);
+		recipient->address = wire_get_string(reader, d->pool);
+		recipient->original = wire_get_string(reader, d->pool);
+		recipient->final = wire_get_u8(reader) != 0;
+		recipient->status = recipient->text = recipient->relay = "";
+	}
+}
+
+struct ph_delivery *
+delivery_read(ph_span payload)
+{
+	struct wire_reader reader = wire_reader_of(payload);
+	ph_pool *pool = ph_pool_new(0);
+	struct ph_delivery *d = ph_pool_alloc(pool, sizeof(*d));
+
+	if (pool == NULL || d == NULL) {
+		ph_pool_free(pool);
+		return NULL;
+	}
+	d->pool = pool;
+	d->number = wire_get_u64(&reader);
+	d->storage_name = wire_get_string(&reader, pool);
+	d->handle = wire_get_u64(&reader);
+	d->id = wire_get_string(&reader, pool);
+	d->transport_name = wire_get_string(&reader, pool);
+	d->nexthop = wire_get_string(&reader, pool);
+	d->sender = wire_get_string(&reader, pool);
+	d->arrival = (int64_t)wire_get_u64(&reader);
+	d->active = (int64_t)wire_get_u64(&reader);
+	d->attempt = wire_get_u32(&reader);
+	d->flags = wire_get_u8(&reader);
+	read_recipients(d, &reader);
+	if (reader.failed) {
+		delivery_free(d);
+		return NULL;
+	}
+	d->started = ph_wall_clock();
+	d->context = (struct task_context){.queue_id = d->id, .instance = d->transport_name};
+	return d;
+}
+
+void
+delivery_free(struct ph_delivery *d)
+{
+	if (d == NULL)
+		return;
+	if (d->opened)
+		close(d->content.fd);
+	ph_pool_free(d->pool);
+}
+
+/* ---- What a transport asks --------------------------------------------------------------------------------- */
+
+const char *
+ph_delivery_queue_id(const ph_delivery *d)
+{
+	return d->id;
+}
+
+const char *
+ph_delivery_sender(const ph_delivery *d)
+{
+	return d->sender;
+}
+
+const char *
+ph_delivery_nexthop(const ph_delivery *d)
+{
+	return d->nexthop;
+}
+
+int64_t
+ph_delivery_arrival(const ph_delivery *d)
+{
+	return d->arrival;
+}
+
+size_t
+ph_delivery_count(const ph_delivery *d)
+{
+	return d->count;
+}
+
+const char *
+ph_delivery_recipient(const ph_delivery *d, size_t index)
+{
+	return index < d->count ? d->recipients[index].address : "";
+}
+
+const char *
+ph_delivery_original(const ph_delivery *d, size_t index)
+{
+	return index < d->count ? d->recipients[index].original : "";
+}
+
+bool
+ph_delivery_is_final(const ph_delivery *d, size_t index)
+{
+	return index < d->count && d->recipients[index].final;
+}
+
+bool
+ph_delivery_8bit(const ph_delivery *d)
+{
+	return (d->flags & JOB_8BIT) != 0;
+}
+
+ph_pool *
+ph_delivery_pool(ph_delivery *d)
+{
+	return d->pool;
+}
+
+int
+ph_delivery_content(ph_delivery *d, int *fd, int64_t *offset, int64_t *length, bool *dot_lines,
+	ph_error *error)
+{
+	const struct ph_queue_ops *ops = d->storage == NULL ? NULL : d->storage->ops;
+	ph_found found;
+
+	if (ops == NULL) {
+		d->missing = true;
+		return ph_error_set(error, "queue %s is not configured here", d->storage_name);
+	}
+	if (!d->opened) {
+		d->content.size = sizeof(d->content);
+		found = ops->read(d->storage->self, d->handle, d->pool, &d->content, error);
+		if (found != PH_FOUND) {
+			/* the owner of the storage knows where it is now: the job goes back to it */
+			d->missing = true;
+			return found == PH_FAILED ? -1 : ph_error_set(error, "the message was moved");
+		}
+		d->opened = true;
+	}
+	*fd = d->content.fd;
+	*offset = d->content.offset;
+	*length = d->content.length;
+	*dot_lines = (d->content.flags & PH_CONTENT_DOT_LINES) != 0;
+	return 0;
+}
+
+/* ---- What it says ---------------------------------------------------------------------------------------------- */
+
+static const char *text_of(struct ph_delivery *d, const char *format, va_list args) PH_PRINTF(2, 0);
+
+static const char *
+text_of(struct ph_delivery *d, const char *format, va_list args)
+{
+	char *text = ph_pool_alloc(d->pool, TEXT_MAX);
+	char *shorter;
+
+	if (text == NULL)
+		return "out of memory";
+	vsnprintf(text, TEXT_MAX, format, args);
+	shorter = ph_pool_strdup(d->pool, text);
+	return shorter == NULL ? text : shorter;
+}
+
+/* An enhanced status code of that class: "5.1.1" for '5'. */
+static const char *
+status_of(struct ph_delivery *d, const char *status, char class)
+{
+	char *copy;
+
+	if (status == NULL || strlen(status) < 5 || status[1] != '.' ||
+		(copy = ph_pool_strdup(d->pool, status)) == NULL)
+		return class == '2' ? "2.0.0" : class == '4' ? "4.0.0" : "5.0.0";
+	copy[0] = class;
+	return copy;
+}
+
+static const char *
+copy_of(struct ph_delivery *d, const char *text)
+{
+	const char *copy = text == NULL ? NULL : ph_pool_strdup(d->pool, text);
+
+	return copy == NULL ? "" : copy;
+}
+
+static void
+settle(struct ph_delivery *d, size_t index, enum outcome outcome, const char *status,
+	const char *relay, const char *text)
+{
+	struct delivery_recipient *recipient;
+
+	/* what was said first stands */
+	if (index >= d->count || d->recipients[index].outcome != OUTCOME_NONE)
+		return;
+	recipient = &d->recipients[index];
+	recipient->outcome = outcome;
+	recipient->status = status;
+	recipient->relay = relay;
+	recipient->text = text;
+	recipient->ended = ph_wall_clock();
+}
+
+void
+ph_delivery_sent(ph_delivery *d, size_t index, const char *status, const char *relay,
+	const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	settle(d, index, OUTCOME_SENT, status_of(d, status, '2'), copy_of(d, relay),
+		text_of(d, format, args));
+	va_end(args);
+}
+
+void
+ph_delivery_defer(ph_delivery *d, size_t index, const char *status, const char *relay,
+	const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	settle(d, index, OUTCOME_DEFERRED, status_of(d, status, '4'), copy_of(d, relay),
+		text_of(d, format, args));
+	va_end(args);
+}
+
+void
+ph_delivery_bounce(ph_delivery *d, size_t index, const char *status, const char *relay,
+	const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	settle(d, index, OUTCOME_BOUNCED, status_of(d, status, '5'), copy_of(d, relay),
+		text_of(d, format, args));
+	va_end(args);
+}
+
+void
+ph_delivery_expand(ph_delivery *d, size_t index, const struct ph_expansion *addresses, size_t count)
+{
+	struct ph_expansion *copy = ph_pool_array(d->pool, count + 1, sizeof(*copy));
+
+	if (copy == NULL || count > EXPANSION_MAX) {
+		settle(d, index, OUTCOME_DEFERRED, "4.3.0", "", count > EXPANSION_MAX
+			? "it expands to too many addresses" : "out of memory");
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		copy[i] = (struct ph_expansion){copy_of(d, addresses[i].address), addresses[i].final};
+	settle(d, index, OUTCOME_EXPANDED, "2.0.0", "", "");
+	if (index < d->count && d->recipients[index].outcome == OUTCOME_EXPANDED) {
+		d->recipients[index].expansion = copy;
+		d->recipients[index].expansion_count = count;
+	}
+}
+
+void
+ph_delivery_becomes(ph_delivery *d, size_t index, const char *address)
+{
+	struct delivery_recipient *recipient;
+
+	if (index >= d->count)
+		return;
+	recipient = &d->recipients[index];
+	if (*recipient->original == '\0')
+		recipient->original = recipient->address;
+	recipient->address = copy_of(d, address);
+}
+
+void
+ph_delivery_dead(ph_delivery *d, const char *status, const char *relay, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	d->dead = true;
+	d->dead_status = status_of(d, status, '4');
+	d->dead_reason = text_of(d, format, args);
+	va_end(args);
+	relay = copy_of(d, relay);
+	for (uint32_t i = 0; i < d->count; i++)
+		settle(d, i, OUTCOME_DEFERRED, d->dead_status, relay, d->dead_reason);
+}
+
+void
+ph_delivery_connected(ph_delivery *d)
+{
+	if (d->connected == 0)
+		d->connected = ph_wall_clock();
+}
+
+/* ---- The end ------------------------------------------------------------------------------------------------------ */
+
+void
+delivery_complete(struct ph_delivery *d, bool cancelled)
+{
+	for (uint32_t i = 0; i < d->count; i++) {
+		struct delivery_recipient *recipient = &d->recipients[i];
+
+		if (d->missing && recipient->outcome == OUTCOME_DEFERRED)
+			recipient->outcome = OUTCOME_BACK;
+		if (recipient->outcome != OUTCOME_NONE)
+			continue;
+		if (cancelled || d->missing)
+			settle(d, i, OUTCOME_BACK, "", "", "");
+		else
+			settle(d, i, OUTCOME_DEFERRED, "4.3.0", "", "the transport gave no result");
+	}
+}
+
+enum job_end
+delivery_end(const struct ph_delivery *d)
+{
+	if (d->dead)
+		return JOB_DEAD;
+	for (uint32_t i = 0; i < d->count; i++)
+		if (d->recipients[i].outcome != OUTCOME_BACK)
+			return JOB_ANSWERED;
+	return JOB_BACK;
+}
+
+static const char *
+word_of(enum outcome outcome)
+{
+	switch (outcome) {
+	case OUTCOME_SENT:
+	case OUTCOME_DISCARDED:
+		return "sent";
+	case OUTCOME_BOUNCED:
+		return "bounced";
+	case OUTCOME_DEFERRED:
+		return "deferred";
+	case OUTCOME_NONE:
+	case OUTCOME_EXPANDED:
+	case OUTCOME_BACK:
+		break;
+	}
+	return NULL;
+}
+
+void
+delivery_log_all(const struct ph_delivery *d)
+{
+	const char *component = d->transport->module->name;
+
+	if (strncmp(component, "transport_", 10) == 0)
+		component += 10;
+	for (uint32_t i = 0; i < d->count; i++) {
+		const struct delivery_recipient *recipient = &d->recipients[i];
+		const char *word = word_of(recipient->outcome);
+
+		if (word == NULL)
+			continue;
+		delivery_log(&(const struct delivery_line){
+			.component = component,
+			.queue_id = d->id,
+			.recipient = recipient->address,
+			.original = recipient->original,
+			.relay = recipient->relay,
+			.status = recipient->status,
+			.word = word,
+			.text = recipient->text,
+			.times = {.arrival = d->arrival, .active = d->active, .started = d->started,
+				.connected = d->connected, .ended = recipient->ended},
+		});
+	}
+}

@@ -1,0 +1,57 @@
+/*
+ * A delivery: one message and those of its recipients that go to one next hop, as a transport has
+ * it in hand.
+ */
+#ifndef QUEUE_DELIVERY_H
+#define QUEUE_DELIVERY_H
+
+#include <posthouse/queue.h>
+#include <posthouse/transport.h>
+
+#include "ground/loop.h"
+#include "queue/note.h"
+#include "queue/schedule.h"
+
+struct delivery_recipient {
+	uint32_t number;
+	const char *address, *original;
+	bool final;
+	enum outcome outcome;
+	const char *status, *text, *relay;
+	int64_t ended;                      /* wall clock, microseconds */
+	const struct ph_expansion *expansion;
+	size_t expansion_count;
+};
+
+/* All texts live in its pool. */
+struct ph_delivery {
+	ph_pool *pool;
+	const struct instance *transport;
+	const struct instance *storage;
+	uint64_t number, handle;
+	uint32_t attempt;
+	const char *storage_name, *transport_name;
+	const char *id, *nexthop, *sender;
+	int64_t arrival, active, started, connected; /* wall clock, microseconds */
+	unsigned flags;                              /* JOB_… */
+	struct delivery_recipient *recipients;
+	uint32_t count;
+	struct ph_queue_content content;
+	bool opened;                                 /* content.fd is open */
+	bool missing;                                /* the content is not where it was said to be */
+	bool dead;
+	const char *dead_status, *dead_reason;
+	struct task_context context;
+};
+
+/* A job frame's fields. NULL: malformed or no memory. */
+struct ph_delivery *delivery_read(ph_span payload);
+void delivery_free(struct ph_delivery *delivery);
+/* After deliver(): what was not said is filled in. cancelled: nothing more was tried. */
+void delivery_complete(struct ph_delivery *delivery, bool cancelled);
+/* Logs each recipient. */
+void delivery_log_all(const struct ph_delivery *delivery);
+/* How the destination did. */
+enum job_end delivery_end(const struct ph_delivery *delivery);
+
+#endif

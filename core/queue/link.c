@@ -1,0 +1,117 @@
+/*
+ * Links: see link.h.
+ */
+#include "queue/link.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <posthouse/task.h>
+
+#include "process/channel.h"
+
+/* Between attempts, milliseconds: the time of announcing after a restart of the queue role must hold
+ * several of them. */
+#define RETRY 200
+
+struct link {
+	const char *name, *path;
+	const struct link_ops *ops;
+	void *context;
+	struct channel *channel; /* NULL: down */
+	ph_task task;
+	bool ending;
+};
+
+static void
+frame(struct channel *channel, void *context, unsigned type, ph_span payload, const int *fds,
+	size_t fd_count)
+{
+	struct link *link = context;
+
+	for (size_t i = 0; i < fd_count; i++)
+		close(fds[i]);
+	link->ops->frame(link->context, type, payload);
+}
+
+static void
+closed(struct channel *channel, void *context)
+{
+	struct link *link = context;
+
+	link->channel = NULL;
+	ph_unpark(link->task);
+}
+
+static const struct channel_ops ops = {.frame = frame, .closed = closed};
+
+static void
+try_connect(struct link *link)
+{
+	int fd = channel_connect_blocking(link->path, NULL);
+
+	if (fd == -1)
+		return;
+	if ((link->channel = channel_open(link->name, fd, &ops, link)) == NULL)
+		close(fd);
+	else
+		link->ops->up(link->context);
+}
+
+static void
+run(void *argument)
+{
+	struct link *link = argument;
+	ph_wait wait = PH_WAIT_OK;
+
+	while (!link->ending && wait != PH_WAIT_CANCELLED) {
+		if (link->channel == NULL)
+			try_connect(link);
+		wait = link->channel == NULL ? ph_sleep(ph_in(RETRY)) : ph_park(PH_NEVER);
+	}
+}
+
+struct link *
+link_open(const char *name, const char *path, const struct link_ops *link_ops, void *context,
+	ph_error *error)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	if (link == NULL) {
+		ph_error_set(error, "no memory");
+		return NULL;
+	}
+	*link = (struct link){.name = name, .path = path, .ops = link_ops, .context = context};
+	link->task = ph_task_spawn(name, run, link);
+	if (!ph_task_alive(link->task)) {
+		ph_error_set(error, "no task is left");
+		free(link);
+		return NULL;
+	}
+	return link;
+}
+
+void
+link_close(struct link *link)
+{
+	if (link == NULL)
+		return;
+	link->ending = true;
+	ph_task_cancel(link->task);
+	ph_task_join(link->task, ph_in(1000));
+	if (link->channel != NULL)
+		channel_close(link->channel);
+	free(link);
+}
+
+bool
+link_is_up(const struct link *link)
+{
+	return link != NULL && link->channel != NULL;
+}
+
+int
+link_send(struct link *link, unsigned type, ph_span payload)
+{
+	return link_is_up(link) ? channel_send(link->channel, type, payload) : -1;
+}

@@ -1,0 +1,650 @@
+/*
+ * The queue manager: claims what the storages have, runs the scheduler, makes results durable.
+ */
+#include "queue/manager.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <posthouse/address.h>
+#include <posthouse/log.h>
+#include <posthouse/transport.h>
+
+
+/* Messages of one claim. */
+#define CLAIM_BATCH 256
+/* Milliseconds. */
+#define ANNOUNCE_TIME 1000
+#define SYNC_DELAY 200
+#define TEND_INTERVAL 3000
+#define LOST_JOB_TIME 2000
+#define LEASE 600000
+#define STOP_TIME 5000
+/* Deaths after which a message is held. */
+#define DEATHS_MAX 3
+
+/* ---- Messages ---------------------------------------------------------------------------------------- */
+
+void
+manager_note(struct manager *manager, struct message *message, ph_span notes)
+{
+	struct storage *storage = message->storage;
+	ph_error error;
+
+	if (notes.size == 0)
+		return;
+	if (storage->ops->note(storage->self, message->handle, message->token, notes, &error) == -1)
+		ph_log(PH_LOG_ERROR, "%s: %s: cannot note what became of it: %s", message->id,
+			storage->name, error.text);
+	storage->dirty = true;
+	ph_unpark(manager->syncer);
+}
+
+void
+manager_remove(struct manager *manager, struct message *message)
+{
+	struct storage *storage = message->storage;
+	ph_error error;
+
+	if (storage->ops->remove(storage->self, message->handle, message->token, &error) == -1)
+		ph_log(PH_LOG_ERROR, "%s: %s: cannot be removed: %s", message->id, storage->name,
+			error.text);
+	storage->dirty = true;
+	ph_unpark(manager->syncer);
+	scheduler_remove(manager->scheduler, message);
+}
+
+int
+manager_load(struct manager *manager, struct message *message, ph_error *error)
+{
+	struct storage *storage = message->storage;
+	ph_pool *pool = ph_pool_new(0);
+	struct ph_queue_content *content;
+	ph_found found = PH_FAILED;
+	int result = -1;
+
+	if (message->body != NULL || pool == NULL) {
+		ph_pool_free(pool);
+		return message->body != NULL ? 0 : ph_error_set(error, "no memory");
+	}
+	if ((content = ph_pool_alloc(pool, sizeof(*content))) != NULL) {
+		content->size = sizeof(*content);
+		found = storage->ops->read(storage->self, message->handle, pool, content, error);
+	}
+	if (found == PH_FOUND) {
+		close(content->fd);
+		result = message->body != NULL ? 0 : message_open(message, content->envelope, error);
+	} else if (found == PH_NOT_FOUND) {
+		ph_error_set(error, "it is not in its storage any more");
+	}
+	ph_pool_free(pool);
+	return result;
+}
+
+static void
+put_note(struct manager *manager, struct message *message, const struct note *note)
+{
+	struct note_writer writer;
+
+	note_writer_begin(&writer, manager->scratch);
+	note_put(&writer, note);
+	if (!writer.failed)
+		manager_note(manager, message, note_bytes(&writer));
+	ph_pool_reset(manager->scratch);
+}
+
+int
+manager_hold(struct manager *manager, struct message *message, const char *reason)
+{
+	if (message->hold)
+		return 0;
+	message->hold = true;
+	put_note(manager, message,
+		&(const struct note){.type = NOTE_HOLD, .time = ph_wall_clock(), .text = reason});
+	if (message->state == MESSAGE_WAITING) {
+		scheduler_hold(manager->scheduler, message);
+	} else if (message->state == MESSAGE_ACTIVE) {
+		scheduler_unqueue(manager->scheduler, message);
+		if (body_is_idle(message->body))
+			pass_over(manager, message);
+	}
+	return 1;
+}
+
+void
+manager_release(struct manager *manager, struct message *message)
+{
+	if (!message->hold)
+		return;
+	message->hold = false;
+	message->deaths = 0;
+	put_note(manager, message, &(const struct note){.type = NOTE_RELEASE, .time = ph_wall_clock()});
+	if (message->state == MESSAGE_HELD)
+		scheduler_wait(manager->scheduler, message, ph_now());
+	else
+		scheduler_feed(manager->scheduler, message);
+	manager_wake(manager);
+}
+
+void
+manager_blame(struct manager *manager, const char *queue_id, const char *instance, const char *role)
+{
+	struct message *message = scheduler_find(manager->scheduler, NULL, queue_id);
+
+	if (message == NULL)
+		return;
+	message->deaths++;
+	put_note(manager, message, &(const struct note){.type = NOTE_DEATH, .time = ph_wall_clock(),
+		.attempt = message->deaths, .text = instance});
+	ph_log(PH_LOG_WARNING, "%s: a %s process died with this message in hand, in %s", message->id,
+		role, instance);
+	if (message->deaths < DEATHS_MAX || message->hold)
+		return;
+	ph_log(PH_LOG_ERROR, "%s: held: it was in hand when %d processes died, the last in %s (%s)",
+		message->id, DEATHS_MAX, instance, role);
+	manager_hold(manager, message, "in hand when processes died");
+}
+
+/* ---- What the scheduler asks for ---------------------------------------------------------------------- */
+
+static int
+load(void *context, struct message *message)
+{
+	ph_error error = {""};
+
+	if (manager_load(context, message, &error) == 0)
+		return 0;
+	ph_log(PH_LOG_WARNING, "%s: %s: cannot be read: %s", message->id, message->storage->name,
+		error.text);
+	return -1;
+}
+
+static void
+active(void *context, struct message *message)
+{
+	struct manager *manager = context;
+	struct body *body = message->body;
+
+	body->active_since = ph_wall_clock();
+	ph_log_as("qmgr", PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%u (queue active)", message->id,
+		body->envelope.sender, (long long)message->size, body_open_count(body));
+	if (body->envelope.hops <= (uint64_t)manager->settings->hopcount_limit)
+		return;
+	for (uint32_t i = 0; i < body->count; i++)
+		if (body->rcpts[i].state == RCPT_TODO)
+			pass_fail(manager, message, i, "5.4.6", "too many hops");
+}
+
+static struct destination *
+destination_of(struct manager *manager, struct message *message, uint32_t number,
+	const struct resolved *resolved, ph_pool *pool)
+{
+	const struct ph_transport_ops *ops = resolved->transport->ops;
+	bool local = (ops->flags & PH_TRANSPORT_LOCAL) != 0;
+	struct route *route = scheduler_route(manager->scheduler, resolved->transport,
+		resolved->transport->name, local);
+	struct destination *destination = NULL;
+	char *user = NULL;
+
+	if (local)
+		user = ph_pool_copy(pool, ph_address_local_part(message->body->rcpts[number].address));
+	if (route != NULL)
+		destination = scheduler_destination(manager->scheduler, route, resolved->nexthop,
+			user == NULL ? "" : user);
+	if (destination == NULL)
+		pass_defer(manager, message, number, "4.3.0", "out of memory");
+	return destination;
+}
+
+static struct destination *
+resolve(void *context, struct message *message, uint32_t number)
+{
+	struct manager *manager = context;
+	struct destination *destination = NULL;
+	ph_pool *pool = ph_pool_new(0);
+	struct resolved resolved;
+
+	if (pool == NULL || resolve_address(&manager->resolver, message->body->rcpts[number].address,
+		pool, &resolved) == -1)
+		resolved = (struct resolved){.result = RESOLVE_DEFER, .status = "4.3.0",
+			.reason = "out of memory"};
+	/* a table may have waited */
+	if (message->state == MESSAGE_ACTIVE && message->body->rcpts[number].state == RCPT_TODO)
+		switch (resolved.result) {
+		case RESOLVE_OK:
+			destination = destination_of(manager, message, number, &resolved, pool);
+			break;
+		case RESOLVE_DEFER:
+			pass_defer(manager, message, number, resolved.status, resolved.reason);
+			break;
+		case RESOLVE_REFUSE:
+			pass_fail(manager, message, number, resolved.status, resolved.reason);
+			break;
+		}
+	ph_pool_free(pool);
+	return destination;
+}
+
+static void
+send_job(void *context, struct job *job)
+{
+	peer_send_job(context, job);
+}
+
+static void
+suspended(void *context, struct message *message, uint32_t number)
+{
+	const struct rcpt *rcpt = &message->body->rcpts[number];
+	char *text = ph_pool_printf(message->body->pool, "delivery temporarily suspended: %s",
+		rcpt->text == NULL ? "" : rcpt->text);
+
+	pass_defer(context, message, number, rcpt->status == NULL ? "4.4.1" : rcpt->status,
+		text == NULL ? "delivery temporarily suspended" : text);
+}
+
+static void
+over(void *context, struct message *message)
+{
+	pass_over(context, message);
+}
+
+static uint32_t
+no_random(void *context, uint32_t bound)
+{
+	return 0;
+}
+
+static const struct schedule_ops schedule_ops = {
+	.load = load,
+	.active = active,
+	.resolve = resolve,
+	.send = send_job,
+	.suspended = suspended,
+	.pass_over = over,
+	.random = no_random,
+};
+
+/* ---- Claiming ------------------------------------------------------------------------------------------ */
+
+/* When is it to be tried, on the monotonic clock? What lies further ahead than any wait that we
+ * make comes from a clock that was wrong: that is now. */
+static int64_t
+due_of(struct manager *manager, const struct message *message)
+{
+	int64_t now = ph_now(), delay = 0, due;
+
+	if (message->due != 0)
+		delay = (message->due - ph_wall_clock()) / 1000;
+	if (delay < 0 || delay > manager->limits.maximal_backoff)
+		delay = 0;
+	due = now + delay;
+	/* a worker may have it in hand */
+	if (message->arrival < manager->owned_since && due < manager->announced)
+		due = manager->announced;
+	return due;
+}
+
+static void
+take_up(struct manager *manager, struct storage *storage, const struct ph_queue_item *item)
+{
+	struct message *message = scheduler_find(manager->scheduler, storage, item->id);
+	ph_error error = {""};
+	int64_t due;
+
+	if (message != NULL) {
+		/* it was moved within its storage */
+		message->handle = item->handle;
+		message->token = item->token;
+		return;
+	}
+	if ((message = message_new(storage, item, &error)) == NULL) {
+		ph_log(PH_LOG_ERROR, "%s: %s", item->id, error.text);
+		return;
+	}
+	if (message->body == NULL)
+		ph_log(PH_LOG_ERROR, "%s: held: its envelope cannot be read: %s", message->id, error.text);
+	due = due_of(manager, message);
+	if (message->body != NULL && (manager->recovering || message->hold || due > ph_now() ||
+		scheduler_active_count(manager->scheduler) >= manager->limits.active_messages / 2))
+		message_close(message);
+	if (scheduler_add(manager->scheduler, message, due) == -1) {
+		ph_log(PH_LOG_ERROR, "%s: no memory to take it up", message->id);
+		message_free(message);
+	}
+}
+
+static bool
+claim(struct manager *manager, struct storage *storage, struct ph_queue_item *items)
+{
+	ph_error error;
+	int count;
+
+	storage->more = false;
+	count = storage->ops->claim(storage->self, items, CLAIM_BATCH, LEASE, &error);
+	if (count == -1)
+		ph_log(PH_LOG_ERROR, "%s: cannot read new messages: %s", storage->name, error.text);
+	for (int i = 0; i < count; i++)
+		take_up(manager, storage, &items[i]);
+	if (count == CLAIM_BATCH)
+		storage->more = true;
+	return count > 0;
+}
+
+static void
+claim_all(struct manager *manager)
+{
+	struct ph_queue_item *items = NULL;
+
+	for (size_t i = 0; i < manager->storage_count; i++) {
+		struct storage *storage = &manager->storages[i];
+
+		if (!storage->owned || !storage->more)
+			continue;
+		if (items == NULL && (items = calloc(CLAIM_BATCH, sizeof(*items))) == NULL)
+			return;
+		claim(manager, storage, items);
+	}
+	free(items);
+}
+
+static bool
+has_more(const struct manager *manager)
+{
+	for (size_t i = 0; i < manager->storage_count; i++)
+		if (manager->storages[i].owned && manager->storages[i].more)
+			return true;
+	return false;
+}
+
+int64_t
+manager_round(struct manager *manager)
+{
+	int64_t due;
+
+	claim_all(manager);
+	due = scheduler_run(manager->scheduler, ph_now());
+	return has_more(manager) ? ph_now() : due;
+}
+
+/* ---- Tasks ------------------------------------------------------------------------------------------------ */
+
+void
+manager_wake(struct manager *manager)
+{
+	ph_unpark(manager->engine);
+}
+
+static void
+engine(void *argument)
+{
+	struct manager *manager = argument;
+	ph_wait wait = PH_WAIT_OK;
+
+	while (!manager->stopping && wait != PH_WAIT_CANCELLED) {
+		int64_t due = manager_round(manager);
+
+		if (due <= ph_now())
+			wait = ph_yield();
+		else
+			wait = ph_park(due);
+	}
+}
+
+static bool
+sync_storage(struct storage *storage)
+{
+	ph_error error;
+
+	if (!storage->owned || !storage->dirty)
+		return true;
+	storage->dirty = false;
+	if (storage->ops->sync(storage->self, &error) == 0)
+		return true;
+	storage->dirty = true;
+	ph_log(PH_LOG_ERROR, "%s: results cannot be made durable: %s", storage->name, error.text);
+	return false;
+}
+
+int
+manager_sync(struct manager *manager)
+{
+	struct peer *peer;
+	bool done = true;
+
+	/* acknowledge only what was noted before this sync began */
+	TAILQ_FOREACH(peer, &manager->peers, link)
+		peer->syncing = peer->ack_count;
+	for (size_t i = 0; i < manager->storage_count; i++)
+		done &= sync_storage(&manager->storages[i]);
+	if (!done)
+		return -1;
+	peers_send_acks(manager);
+	return 0;
+}
+
+static bool
+is_dirty(const struct manager *manager)
+{
+	const struct peer *peer;
+
+	for (size_t i = 0; i < manager->storage_count; i++)
+		if (manager->storages[i].dirty)
+			return true;
+	TAILQ_FOREACH(peer, &manager->peers, link)
+		if (peer->ack_count > 0)
+			return true;
+	return false;
+}
+
+static void
+syncer(void *argument)
+{
+	struct manager *manager = argument;
+
+	for (;;) {
+		while (!is_dirty(manager))
+			if (ph_park(PH_NEVER) == PH_WAIT_CANCELLED)
+				return;
+		/* what else comes meanwhile goes with the same sync */
+		if (ph_sleep(ph_in(SYNC_DELAY)) == PH_WAIT_CANCELLED)
+			return;
+		manager_sync(manager);
+	}
+}
+
+static void
+tender(void *argument)
+{
+	struct manager *manager = argument;
+
+	while (ph_sleep(ph_in(TEND_INTERVAL)) == PH_WAIT_OK) {
+		for (size_t i = 0; i < manager->storage_count; i++) {
+			struct storage *storage = &manager->storages[i];
+
+			if (storage->ops->tend != NULL)
+				storage->ops->tend(storage->self);
+			storage->more = true;
+		}
+		jobs_expire(manager->scheduler, ph_now() - LOST_JOB_TIME, ph_now());
+		manager_wake(manager);
+	}
+}
+
+/* ---- Life -------------------------------------------------------------------------------------------------- */
+
+struct storage *
+manager_storage(struct manager *manager, const char *name)
+{
+	for (size_t i = 0; i < manager->storage_count; i++)
+		if (strcmp(manager->storages[i].name, name) == 0)
+			return &manager->storages[i];
+	return NULL;
+}
+
+static struct schedule_limits
+limits_of(const struct settings *settings)
+{
+	struct schedule_limits limits = {
+		.active_messages = (uint32_t)settings->qmgr_message_active_limit,
+		.initial_concurrency = (uint32_t)settings->initial_destination_concurrency,
+		.concurrency = (uint32_t)settings->default_destination_concurrency_limit,
+		.local_concurrency = (uint32_t)settings->local_destination_concurrency_limit,
+		.job_recipients = (uint32_t)settings->default_destination_recipient_limit,
+		.window = (uint32_t)(settings->qmgr_message_recipient_limit / 10),
+		.spread = 8,
+		.destinations = 10000,
+		.minimal_backoff = settings->minimal_backoff_time,
+		.maximal_backoff = settings->maximal_backoff_time,
+	};
+
+	/* "0" is no limit to some; here a bound stands for it */
+	if (limits.active_messages == 0)
+		limits.active_messages = 1;
+	if (limits.initial_concurrency == 0)
+		limits.initial_concurrency = 1;
+	if (limits.concurrency == 0)
+		limits.concurrency = 1000;
+	if (limits.local_concurrency == 0)
+		limits.local_concurrency = 1000;
+	if (limits.job_recipients == 0 || limits.job_recipients > 1000)
+		limits.job_recipients = 1000;
+	if (limits.window < 100)
+		limits.window = 100;
+	return limits;
+}
+
+int
+manager_add_storage(struct manager *manager, const struct instance *instance, void *self,
+	const struct ph_queue_ops *ops, const char *name)
+{
+	struct storage *bigger = realloc(manager->storages,
+		(manager->storage_count + 1) * sizeof(*bigger));
+
+	if (bigger == NULL)
+		return -1;
+	manager->storages = bigger;
+	manager->storages[manager->storage_count++] = (struct storage){.instance = instance,
+		.self = self, .ops = ops, .name = name};
+	return 0;
+}
+
+struct manager *
+manager_new(const struct settings *settings, const struct resolver *resolver)
+{
+	struct manager *manager = calloc(1, sizeof(*manager));
+
+	if (manager == NULL)
+		return NULL;
+	manager->settings = settings;
+	manager->resolver = *resolver;
+	manager->limits = limits_of(settings);
+	manager->scratch = ph_pool_new(0);
+	manager->random = (uint32_t)ph_wall_clock() | 1;
+	TAILQ_INIT(&manager->peers);
+	TAILQ_INIT(&manager->visitors);
+	TAILQ_INIT(&manager->reports);
+	manager->scheduler = scheduler_new(&manager->limits, &schedule_ops, manager);
+	if (manager->scheduler == NULL || manager->scratch == NULL) {
+		manager_free(manager);
+		return NULL;
+	}
+	/* results of an earlier life must not meet jobs of this one */
+	jobs_number_from(manager->scheduler, (uint64_t)ph_wall_clock() << 8);
+	return manager;
+}
+
+void
+manager_free(struct manager *manager)
+{
+	if (manager == NULL)
+		return;
+	peers_close(manager);
+	visitors_close(manager);
+	scheduler_free(manager->scheduler);
+	ph_pool_free(manager->scratch);
+	free(manager->storages);
+	free(manager);
+}
+
+int
+manager_own(struct manager *manager, ph_error *error)
+{
+	for (size_t i = 0; i < manager->storage_count; i++) {
+		struct storage *storage = &manager->storages[i];
+
+		if (storage->ops->own(storage->self, error) == -1)
+			return -1;
+		storage->owned = storage->more = true;
+	}
+	manager->owned = true;
+	manager->owned_since = ph_wall_clock();
+	manager->recovering = true;
+	do {
+		claim_all(manager);
+		if (ph_task_cancelled())
+			return ph_error_set(error, "cancelled");
+	} while (has_more(manager));
+	manager->recovering = false;
+	return 0;
+}
+
+void
+manager_announce(struct manager *manager)
+{
+	manager->announced = ph_in(ANNOUNCE_TIME);
+	scheduler_not_before(manager->scheduler, manager->announced);
+}
+
+int
+manager_start(struct manager *manager, ph_error *error)
+{
+	manager->syncer = ph_task_spawn("queue sync", syncer, manager);
+	manager->tender = ph_task_spawn("queue tend", tender, manager);
+	manager->engine = ph_task_spawn("queue engine", engine, manager);
+	if (manager->engine.generation == 0 || manager->tender.generation == 0 ||
+		manager->syncer.generation == 0)
+		return ph_error_set(error, "no task for the queue");
+	return 0;
+}
+
+static void
+end_task(ph_task task)
+{
+	ph_task_cancel(task);
+	ph_task_join(task, ph_in(5000));
+}
+
+/* Requests and reports that have begun come to their end. */
+static void
+wait_until_quiet(struct manager *manager)
+{
+	ph_deadline patience = ph_in(STOP_TIME);
+
+	while ((manager->busy > 0 || manager->reporters > 0) && ph_now() < patience)
+		if (ph_sleep(ph_in(10)) == PH_WAIT_CANCELLED)
+			break;
+}
+
+int
+manager_stop(struct manager *manager)
+{
+	ph_error error;
+
+	manager->stopping = true;
+	end_task(manager->engine);
+	end_task(manager->tender);
+	wait_until_quiet(manager);
+	end_task(manager->syncer);
+	if (manager->owned)
+		manager_sync(manager);
+	for (size_t i = 0; i < manager->storage_count; i++) {
+		struct storage *storage = &manager->storages[i];
+
+		if (storage->owned && storage->ops->disown(storage->self, &error) == -1)
+			ph_log(PH_LOG_ERROR, "%s: %s", storage->name, error.text);
+		storage->owned = false;
+	}
+	manager->owned = false;
+	return manager->busy > 0 || manager->reporters > 0 ? -1 : 0;
+}

@@ -1,0 +1,610 @@
+/*
+ * Messages: see message.h.
+ */
+#include "queue/message.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Recipients -------------------------------------------------------------------------------- */
+
+void
+body_set_state(struct body *body, uint32_t number, enum recipient_state state)
+{
+	struct rcpt *rcpt = &body->rcpts[number];
+
+	body->in_state[rcpt->state]--;
+	body->in_state[state]++;
+	rcpt->state = (uint8_t)state;
+}
+
+void
+body_set_done(struct body *body, uint32_t number, enum outcome outcome)
+{
+	body->rcpts[number].outcome = (uint8_t)outcome;
+	body_set_state(body, number, RCPT_DONE);
+}
+
+void
+body_set_reason(struct body *body, uint32_t number, const char *status, const char *text,
+	const char *relay)
+{
+	struct rcpt *rcpt = &body->rcpts[number];
+
+	/* a reason that stays the same takes no more memory, however often it comes */
+	if (rcpt->status == NULL || strcmp(rcpt->status, status) != 0)
+		rcpt->status = ph_pool_strdup(body->pool, status);
+	if (rcpt->text == NULL || strcmp(rcpt->text, text) != 0)
+		rcpt->text = ph_pool_strdup(body->pool, text);
+	if (rcpt->relay == NULL || strcmp(rcpt->relay, relay) != 0)
+		rcpt->relay = ph_pool_strdup(body->pool, relay);
+}
+
+uint32_t
+body_open_count(const struct body *body)
+{
+	return body->count - body->in_state[RCPT_DONE];
+}
+
+bool
+body_is_idle(const struct body *body)
+{
+	return body->in_state[RCPT_QUEUED] == 0 && body->in_state[RCPT_BUSY] == 0 &&
+		(body->in_state[RCPT_TODO] == 0 || body->message->hold);
+}
+
+unsigned
+body_depth(const struct body *body, uint32_t number)
+{
+	unsigned depth = 0;
+
+	/* a parent always has a smaller number than its children */
+	while (body->rcpts[number].parent < number) {
+		number = body->rcpts[number].parent;
+		depth++;
+	}
+	return depth;
+}
+
+static struct rcpt *
+add_rcpt(struct body *body, enum recipient_state state)
+{
+	struct rcpt *rcpt;
+
+	if (body->count == body->room) {
+		size_t room = body->room == 0 ? 1 : (size_t)body->room * 2;
+		struct rcpt *bigger;
+
+		if (room > UINT32_MAX / 2 ||
+			(bigger = realloc(body->rcpts, room * sizeof(*bigger))) == NULL)
+			return NULL;
+		body->rcpts = bigger;
+		body->room = (uint32_t)room;
+	}
+	rcpt = &body->rcpts[body->count++];
+	*rcpt = (struct rcpt){.address = "", .original = "", .orcpt = "",
+		.parent = RCPT_NO_PARENT, .state = (uint8_t)state};
+	body->in_state[state]++;
+	return rcpt;
+}
+
+/* ---- Addresses of expansions, each wanted once ------------------------------------------------- */
+
+static uint32_t
+hash_address(const char *address)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *address != '\0'; address++) {
+		unsigned char byte = (unsigned char)*address;
+
+		if (byte >= 'A' && byte <= 'Z')
+			byte += 'a' - 'A';
+		hash = (hash ^ byte) * 16777619u;
+	}
+	return hash;
+}
+
+static void
+seen_put(struct body *body, uint32_t number)
+{
+	size_t at = hash_address(body->rcpts[number].address) & (body->seen_size - 1);
+
+	while (body->seen[at] != 0)
+		at = (at + 1) & (body->seen_size - 1);
+	body->seen[at] = number + 1;
+	body->seen_count++;
+}
+
+static int
+seen_grow(struct body *body)
+{
+	size_t size = 64;
+	uint32_t *table;
+
+	if (body->seen != NULL && body->seen_count * 2 < body->seen_size)
+		return 0;
+	while (size < (size_t)body->count * 4)
+		size *= 2;
+	if ((table = calloc(size, sizeof(*table))) == NULL)
+		return -1;
+	free(body->seen);
+	body->seen = table;
+	body->seen_size = size;
+	body->seen_count = 0;
+	for (uint32_t i = 0; i < body->count; i++)
+		if (body->rcpts[i].parent != RCPT_NO_PARENT)
+			seen_put(body, i);
+	return 0;
+}
+
+bool
+body_has_expanded(const struct body *body, const char *address, bool final)
+{
+	size_t at;
+
+	if (body->seen == NULL)
+		return false;
+	for (at = hash_address(address) & (body->seen_size - 1); body->seen[at] != 0; at = (at + 1) & (body->seen_size - 1)) {
+		const struct rcpt *rcpt = &body->rcpts[body->seen[at] - 1];
+
+		if (rcpt->final == final && ph_strcasecmp(rcpt->address, address) == 0 &&
+			!(rcpt->state == RCPT_DONE && rcpt->outcome == OUTCOME_DISCARDED))
+			return true;
+	}
+	return false;
+}
+
+/* ---- Applying notes ---------------------------------------------------------------------------- */
+
+/* More than this cannot be waiting in a sound storage. */
+#define EARLY_MAX ((size_t)1 << 20)
+
+static int
+keep_early(struct body *body, const struct note *note)
+{
+	struct note_writer writer;
+
+	if (body->early.size > EARLY_MAX)
+		return 0;
+
+	note_writer_begin(&writer, body->pool);
+	if (body->early.size > 0) {
+		writer.data = ph_pool_copy(body->pool, body->early);
+		writer.size = writer.room = body->early.size;
+		if (writer.data == NULL)
+			return -1;
+	}
+	note_put(&writer, note);
+	if (writer.failed)
+		return -1;
+	body->early = note_bytes(&writer);
+	return 0;
+}
+
+static void
+apply_result(struct body *body, uint32_t number, const struct note *note)
+{
+	if (body->rcpts[number].state == RCPT_DONE)
+		return;
+	body_set_done(body, number, note->outcome);
+}
+
+static void
+apply_deferral(struct body *body, uint32_t number, const struct note *note)
+{
+	struct rcpt *rcpt = &body->rcpts[number];
+
+	if (rcpt->state != RCPT_DONE)
+		body_set_reason(body, number, note->status, note->text, "none");
+}
+
+/* Calls fn for the recipients that a note names; those that are not known yet wait. */
+static int
+each_recipient(struct body *body, const struct note *note,
+	void (*fn)(struct body *body, uint32_t number, const struct note *note))
+{
+	for (size_t i = 0; i < note->range_count; i++) {
+		const struct note_range *range = &note->ranges[i];
+		uint32_t end = range->first + range->count;
+
+		for (uint32_t number = range->first; number < end && number < body->count; number++)
+			fn(body, number, note);
+		if (end > body->count) {
+			struct note_range rest = {range->first, range->count};
+			struct note later = *note;
+
+			if (rest.first < body->count)
+				rest = (struct note_range){body->count, end - body->count};
+			later.ranges = &rest;
+			later.range_count = 1;
+			if (keep_early(body, &later) == -1)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* An expansion that was begun before and not ended is given up: it is being done again. */
+static void
+give_up_expansion(struct body *body, uint32_t parent, uint32_t before)
+{
+	for (uint32_t i = 0; i < before; i++)
+		if (body->rcpts[i].parent == parent && body->rcpts[i].state == RCPT_WAITING)
+			body_set_done(body, i, OUTCOME_DISCARDED);
+}
+
+static int
+add_child(struct body *body, const struct note *note, const struct note_address *address)
+{
+	struct rcpt *child = add_rcpt(body, RCPT_WAITING);
+	const struct rcpt *parent = &body->rcpts[note->parent];
+
+	if (child == NULL || (child->address = ph_pool_strdup(body->pool, address->address)) == NULL)
+		return -1;
+	child->original = *parent->original != '\0' ? parent->original : parent->address;
+	child->orcpt = parent->orcpt;
+	child->notify = parent->notify;
+	child->final = address->final;
+	child->parent = note->parent;
+	if (seen_grow(body) == -1)
+		return -1;
+	seen_put(body, body->count - 1);
+	return 0;
+}
+
+static int
+apply_expansion(struct body *body, const struct note *note)
+{
+	if (note->parent >= body->count || note->first > body->count)
+		return keep_early(body, note);
+	if (note->first < body->count || body->rcpts[note->parent].state == RCPT_DONE)
+		return 0; /* we had it */
+	if (note->part == 0)
+		give_up_expansion(body, note->parent, body->count);
+	if (seen_grow(body) == -1)
+		return -1;
+	for (size_t i = 0; i < note->address_count; i++)
+		if (add_child(body, note, &note->addresses[i]) == -1)
+			return -1;
+	if (note->last) {
+		for (uint32_t i = note->parent + 1; i < body->count; i++)
+			if (body->rcpts[i].parent == note->parent &&
+				body->rcpts[i].state == RCPT_WAITING)
+				body_set_state(body, i, RCPT_TODO);
+		body_set_done(body, note->parent, OUTCOME_EXPANDED);
+	}
+	return 0;
+}
+
+static void
+apply_to_message(struct message *message, const struct note *note)
+{
+	switch (note->type) {
+	case NOTE_SCHEDULE:
+		if (note->attempt >= message->attempts) {
+			message->attempts = note->attempt > UINT16_MAX ? UINT16_MAX : (uint16_t)note->attempt;
+			message->due = note->time;
+		}
+		break;
+	case NOTE_HOLD:
+		message->hold = true;
+		break;
+	case NOTE_RELEASE:
+		message->hold = false;
+		message->deaths = 0;
+		break;
+	case NOTE_DEATH:
+		/* the attempt numbers the deaths: the same one is not counted twice */
+		if (note->attempt > message->deaths && note->attempt <= UINT8_MAX)
+			message->deaths = (uint8_t)note->attempt;
+		break;
+	case NOTE_RESULT:
+	case NOTE_DEFERRED:
+	case NOTE_EXPANDED:
+		break;
+	}
+}
+
+static int
+apply_to_body(struct body *body, const struct note *note)
+{
+	switch (note->type) {
+	case NOTE_RESULT:
+		return each_recipient(body, note, apply_result);
+	case NOTE_DEFERRED:
+		return each_recipient(body, note, apply_deferral);
+	case NOTE_EXPANDED:
+		return apply_expansion(body, note);
+	case NOTE_SCHEDULE:
+	case NOTE_HOLD:
+	case NOTE_RELEASE:
+	case NOTE_DEATH:
+		break;
+	}
+	return 0;
+}
+
+/* Tries the early notes again for as long as recipients come in. */
+static int
+replay_early(struct body *body)
+{
+	uint32_t before;
+
+	do {
+		ph_span rest = body->early;
+		struct note note;
+
+		before = body->count;
+		body->early = (ph_span){NULL, 0};
+		while (note_next(&rest, body->pool, &note, NULL) == 1)
+			if (apply_to_body(body, &note) == -1)
+				return -1;
+	} while (body->count > before);
+	return 0;
+}
+
+int
+message_apply(struct message *message, const struct note *note)
+{
+	struct body *body = message->body;
+	uint32_t before = body == NULL ? 0 : body->count;
+
+	apply_to_message(message, note);
+	if (body == NULL)
+		return 0;
+	if (apply_to_body(body, note) == -1)
+		return -1;
+	return body->count > before && body->early.size > 0 ? replay_early(body) : 0;
+}
+
+int
+message_apply_all(struct message *message, ph_span notes, ph_error *error)
+{
+	ph_pool *pool = ph_pool_new(0);
+	struct note note;
+	int result;
+
+	if (pool == NULL)
+		return ph_error_set(error, "no memory");
+	while ((result = note_next(&notes, pool, &note, error)) == 1)
+		if (message_apply(message, &note) == -1) {
+			result = ph_error_set(error, "no memory");
+			break;
+		}
+	ph_pool_free(pool);
+	return result;
+}
+
+/* ---- Life ---------------------------------------------------------------------------------------- */
+
+static void
+body_free(struct body *body)
+{
+	if (body == NULL)
+		return;
+	ph_pool_free(body->pool);
+	free(body->rcpts);
+	free(body->seen);
+	free(body);
+}
+
+void
+message_free(struct message *message)
+{
+	if (message == NULL)
+		return;
+	body_free(message->body);
+	free(message->notes);
+	free(message);
+}
+
+static int
+fill_body(struct body *body, ph_span envelope, ph_error *error)
+{
+	if (envelope_decode(envelope, body->pool, &body->envelope, error) == -1)
+		return -1;
+	if (body->envelope.recipient_count > UINT32_MAX / 4)
+		return ph_error_set(error, "too many recipients");
+	body->room = (uint32_t)body->envelope.recipient_count;
+	body->rcpts = calloc(body->room == 0 ? 1 : body->room, sizeof(*body->rcpts));
+	if (body->rcpts == NULL)
+		return ph_error_set(error, "no memory");
+	for (size_t i = 0; i < body->envelope.recipient_count; i++) {
+		const struct recipient *from = &body->envelope.recipients[i];
+		struct rcpt *rcpt = add_rcpt(body, RCPT_TODO);
+
+		rcpt->address = from->address;
+		rcpt->original = from->original;
+		rcpt->orcpt = from->orcpt;
+		rcpt->notify = (uint8_t)from->notify;
+		rcpt->final = from->final;
+	}
+	return 0;
+}
+
+int
+message_open(struct message *message, ph_span envelope, ph_error *error)
+{
+	struct body *body = calloc(1, sizeof(*body));
+	int64_t due = message->due;
+
+	if (body == NULL || (body->pool = ph_pool_new(0)) == NULL) {
+		free(body);
+		return ph_error_set(error, "no memory");
+	}
+	body->message = message;
+	TAILQ_INIT(&body->entries);
+	TAILQ_INIT(&body->jobs);
+	if (fill_body(body, envelope, error) == -1) {
+		body_free(body);
+		return -1;
+	}
+	message->body = body;
+	if (message->notes != NULL &&
+		message_apply_all(message, (ph_span){message->notes, message->notes_size}, error) == -1) {
+		body_free(body);
+		message->body = NULL;
+		return -1;
+	}
+	free(message->notes);
+	message->notes = NULL;
+	message->notes_size = 0;
+	message->due = due;
+	return 0;
+}
+
+struct message *
+message_new(struct storage *storage, const struct ph_queue_item *item, ph_error *error)
+{
+	struct message *message = calloc(1, sizeof(*message));
+
+	if (message == NULL) {
+		ph_error_set(error, "no memory");
+		return NULL;
+	}
+	message->storage = storage;
+	message->handle = item->handle;
+	message->token = item->token;
+	message->arrival = item->arrival;
+	message->size = item->content_size;
+	message->heap_index = UINT32_MAX;
+	message->hold = (item->flags & PH_CONTENT_HOLD) != 0;
+	memcpy(message->id, item->id, sizeof(message->id));
+	message->id[sizeof(message->id) - 1] = '\0';
+	if (message_open(message, item->envelope, error) == -1) {
+		message->hold = true;
+		return message;
+	}
+	message->hold |= message->body->envelope.unknown_critical;
+	for (uint32_t i = 0; i < item->note_count; i++)
+		if (message_apply_all(message, item->notes[i], error) == -1)
+			break;
+	return message;
+}
+
+/* ---- Encoding ------------------------------------------------------------------------------------ */
+
+/* One note for each run of recipients that satisfy same(): grouped by their first. */
+static int
+encode_done(const struct body *body, struct note_writer *writer, enum outcome outcome)
+{
+	uint32_t *numbers = malloc(body->count * sizeof(*numbers) + 1);
+	struct note note = {.type = NOTE_RESULT, .outcome = outcome};
+	struct note_range *ranges;
+	size_t count = 0;
+
+	if (numbers == NULL)
+		return -1;
+	for (uint32_t i = 0; i < body->count; i++)
+		if (body->rcpts[i].state == RCPT_DONE && body->rcpts[i].outcome == outcome)
+			numbers[count++] = i;
+	if (count > 0) {
+		note.range_count = note_ranges(writer->pool, numbers, count, &ranges);
+		note.ranges = ranges;
+		writer->failed |= note.range_count == 0;
+		if (!writer->failed)
+			note_put(writer, &note);
+	}
+	free(numbers);
+	return writer->failed ? -1 : 0;
+}
+
+/* Neighbours with the same reason share a note. */
+static int
+encode_deferred(const struct body *body, struct note_writer *writer)
+{
+	for (uint32_t i = 0; i < body->count && !writer->failed;) {
+		const struct rcpt *first = &body->rcpts[i];
+		struct note_range range = {i, 1};
+		struct note note = {.type = NOTE_DEFERRED, .ranges = &range, .range_count = 1};
+
+		if (first->state == RCPT_DONE || first->status == NULL || first->text == NULL) {
+			i++;
+			continue;
+		}
+		for (i++; i < body->count; i++, range.count++) {
+			const struct rcpt *rcpt = &body->rcpts[i];
+
+			if (rcpt->state == RCPT_DONE || rcpt->status == NULL || rcpt->text == NULL ||
+				strcmp(rcpt->status, first->status) != 0 ||
+				strcmp(rcpt->text, first->text) != 0)
+				break;
+		}
+		note.status = first->status;
+		note.text = first->text;
+		note_put(writer, &note);
+	}
+	return writer->failed ? -1 : 0;
+}
+
+/* The expansions in the order in which they were made: neighbours with one parent. */
+static int
+encode_expansions(const struct body *body, struct note_writer *writer)
+{
+	struct note_address *addresses;
+
+	for (uint32_t i = (uint32_t)body->envelope.recipient_count; i < body->count && !writer->failed;) {
+		uint32_t first = i, parent = body->rcpts[i].parent;
+		struct note note = {.type = NOTE_EXPANDED, .parent = parent, .first = first};
+
+		while (i < body->count && body->rcpts[i].parent == parent &&
+			i - first < NOTE_PART_ADDRESSES)
+			i++;
+		if ((addresses = ph_pool_array(writer->pool, i - first, sizeof(*addresses))) == NULL)
+			return -1;
+		for (uint32_t k = first; k < i; k++)
+			addresses[k - first] = (struct note_address){body->rcpts[k].address,
+				body->rcpts[k].final};
+		note.addresses = addresses;
+		note.address_count = i - first;
+		/* the parent's end is told by its last part, or by none if it is not done */
+		note.part = first > 0 && body->rcpts[first - 1].parent == parent;
+		note.last = body->rcpts[parent].state == RCPT_DONE &&
+			(i == body->count || body->rcpts[i].parent != parent);
+		note_put(writer, &note);
+	}
+	return writer->failed ? -1 : 0;
+}
+
+int
+message_encode(const struct message *message, ph_pool *pool, ph_span *notes)
+{
+	const struct body *body = message->body;
+	struct note_writer writer;
+
+	note_writer_begin(&writer, pool);
+	if (encode_expansions(body, &writer) == -1 ||
+		encode_done(body, &writer, OUTCOME_SENT) == -1 ||
+		encode_done(body, &writer, OUTCOME_BOUNCED) == -1 ||
+		encode_done(body, &writer, OUTCOME_DISCARDED) == -1 ||
+		encode_done(body, &writer, OUTCOME_EXPANDED) == -1 ||
+		encode_deferred(body, &writer) == -1)
+		return -1;
+	*notes = note_bytes(&writer);
+	return 0;
+}
+
+int
+message_close(struct message *message)
+{
+	ph_pool *pool = ph_pool_new(0);
+	ph_span notes = {NULL, 0};
+	char *copy = NULL;
+
+	if (pool == NULL || message_encode(message, pool, &notes) == -1 ||
+		(notes.size > 0 && (copy = malloc(notes.size)) == NULL) || notes.size > UINT32_MAX) {
+		free(copy);
+		ph_pool_free(pool);
+		return -1;
+	}
+	if (notes.size > 0)
+		memcpy(copy, notes.data, notes.size);
+	ph_pool_free(pool);
+	free(message->notes);
+	message->notes = copy;
+	message->notes_size = (uint32_t)notes.size;
+	body_free(message->body);
+	message->body = NULL;
+	return 0;
+}

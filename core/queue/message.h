@@ -1,0 +1,130 @@
+/*
+ * A queued message in the queue role.
+ *
+ * Every message has an entry (struct message, small); only those in delivery have a body: the
+ * envelope and the state of each recipient. A message without a body keeps what its notes say as
+ * bytes, and gets its body back from the storage when its time has come.
+ */
+#ifndef QUEUE_MESSAGE_H
+#define QUEUE_MESSAGE_H
+
+#include <sys/queue.h>
+
+#include <posthouse/queue.h>
+
+#include "intake/envelope.h"
+#include "queue/note.h"
+
+struct storage;
+struct entry;
+struct job;
+
+enum recipient_state {
+	RCPT_TODO,     /* to be resolved in this pass */
+	RCPT_QUEUED,   /* waits for its destination */
+	RCPT_BUSY,     /* in a job */
+	RCPT_DEFERRED, /* put off in this pass */
+	RCPT_FAILED,   /* undeliverable, to be reported */
+	RCPT_WAITING,  /* of an expansion that is not complete */
+	RCPT_DONE
+};
+#define RCPT_STATES 7
+
+#define RCPT_NO_PARENT UINT32_MAX
+
+struct rcpt {
+	const char *address, *original, *orcpt; /* in the body's pool, "" when there is none */
+	const char *status, *text;              /* why it was deferred or failed; NULL: never */
+	const char *relay;
+	uint32_t parent;                        /* the recipient that was expanded to this one */
+	uint8_t notify;
+	uint8_t state;                          /* enum recipient_state */
+	uint8_t outcome;                        /* with RCPT_DONE */
+	bool final;
+	bool transient;                         /* failed by expiry: the code stays 4.x.x */
+};
+
+struct body {
+	struct message *message;
+	ph_pool *pool;
+	struct envelope envelope;
+	struct rcpt *rcpts;
+	uint32_t count, room;
+	uint32_t in_state[RCPT_STATES];
+	uint32_t cursor;                 /* the next recipient to be resolved */
+	int64_t active_since;            /* wall clock, microseconds */
+	ph_span early;                   /* notes that speak of recipients not yet known */
+	uint32_t *seen;                  /* a hash table of expanded addresses */
+	size_t seen_size, seen_count;
+	TAILQ_HEAD(, entry) entries;     /* queued at destinations */
+	TAILQ_HEAD(, job) jobs;          /* in hand */
+	TAILQ_ENTRY(body) feed;
+	bool feeding;
+	bool back;                       /* some were given back untried in this pass */
+};
+
+enum message_state {
+	MESSAGE_WAITING,   /* in the heap until due */
+	MESSAGE_ACTIVE,
+	MESSAGE_REPORTING, /* a non-delivery report is being written */
+	MESSAGE_HELD,
+	MESSAGE_GONE       /* removed; the entry lives until nobody has a hand on it */
+};
+
+struct message {
+	struct storage *storage;
+	uint64_t handle, token;
+	int64_t arrival;            /* wall clock, microseconds */
+	int64_t size;
+	int64_t due;                /* monotonic clock, milliseconds; before a scheduler has taken the
+	                             * message: the wall clock's microseconds from its notes */
+	struct message *hash_next;
+	TAILQ_ENTRY(message) all;   /* in order of arrival here */
+	struct body *body;          /* NULL: only this entry is in memory */
+	char *notes;                /* without a body: its state, as notes */
+	uint32_t notes_size;
+	uint32_t heap_index;        /* UINT32_MAX: not in the heap */
+	uint16_t attempts;
+	uint16_t pins;              /* hands on it: iterators, tasks */
+	uint8_t deaths;
+	uint8_t state;              /* enum message_state */
+	uint8_t retries;            /* content not found where it was said to be */
+	bool announced;             /* its "queue active" line was written */
+	bool hold;                  /* to be held at the end of the pass */
+	bool old;                   /* was there before this role owned the storage */
+	char id[PH_QUEUE_ID_SIZE];
+};
+
+/* An entry from what the storage claims; notes are applied. NULL: no memory. An envelope that cannot
+ * be read is held: error says why, and *held is set. */
+struct message *message_new(struct storage *storage, const struct ph_queue_item *item,
+	ph_error *error);
+/* Frees it whatever its state; unlinked by the caller. */
+void message_free(struct message *message);
+
+/* Makes the body from an envelope and the message's notes. 0, or -1 with what is wrong. */
+int message_open(struct message *message, ph_span envelope, ph_error *error);
+/* Drops the body; what is known is kept as notes. 0, or -1 without memory (the body stays). */
+int message_close(struct message *message);
+/* Applies one note, to the message and to its body if it has one. -1: no memory. */
+int message_apply(struct message *message, const struct note *note);
+/* Applies a run of them; malformed ones end it. */
+int message_apply_all(struct message *message, ph_span notes, ph_error *error);
+/* What is known of a message with a body, as the fewest notes, in the pool. */
+int message_encode(const struct message *message, ph_pool *pool, ph_span *notes);
+
+void body_set_state(struct body *body, uint32_t number, enum recipient_state state);
+void body_set_done(struct body *body, uint32_t number, enum outcome outcome);
+/* Copies the reason into the pool. */
+void body_set_reason(struct body *body, uint32_t number, const char *status, const char *text,
+	const char *relay);
+/* Recipients that are not done. */
+uint32_t body_open_count(const struct body *body);
+/* Is nothing in hand, queued or still to be resolved: has the pass ended? */
+bool body_is_idle(const struct body *body);
+/* Has an expansion brought this address already? */
+bool body_has_expanded(const struct body *body, const char *address, bool final);
+/* How many expansions led to this recipient. */
+unsigned body_depth(const struct body *body, uint32_t number);
+
+#endif

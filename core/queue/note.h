@@ -1,0 +1,78 @@
+/*
+ * Notes: what happened to a queued message, as the bytes that a storage keeps beside it.
+ *
+ * A storage's note is a sequence of the records below. They are idempotent: each names recipients by
+ * number and the attempt it belongs to, so that one which is applied twice changes nothing.
+ */
+#ifndef QUEUE_NOTE_H
+#define QUEUE_NOTE_H
+
+#include <posthouse/base.h>
+
+enum note_type {
+	NOTE_RESULT = 1, /* recipients are done: outcome */
+	NOTE_DEFERRED,   /* recipients were put off: status, text */
+	NOTE_EXPANDED,   /* a recipient (parent) became others: first, part, last, addresses */
+	NOTE_SCHEDULE,   /* attempts so far and the time of the next one */
+	NOTE_HOLD,       /* text: why */
+	NOTE_RELEASE,
+	NOTE_DEATH       /* a process died with the message in hand: text is the instance */
+};
+
+enum outcome {
+	OUTCOME_NONE = 0,
+	OUTCOME_SENT,
+	OUTCOME_BOUNCED,
+	OUTCOME_DISCARDED,
+	OUTCOME_EXPANDED,
+	/* not in notes, only in results of workers: */
+	OUTCOME_DEFERRED,
+	OUTCOME_BACK     /* was not tried: give it to someone else */
+};
+
+struct note_range {
+	uint32_t first, count;
+};
+
+struct note_address {
+	const char *address;
+	bool final;
+};
+
+struct note {
+	enum note_type type;
+	uint32_t attempt;
+	enum outcome outcome;
+	const struct note_range *ranges; /* of recipients: ascending, disjoint */
+	size_t range_count;
+	int64_t time;                    /* wall clock, microseconds */
+	const char *status, *text;       /* never NULL after decoding */
+	uint32_t parent, first, part;
+	bool last;                       /* the last part of an expansion */
+	const struct note_address *addresses;
+	size_t address_count;
+};
+
+/* Collects notes in a pool. */
+struct note_writer {
+	ph_pool *pool;
+	char *data;
+	size_t size, room;
+	bool failed; /* no memory: everything after it is ignored */
+};
+
+void note_writer_begin(struct note_writer *writer, ph_pool *pool);
+void note_put(struct note_writer *writer, const struct note *note);
+ph_span note_bytes(const struct note_writer *writer);
+
+/* Takes the next note off rest; unknown types are skipped. Lists and texts are in the pool. 1; 0 at
+ * the end; -1 for malformed bytes or no memory. */
+int note_next(ph_span *rest, ph_pool *pool, struct note *note, ph_error *error);
+
+/* Ranges from ascending numbers, in the pool. Returns how many; 0 without memory. */
+size_t note_ranges(ph_pool *pool, const uint32_t *numbers, size_t count, struct note_range **ranges);
+
+/* Addresses that fit in one part of an expansion. */
+#define NOTE_PART_ADDRESSES 256
+
+#endif

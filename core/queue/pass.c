@@ -1,0 +1,164 @@
+/*
+ * The end of a pass: every recipient of a message was tried once, or put off. What failed is
+ * reported, what is left is scheduled again, and when nothing is left the message goes.
+ */
+#include <string.h>
+
+#include <posthouse/log.h>
+
+#include "queue/logline.h"
+#include "queue/manager.h"
+
+static void
+log_recipient(struct message *message, const struct rcpt *rcpt, const char *word)
+{
+	int64_t now = ph_wall_clock();
+
+	delivery_log(&(const struct delivery_line){
+		.component = "error",
+		.queue_id = message->id,
+		.recipient = rcpt->address,
+		.original = rcpt->original,
+		.relay = "none",
+		.status = rcpt->status == NULL ? "4.3.0" : rcpt->status,
+		.word = word,
+		.text = rcpt->text == NULL ? "" : rcpt->text,
+		.times = {.arrival = message->arrival, .active = message->body->active_since,
+			.started = now, .ended = now},
+	});
+}
+
+void
+pass_fail(struct manager *manager, struct message *message, uint32_t number, const char *status,
+	const char *text)
+{
+	body_set_reason(message->body, number, status, text, "none");
+	body_set_state(message->body, number, RCPT_FAILED);
+	log_recipient(message, &message->body->rcpts[number], "bounced");
+}
+
+void
+pass_defer(struct manager *manager, struct message *message, uint32_t number, const char *status,
+	const char *text)
+{
+	body_set_reason(message->body, number, status, text, "none");
+	body_set_state(message->body, number, RCPT_DEFERRED);
+	log_recipient(message, &message->body->rcpts[number], "deferred");
+}
+
+int64_t
+manager_lifetime(const struct manager *manager, const struct message *message)
+{
+	return *message->body->envelope.sender == '\0' ? manager->settings->bounce_queue_lifetime
+		: manager->settings->maximal_queue_lifetime;
+}
+
+/* Too old: what was put off has failed. */
+static void
+expire(struct manager *manager, struct message *message)
+{
+	struct body *body = message->body;
+	int64_t age = (ph_wall_clock() - message->arrival) / 1000;
+
+	if (body->in_state[RCPT_DEFERRED] == 0 || body->back ||
+		age < manager_lifetime(manager, message))
+		return;
+	ph_log_as("qmgr", PH_LOG_INFO, "%s: from=<%s>, status=expired, returned to sender", message->id,
+		body->envelope.sender);
+	for (uint32_t i = 0; i < body->count; i++)
+		if (body->rcpts[i].state == RCPT_DEFERRED) {
+			body->rcpts[i].transient = true;
+			body_set_state(body, i, RCPT_FAILED);
+		}
+}
+
+void
+pass_over(struct manager *manager, struct message *message)
+{
+	if (!message->hold)
+		expire(manager, message);
+	if (message->body->in_state[RCPT_FAILED] > 0)
+		bounce_start(manager, message);
+	else
+		pass_finish(manager, message);
+}
+
+/* The reasons of this pass and the time of the next, as notes in the scratch pool. */
+static ph_span
+closing_notes(struct manager *manager, struct message *message, int64_t delay)
+{
+	struct note_writer writer;
+	struct body *body = message->body;
+
+	note_writer_begin(&writer, manager->scratch);
+	note_put(&writer, &(const struct note){.type = NOTE_SCHEDULE, .attempt = message->attempts,
+		.time = ph_wall_clock() + delay * 1000});
+	for (uint32_t i = 0; i < body->count;) {
+		const struct rcpt *first = &body->rcpts[i];
+		struct note_range range = {i, 1};
+
+		i++;
+		if (first->state != RCPT_DEFERRED || first->status == NULL || first->text == NULL)
+			continue;
+		for (; i < body->count; i++, range.count++) {
+			const struct rcpt *rcpt = &body->rcpts[i];
+
+			if (rcpt->state != RCPT_DEFERRED || rcpt->status == NULL || rcpt->text == NULL ||
+				strcmp(rcpt->status, first->status) != 0 || strcmp(rcpt->text, first->text) != 0)
+				break;
+		}
+		note_put(&writer, &(const struct note){.type = NOTE_DEFERRED,
+			.attempt = message->attempts, .status = first->status, .text = first->text,
+			.ranges = &range, .range_count = 1});
+	}
+	return writer.failed ? (ph_span){NULL, 0} : note_bytes(&writer);
+}
+
+static uint32_t
+random_below(void *context, uint32_t bound)
+{
+	struct manager *manager = context;
+
+	/* xorshift: only to spread attempts over time */
+	manager->random ^= manager->random << 13;
+	manager->random ^= manager->random >> 17;
+	manager->random ^= manager->random << 5;
+	return bound == 0 ? 0 : manager->random % bound;
+}
+
+static int64_t
+next_delay(struct manager *manager, struct message *message)
+{
+	/* given back untried: someone else tries soon, unless that does not help */
+	if (message->body->back && message->retries < 8)
+		return (int64_t)200 << message->retries++;
+	message->retries = 0;
+	if (message->attempts < UINT16_MAX)
+		message->attempts++;
+	return backoff(&manager->limits, message->attempts, random_below, manager);
+}
+
+void
+pass_finish(struct manager *manager, struct message *message)
+{
+	int64_t delay = 0;
+
+	if (body_open_count(message->body) == 0) {
+		ph_log_as("qmgr", PH_LOG_INFO, "%s: removed", message->id);
+		manager_remove(manager, message);
+		return;
+	}
+	if (!message->hold)
+		delay = next_delay(manager, message);
+	if (!message->body->back) {
+		manager_note(manager, message, closing_notes(manager, message, delay));
+		ph_pool_reset(manager->scratch);
+	}
+	message->body->back = false;
+	if (TAILQ_EMPTY(&message->body->jobs))
+		message_close(message);
+	if (message->hold)
+		scheduler_hold(manager->scheduler, message);
+	else
+		scheduler_wait(manager->scheduler, message, ph_now() + delay);
+}

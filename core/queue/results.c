@@ -1,0 +1,387 @@
+/*
+ * What workers say: hello with the jobs they have in hand, expansions, results. Everything is
+ * idempotent: a result that is repeated, or comes to a queue role that knows nothing of the job,
+ * changes only what is still open.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <posthouse/log.h>
+#include <posthouse/transport.h>
+
+#include "queue/manager.h"
+#include "queue/protocol.h"
+
+/* Expansions of expansions; more is a loop. */
+#define DEPTH_MAX 50
+#define WORKER_JOBS_MAX 10000
+
+/* ---- Hello --------------------------------------------------------------------------------------------- */
+
+/* Makes a message that waits ready to have recipients in hand; NULL: it is not there. */
+static struct message *
+awaken(struct manager *manager, const char *storage_name, const char *id)
+{
+	struct storage *storage = manager_storage(manager, storage_name);
+	struct message *message =
+		storage == NULL ? NULL : scheduler_find(manager->scheduler, storage, id);
+
+	if (message == NULL || message->state == MESSAGE_ACTIVE)
+		return message;
+	if (message->state != MESSAGE_WAITING)
+		return NULL;
+	message->pins++;
+	if (scheduler_activate(manager->scheduler, message) == -1) {
+		scheduler_unpin(manager->scheduler, message);
+		return NULL;
+	}
+	scheduler_unpin(manager->scheduler, message);
+	return message;
+}
+
+static void
+adopt(struct peer *peer, struct wire_reader *reader, ph_pool *pool)
+{
+	struct manager *manager = peer->manager;
+	uint64_t number = wire_get_u64(reader);
+	const char *storage = wire_get_string(reader, pool);
+	const char *id = wire_get_string(reader, pool);
+	uint32_t attempt = wire_get_u32(reader);
+	uint32_t count = wire_get_u32(reader);
+	struct message *message;
+	uint32_t *numbers;
+
+	if (reader->failed || count > reader->rest.size / 4 ||
+		(numbers = ph_pool_array(pool, count + 1u, sizeof(*numbers))) == NULL) {
+		reader->failed = true;
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		numbers[i] = wire_get_u32(reader);
+	if ((message = awaken(manager, storage, id)) == NULL)
+		return;
+	job_adopt(manager->scheduler, peer->worker, message, number, attempt, numbers, count);
+	scheduler_feed(manager->scheduler, message);
+}
+
+static void
+add_routes(struct peer *peer, struct wire_reader *reader, ph_pool *pool, bool local)
+{
+	uint32_t count = wire_get_u32(reader);
+
+	for (uint32_t i = 0; i < count && !reader->failed; i++) {
+		const char *name = wire_get_string(reader, pool);
+		struct manager *manager = peer->manager;
+		const struct instance *instance = manager->resolver.find(manager->resolver.context, name);
+		struct route *route = instance == NULL ? NULL
+			: scheduler_route(manager->scheduler, instance, instance->name, local);
+
+		/* a worker of another generation may have transports that we do not know */
+		if (route != NULL)
+			worker_serves(peer->worker, route);
+	}
+}
+
+void
+results_hello(struct peer *peer, ph_span payload)
+{
+	struct manager *manager = peer->manager;
+	struct wire_reader reader = wire_reader_of(payload);
+	ph_pool *pool = ph_pool_new(0);
+	const char *role;
+	uint32_t limit, jobs;
+
+	if (pool == NULL)
+		return;
+	role = wire_get_string(&reader, pool);
+	limit = wire_get_u32(&reader);
+	if (peer->worker != NULL || reader.failed || limit > WORKER_JOBS_MAX ||
+		(peer->worker = worker_new(manager->scheduler, peer, limit)) == NULL) {
+		ph_pool_free(pool);
+		return;
+	}
+	peer->role = strdup(role);
+	add_routes(peer, &reader, pool, strcmp(role, "local") == 0);
+	jobs = wire_get_u32(&reader);
+	for (uint32_t i = 0; i < jobs && !reader.failed; i++)
+		adopt(peer, &reader, pool);
+	if (reader.failed)
+		ph_log(PH_LOG_WARNING, "a malformed hello from a %s process", role);
+	ph_pool_free(pool);
+	manager_wake(manager);
+}
+
+/* ---- What a result is about ------------------------------------------------------------------------------ */
+
+struct subject {
+	uint64_t number;
+	struct job *job;         /* NULL: not known here */
+	struct message *message; /* pinned; NULL: gone */
+	uint32_t attempt;
+};
+
+static int
+find_subject(struct peer *peer, struct wire_reader *reader, ph_pool *pool, struct subject *subject)
+{
+	struct manager *manager = peer->manager;
+	const char *storage, *id;
+
+	*subject = (struct subject){.number = wire_get_u64(reader)};
+	storage = wire_get_string(reader, pool);
+	id = wire_get_string(reader, pool);
+	subject->attempt = wire_get_u32(reader);
+	if (reader->failed)
+		return -1;
+	subject->job = job_find(manager->scheduler, subject->number);
+	if (subject->job != NULL && strcmp(subject->job->message->id, id) != 0)
+		return -1;
+	subject->message = subject->job != NULL ? subject->job->message : awaken(manager, storage, id);
+	if (subject->message == NULL)
+		return 0;
+	subject->message->pins++;
+	/* a stranger's result: what waits for a destination could be part of it */
+	if (subject->job == NULL)
+		scheduler_unqueue(manager->scheduler, subject->message);
+	return 0;
+}
+
+static void
+end_subject(struct peer *peer, struct subject *subject)
+{
+	struct scheduler *scheduler = peer->manager->scheduler;
+
+	if (subject->message == NULL)
+		return;
+	scheduler_feed(scheduler, subject->message);
+	scheduler_unpin(scheduler, subject->message);
+	manager_wake(peer->manager);
+}
+
+/* Is this recipient one that a result can change? */
+static bool
+is_open(const struct subject *subject, uint32_t number)
+{
+	const struct body *body = subject->message->body;
+
+	if (subject->message->state == MESSAGE_GONE || body == NULL || number >= body->count)
+		return false;
+	return body->rcpts[number].state == (subject->job != NULL ? RCPT_BUSY : RCPT_TODO);
+}
+
+/* ---- Expansions ---------------------------------------------------------------------------------------------- */
+
+static bool
+is_ancestor(const struct body *body, uint32_t number, const char *address)
+{
+	for (;;) {
+		if (ph_strcasecmp(body->rcpts[number].address, address) == 0)
+			return true;
+		if (body->rcpts[number].parent >= number)
+			return false;
+		number = body->rcpts[number].parent;
+	}
+}
+
+/* The addresses of one part, each that is wanted. -1: malformed; a loop sets *loop. */
+static int
+read_addresses(struct wire_reader *reader, ph_pool *pool, const struct body *body, uint32_t parent,
+	struct note *note, bool *loop)
+{
+	uint32_t count = wire_get_u32(reader);
+	struct note_address *list;
+
+	if (reader->failed || count > reader->rest.size / 5 ||
+		(list = ph_pool_array(pool, count + 1u, sizeof(*list))) == NULL)
+		return -1;
+	for (uint32_t i = 0; i < count; i++) {
+		const char *address = wire_get_string(reader, pool);
+		bool final = wire_get_u8(reader) != 0;
+
+		if (reader->failed)
+			return -1;
+		if (*address == '\0' || body_has_expanded(body, address, final))
+			continue;
+		*loop |= !final && is_ancestor(body, parent, address);
+		list[note->address_count++] = (struct note_address){address, final};
+	}
+	note->addresses = list;
+	return 0;
+}
+
+static void
+expand(struct peer *peer, struct subject *subject, struct wire_reader *reader, ph_pool *pool)
+{
+	struct manager *manager = peer->manager;
+	struct message *message = subject->message;
+	struct note note = {.type = NOTE_EXPANDED, .attempt = subject->attempt};
+	struct note_writer writer;
+	bool loop = false;
+
+	note.parent = wire_get_u32(reader);
+	note.part = wire_get_u32(reader);
+	note.last = wire_get_u8(reader) != 0;
+	if (reader->failed || !is_open(subject, note.parent))
+		return;
+	if (read_addresses(reader, pool, message->body, note.parent, &note, &loop) == -1)
+		return;
+	if (loop || body_depth(message->body, note.parent) >= DEPTH_MAX) {
+		pass_fail(manager, message, note.parent, "5.4.6", "alias expansion loop");
+		return;
+	}
+	note.first = message->body->count;
+	note_writer_begin(&writer, pool);
+	note_put(&writer, &note);
+	if (writer.failed || message_apply(message, &note) == -1)
+		return;
+	manager_note(manager, message, note_bytes(&writer));
+}
+
+void
+results_expansion(struct peer *peer, ph_span payload)
+{
+	struct wire_reader reader = wire_reader_of(payload);
+	ph_pool *pool = ph_pool_new(0);
+	struct subject subject;
+
+	if (pool != NULL && find_subject(peer, &reader, pool, &subject) == 0 && subject.message != NULL) {
+		if (subject.message->body != NULL)
+			expand(peer, &subject, &reader, pool);
+		end_subject(peer, &subject);
+	}
+	ph_pool_free(pool);
+}
+
+/* ---- Results -------------------------------------------------------------------------------------------------- */
+
+struct outcome_line {
+	uint32_t number;
+	enum outcome outcome;
+	const char *status, *text, *relay;
+};
+
+static void
+get_line(struct wire_reader *reader, ph_pool *pool, struct outcome_line *line)
+{
+	line->number = wire_get_u32(reader);
+	line->outcome = (enum outcome)wire_get_u8(reader);
+	line->status = wire_get_string(reader, pool);
+	line->text = wire_get_string(reader, pool);
+	line->relay = wire_get_string(reader, pool);
+}
+
+/* True: it is done, for good. */
+static bool
+apply_line(struct message *message, const struct outcome_line *line)
+{
+	struct body *body = message->body;
+
+	switch (line->outcome) {
+	case OUTCOME_SENT:
+	case OUTCOME_DISCARDED:
+		body_set_done(body, line->number, line->outcome);
+		return true;
+	case OUTCOME_BOUNCED:
+		body_set_reason(body, line->number, line->status, line->text, line->relay);
+		body_set_state(body, line->number, RCPT_FAILED);
+		return false;
+	case OUTCOME_DEFERRED:
+		body_set_reason(body, line->number, line->status, line->text, line->relay);
+		body_set_state(body, line->number, RCPT_DEFERRED);
+		return false;
+	case OUTCOME_BACK:
+		body->back = true;
+		body_set_state(body, line->number, RCPT_DEFERRED);
+		return false;
+	case OUTCOME_NONE:
+	case OUTCOME_EXPANDED:
+		/* an expansion that did not come through is done again */
+		break;
+	}
+	return false;
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void
+note_done(struct manager *manager, struct subject *subject, uint32_t *numbers, size_t count,
+	ph_pool *pool)
+{
+	struct note note = {.type = NOTE_RESULT, .attempt = subject->attempt, .outcome = OUTCOME_SENT};
+	struct note_writer writer;
+	struct note_range *ranges;
+
+	/* when nothing is left the message goes as a whole */
+	if (count == 0 || body_open_count(subject->message->body) == 0)
+		return;
+	qsort(numbers, count, sizeof(*numbers), compare_numbers);
+	note.range_count = note_ranges(pool, numbers, count, &ranges);
+	note.ranges = ranges;
+	note_writer_begin(&writer, pool);
+	if (note.range_count > 0)
+		note_put(&writer, &note);
+	manager_note(manager, subject->message, note_bytes(&writer));
+}
+
+static int
+apply_lines(struct peer *peer, struct subject *subject, struct wire_reader *reader, ph_pool *pool)
+{
+	uint32_t count = wire_get_u32(reader);
+	uint32_t *done;
+	size_t done_count = 0;
+
+	if (reader->failed || count > reader->rest.size / 17 ||
+		(done = ph_pool_array(pool, count + 1u, sizeof(*done))) == NULL)
+		return -1;
+	for (uint32_t i = 0; i < count; i++) {
+		struct outcome_line line;
+
+		get_line(reader, pool, &line);
+		if (reader->failed)
+			return -1;
+		if (is_open(subject, line.number) && apply_line(subject->message, &line))
+			done[done_count++] = line.number;
+	}
+	if (subject->message->state != MESSAGE_GONE && subject->message->body != NULL)
+		note_done(peer->manager, subject, done, done_count, pool);
+	return 0;
+}
+
+static void
+apply_result(struct peer *peer, struct subject *subject, struct wire_reader *reader, ph_pool *pool)
+{
+	struct manager *manager = peer->manager;
+	unsigned end = wire_get_u8(reader);
+	const char *status = wire_get_string(reader, pool);
+	const char *reason = wire_get_string(reader, pool);
+
+	if (apply_lines(peer, subject, reader, pool) == -1)
+		ph_log(PH_LOG_WARNING, "a malformed result from a %s process",
+			peer->role == NULL ? "new" : peer->role);
+	if (subject->job != NULL)
+		job_done(manager->scheduler, subject->job, end == JOB_DEAD ? JOB_DEAD
+			: end == JOB_ANSWERED ? JOB_ANSWERED : JOB_BACK, status, reason, ph_now());
+	else if (subject->message->state == MESSAGE_ACTIVE && body_is_idle(subject->message->body))
+		pass_over(manager, subject->message);
+}
+
+void
+results_result(struct peer *peer, ph_span payload)
+{
+	struct wire_reader reader = wire_reader_of(payload);
+	ph_pool *pool = ph_pool_new(0);
+	struct subject subject;
+
+	if (pool != NULL && find_subject(peer, &reader, pool, &subject) == 0) {
+		if (subject.message != NULL)
+			apply_result(peer, &subject, &reader, pool);
+		end_subject(peer, &subject);
+		peer_ack(peer, subject.number);
+	}
+	ph_pool_free(pool);
+}

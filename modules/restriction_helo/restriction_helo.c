@@ -1,0 +1,98 @@
+/*
+ * restriction_helo: the name that the client gave with HELO or EHLO. Not asked without one.
+ */
+#include <posthouse/restriction.h>
+
+#include <string.h>
+
+struct helo {
+	int64_t invalid_code;
+	int64_t non_fqdn_code;
+	int64_t unknown_code;
+};
+
+static const struct ph_param params[] = {
+	{"invalid_hostname_reject_code", PH_INT, 0, offsetof(struct helo, invalid_code), "501", 400, 599,
+		NULL, "The reply code of reject_invalid_helo_hostname."},
+	{"non_fqdn_reject_code", PH_INT, 0, offsetof(struct helo, non_fqdn_code), "504", 400, 599, NULL,
+		"The reply code of restrictions that ask for a fully qualified name."},
+	{"unknown_hostname_reject_code", PH_INT, 0, offsetof(struct helo, unknown_code), "450", 400, 599,
+		NULL, "The reply code of reject_unknown_helo_hostname."},
+};
+
+/* The name without a final dot; NULL without memory. */
+static const char *
+helo_name(ph_session *session)
+{
+	const char *helo = ph_helo(session);
+	size_t size = strlen(helo);
+
+	if (size > 1 && helo[size - 1] == '.')
+		size--;
+	return ph_pool_copy(ph_scratch_pool(session), (ph_span){helo, size});
+}
+
+static ph_verdict
+no_memory(ph_session *session)
+{
+	return ph_defer(session, 451, "4.3.0", "Insufficient system resources");
+}
+
+static ph_verdict
+reject_invalid_helo_hostname(const ph_rule *rule, ph_session *session)
+{
+	const struct helo *self = ph_rule_instance(rule);
+	const char *name = helo_name(session);
+
+	if (name == NULL)
+		return no_memory(session);
+	if (name[0] == '[' ? ph_is_literal(name, NULL) : ph_is_hostname(name))
+		return PH_DUNNO;
+	return ph_refuse(session, (int)self->invalid_code, "5.5.2", "<%s>: Helo command rejected: Invalid %s",
+		ph_helo(session), name[0] == '[' ? "ip address" : "name");
+}
+
+static ph_verdict
+reject_non_fqdn_helo_hostname(const ph_rule *rule, ph_session *session)
+{
+	const struct helo *self = ph_rule_instance(rule);
+	const char *name = helo_name(session);
+
+	if (name == NULL)
+		return no_memory(session);
+	if (ph_is_fqdn(name) || ph_is_literal(name, NULL))
+		return PH_DUNNO;
+	return ph_refuse(session, (int)self->non_fqdn_code, "5.5.2",
+		"<%s>: Helo command rejected: need fully-qualified hostname", ph_helo(session));
+}
+
+static ph_verdict
+reject_unknown_helo_hostname(const ph_rule *rule, ph_session *session)
+{
+	const struct helo *self = ph_rule_instance(rule);
+	const char *name = helo_name(session);
+	ph_mail_domain found;
+
+	if (name == NULL)
+		return no_memory(session);
+	found = ph_mail_domain_of(session, name);
+	if (found == PH_MAIL_DOMAIN_FAILED)
+		return ph_defer_if_permit(session, 450, "4.7.1",
+			"<%s>: Helo command rejected: Host not found", ph_helo(session));
+	if (found != PH_MAIL_DOMAIN_UNKNOWN)
+		return PH_DUNNO;
+	return ph_refuse(session, (int)self->unknown_code, "4.7.1",
+		"<%s>: Helo command rejected: Host not found", ph_helo(session));
+}
+
+static const struct ph_restriction restrictions[] = {
+	{"reject_invalid_helo_hostname", PH_STAGE_HELO, PH_NO_ARGUMENT, reject_invalid_helo_hostname,
+		"Refuses names that are malformed."},
+	{"reject_non_fqdn_helo_hostname", PH_STAGE_HELO, PH_NO_ARGUMENT, reject_non_fqdn_helo_hostname,
+		"Refuses names that are neither fully qualified nor an address literal."},
+	{"reject_unknown_helo_hostname", PH_STAGE_HELO, PH_NO_ARGUMENT, reject_unknown_helo_hostname,
+		"Refuses names that have neither an address nor a mail exchanger in the DNS."},
+};
+
+PH_MODULE(restriction_helo, "1.0", "restrictions by the name given with HELO",
+	PH_INSTANCE(struct helo, params), PH_RESTRICTION_TABLE(restrictions));

@@ -1,0 +1,134 @@
+/*
+ * restriction_recipient: the address of RCPT, and who may relay to it.
+ */
+#include <posthouse/restriction.h>
+
+#include <string.h>
+
+struct recipient {
+	int64_t non_fqdn_code;
+	int64_t relay_code;
+	int64_t unknown_code;
+};
+
+static const struct ph_param params[] = {
+	{"non_fqdn_reject_code", PH_INT, 0, offsetof(struct recipient, non_fqdn_code), "504", 400, 599, NULL,
+		"The reply code of restrictions that ask for a fully qualified name."},
+	{"relay_domains_reject_code", PH_INT, 0, offsetof(struct recipient, relay_code), "554", 400, 599,
+		NULL, "The reply code of reject_unauth_destination."},
+	{"unknown_address_reject_code", PH_INT, 0, offsetof(struct recipient, unknown_code), "450", 400,
+		599, NULL, "The reply code of restrictions on addresses in domains that do not exist."},
+};
+
+static ph_verdict
+lookup_failed(ph_session *session)
+{
+	return ph_defer(session, 451, "4.3.0", "<%s>: Temporary lookup failure", ph_recipient(session));
+}
+
+static ph_verdict
+refuse_relaying(ph_session *session, int code, const char *status)
+{
+	switch (ph_destination_of(session, ph_recipient(session))) {
+	case PH_DESTINATION_FINAL:
+	case PH_DESTINATION_RELAY:
+		return PH_DUNNO;
+	case PH_DESTINATION_FAILED:
+		return lookup_failed(session);
+	case PH_DESTINATION_FOREIGN:
+		break;
+	}
+	return ph_refuse(session, code, status, "<%s>: Relay access denied", ph_recipient(session));
+}
+
+static ph_verdict
+reject_unauth_destination(const ph_rule *rule, ph_session *session)
+{
+	const struct recipient *self = ph_rule_instance(rule);
+
+	return refuse_relaying(session, (int)self->relay_code, "5.7.1");
+}
+
+static ph_verdict
+defer_unauth_destination(const ph_rule *rule, ph_session *session)
+{
+	return refuse_relaying(session, 454, "4.7.1");
+}
+
+static ph_verdict
+permit_auth_destination(const ph_rule *rule, ph_session *session)
+{
+	switch (ph_destination_of(session, ph_recipient(session))) {
+	case PH_DESTINATION_FINAL:
+	case PH_DESTINATION_RELAY:
+		return PH_PERMIT;
+	case PH_DESTINATION_FAILED:
+		return lookup_failed(session);
+	case PH_DESTINATION_FOREIGN:
+		break;
+	}
+	return PH_DUNNO;
+}
+
+static ph_verdict
+reject_non_fqdn_recipient(const ph_rule *rule, ph_session *session)
+{
+	const struct recipient *self = ph_rule_instance(rule);
+	const char *domain = ph_recipient_domain(session);
+
+	if (strchr(domain, '.') != NULL || ph_is_literal(domain, NULL))
+		return PH_DUNNO;
+	return ph_refuse(session, (int)self->non_fqdn_code, "5.5.2",
+		"<%s>: Recipient address rejected: need fully-qualified address", ph_recipient(session));
+}
+
+static ph_verdict
+reject_unknown_recipient_domain(const ph_rule *rule, ph_session *session)
+{
+	const struct recipient *self = ph_rule_instance(rule);
+	const char *recipient = ph_recipient(session), *domain = ph_recipient_domain(session);
+	ph_destination destination = ph_destination_of(session, recipient);
+
+	if (destination == PH_DESTINATION_FAILED)
+		return lookup_failed(session);
+	if (destination != PH_DESTINATION_FOREIGN || domain[0] == '\0')
+		return PH_DUNNO;
+	switch (ph_mail_domain_of(session, domain)) {
+	case PH_MAIL_DOMAIN_FOUND:
+		return PH_DUNNO;
+	case PH_MAIL_DOMAIN_FAILED:
+		return ph_defer_if_permit(session, 450, "4.1.2",
+			"<%s>: Recipient address rejected: Domain not found", recipient);
+	case PH_MAIL_DOMAIN_UNKNOWN:
+		return ph_refuse(session, (int)self->unknown_code, "4.1.2",
+			"<%s>: Recipient address rejected: Domain not found", recipient);
+	case PH_MAIL_DOMAIN_MALFORMED:
+		return ph_refuse(session, (int)self->unknown_code, "4.1.2",
+			"<%s>: Recipient address rejected: Malformed DNS server reply", recipient);
+	case PH_MAIL_DOMAIN_NULL_MX:
+		return ph_reject(session, 556, "5.1.10",
+			"<%s>: Recipient address rejected: Domain %s does not accept mail (nullMX)", recipient,
+			domain);
+	}
+	return PH_DUNNO;
+}
+
+static const struct ph_restriction restrictions[] = {
+	{"defer_unauth_destination", PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS, PH_NO_ARGUMENT,
+		defer_unauth_destination,
+		"Defers recipients in domains that we neither receive nor relay for."},
+	{"permit_auth_destination", PH_STAGE_RECIPIENT, PH_NO_ARGUMENT, permit_auth_destination,
+		"Permits recipients in domains that we receive or relay for."},
+	{"reject_non_fqdn_recipient", PH_STAGE_RECIPIENT, PH_NO_ARGUMENT, reject_non_fqdn_recipient,
+		"Refuses recipients whose domain is not fully qualified."},
+	{"reject_unauth_destination", PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS, PH_NO_ARGUMENT,
+		reject_unauth_destination,
+		"Refuses recipients in domains that we neither receive nor relay for."},
+	{"reject_unknown_recipient_domain", PH_STAGE_RECIPIENT, PH_NO_ARGUMENT,
+		reject_unknown_recipient_domain,
+		"Refuses recipients in a domain with neither a mail exchanger nor an address, or with a "
+		"malformed MX record; not those in domains that we receive or relay for."},
+};
+
+PH_MODULE(restriction_recipient, "1.0", "restrictions by the recipient's address, and on relaying",
+	PH_INSTANCE(struct recipient, params), PH_RESTRICTION_TABLE(restrictions));

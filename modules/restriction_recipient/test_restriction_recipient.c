@@ -1,0 +1,129 @@
+/* Recipients and relaying: a table. */
+#include "test.h"
+
+#include "session_world.h"
+
+extern const struct ph_module posthouse_module_restriction_recipient;
+
+/* As the module's, in its order. */
+static const struct {
+	int64_t non_fqdn, relay, unknown;
+} self = {504, 554, 450};
+
+static const struct world_record records[] = {
+	{PH_DNS_MX, "mx.example", PH_DNS_FOUND, {"mx1.example"}},
+	{PH_DNS_MX, "null.example", PH_DNS_FOUND, {""}},
+	{PH_DNS_MX, "slow.example", PH_DNS_TEMPFAIL, {NULL}},
+};
+
+#define REJECT "reject_unauth_destination"
+#define DEFER "defer_unauth_destination"
+#define PERMIT "permit_auth_destination"
+#define NON_FQDN "reject_non_fqdn_recipient"
+#define UNKNOWN "reject_unknown_recipient_domain"
+
+static void
+test_recipients(void **state)
+{
+	static const struct {
+		const char *restriction, *recipient;
+		ph_verdict verdict;
+		int code;
+		const char *status, *text;
+	} cases[] = {
+		{REJECT, "u@here.example", PH_DUNNO, 0, "", ""},
+		{REJECT, "u@relay.example", PH_DUNNO, 0, "", ""},
+		{REJECT, "u", PH_DUNNO, 0, "", ""},
+		{REJECT, "u@far.example", PH_REJECT, 554, "5.7.1", "<u@far.example>: Relay access denied"},
+		{REJECT, "u%far.example@here.example", PH_REJECT, 554, "5.7.1",
+			"<u%far.example@here.example>: Relay access denied"},
+		{REJECT, "\"u@far.example\"@here.example", PH_REJECT, 554, "5.7.1",
+			"<\"u@far.example\"@here.example>: Relay access denied"},
+		{REJECT, "far.example!u", PH_REJECT, 554, "5.7.1", "<far.example!u>: Relay access denied"},
+		{REJECT, "u@[192.0.2.7]", PH_REJECT, 554, "5.7.1", "<u@[192.0.2.7]>: Relay access denied"},
+		{DEFER, "u@here.example", PH_DUNNO, 0, "", ""},
+		{DEFER, "u@far.example", PH_DEFER, 454, "4.7.1", "<u@far.example>: Relay access denied"},
+		{PERMIT, "u@here.example", PH_PERMIT, 0, "", ""},
+		{PERMIT, "u@relay.example", PH_PERMIT, 0, "", ""},
+		{PERMIT, "u@far.example", PH_DUNNO, 0, "", ""},
+		{NON_FQDN, "u@far.example", PH_DUNNO, 0, "", ""},
+		{NON_FQDN, "u@[192.0.2.7]", PH_DUNNO, 0, "", ""},
+		{NON_FQDN, "u@host", PH_REJECT, 504, "5.5.2",
+			"<u@host>: Recipient address rejected: need fully-qualified address"},
+		{UNKNOWN, "u@here.example", PH_DUNNO, 0, "", ""},
+		{UNKNOWN, "u@relay.example", PH_DUNNO, 0, "", ""},
+		{UNKNOWN, "u@mx.example", PH_DUNNO, 0, "", ""},
+		{UNKNOWN, "u@none.example", PH_DEFER, 450, "4.1.2",
+			"<u@none.example>: Recipient address rejected: Domain not found"},
+		{UNKNOWN, "u@slow.example", PH_DEFER_IF_PERMIT, 450, "4.1.2",
+			"<u@slow.example>: Recipient address rejected: Domain not found"},
+		{UNKNOWN, "u@null.example", PH_REJECT, 556, "5.1.10",
+			"<u@null.example>: Recipient address rejected: "
+			"Domain null.example does not accept mail (nullMX)"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ph_session *session;
+		ph_reply reply;
+
+		world_reset();
+		world.dns = records;
+		world.dns_count = sizeof(records) / sizeof(records[0]);
+		world.mydestination[0] = "here.example";
+		world.relay_domains[0] = "relay.example";
+		session = world_session("192.0.2.1");
+		session->recipient = cases[i].recipient;
+		if (world_ask(&posthouse_module_restriction_recipient, &self, cases[i].restriction, session,
+			&reply) != cases[i].verdict)
+			fail_msg("%s %s", cases[i].restriction, cases[i].recipient);
+		assert_int_equal(reply.code, cases[i].code);
+		assert_string_equal(reply.status, cases[i].status);
+		assert_string_equal(reply.text, cases[i].text);
+		world_end(session);
+	}
+}
+
+/* A table that cannot be asked permits nobody and rejects nobody. */
+static void
+test_failing_tables(void **state)
+{
+	static const char *const restrictions[] = {REJECT, DEFER, PERMIT, UNKNOWN};
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	world.tables_fail = true;
+	session = world_session("192.0.2.1");
+	session->recipient = "u@here.example";
+	for (size_t i = 0; i < sizeof(restrictions) / sizeof(restrictions[0]); i++) {
+		assert_int_equal(world_ask(&posthouse_module_restriction_recipient, &self, restrictions[i],
+			session, &reply), PH_DEFER);
+		assert_int_equal(reply.code, 451);
+	}
+	world_end(session);
+}
+
+/* Those that end relaying say so: the configuration is checked by it. */
+static void
+test_marks(void **state)
+{
+	const struct ph_restriction *restrictions = posthouse_module_restriction_recipient.operations;
+	unsigned marked = 0;
+
+	for (size_t i = 0; i < posthouse_module_restriction_recipient.operation_count; i++)
+		if ((restrictions[i].stage & PH_REFUSES_STRANGERS) != 0)
+			marked++;
+	assert_int_equal(marked, 2);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_recipients),
+		cmocka_unit_test(test_failing_tables),
+		cmocka_unit_test(test_marks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,71 @@
+/*
+ * restriction_sender: the address of MAIL. Not asked for "<>".
+ */
+#include <posthouse/restriction.h>
+
+#include <string.h>
+
+struct sender {
+	int64_t non_fqdn_code;
+	int64_t unknown_code;
+};
+
+static const struct ph_param params[] = {
+	{"non_fqdn_reject_code", PH_INT, 0, offsetof(struct sender, non_fqdn_code), "504", 400, 599, NULL,
+		"The reply code of restrictions that ask for a fully qualified name."},
+	{"unknown_address_reject_code", PH_INT, 0, offsetof(struct sender, unknown_code), "450", 400, 599,
+		NULL, "The reply code of restrictions on addresses in domains that do not exist."},
+};
+
+static ph_verdict
+reject_non_fqdn_sender(const ph_rule *rule, ph_session *session)
+{
+	const struct sender *self = ph_rule_instance(rule);
+	const char *domain = ph_sender_domain(session);
+
+	if (strchr(domain, '.') != NULL || ph_is_literal(domain, NULL))
+		return PH_DUNNO;
+	return ph_refuse(session, (int)self->non_fqdn_code, "5.5.2",
+		"<%s>: Sender address rejected: need fully-qualified address", ph_sender(session));
+}
+
+static ph_verdict
+reject_unknown_sender_domain(const ph_rule *rule, ph_session *session)
+{
+	const struct sender *self = ph_rule_instance(rule);
+	const char *sender = ph_sender(session), *domain = ph_sender_domain(session);
+	ph_destination destination = ph_destination_of(session, sender);
+
+	if (destination == PH_DESTINATION_FAILED)
+		return ph_defer(session, 451, "4.3.0", "<%s>: Temporary lookup failure", sender);
+	if (destination == PH_DESTINATION_FINAL || domain[0] == '\0')
+		return PH_DUNNO;
+	switch (ph_mail_domain_of(session, domain)) {
+	case PH_MAIL_DOMAIN_FOUND:
+		return PH_DUNNO;
+	case PH_MAIL_DOMAIN_FAILED:
+		return ph_defer_if_permit(session, 450, "4.1.8",
+			"<%s>: Sender address rejected: Domain not found", sender);
+	case PH_MAIL_DOMAIN_UNKNOWN:
+		return ph_refuse(session, (int)self->unknown_code, "4.1.8",
+			"<%s>: Sender address rejected: Domain not found", sender);
+	case PH_MAIL_DOMAIN_MALFORMED:
+		return ph_refuse(session, (int)self->unknown_code, "4.1.8",
+			"<%s>: Sender address rejected: Malformed DNS server reply", sender);
+	case PH_MAIL_DOMAIN_NULL_MX:
+		return ph_reject(session, 550, "5.7.27",
+			"<%s>: Sender address rejected: Domain %s does not accept mail (nullMX)", sender, domain);
+	}
+	return PH_DUNNO;
+}
+
+static const struct ph_restriction restrictions[] = {
+	{"reject_non_fqdn_sender", PH_STAGE_SENDER, PH_NO_ARGUMENT, reject_non_fqdn_sender,
+		"Refuses senders whose domain is not fully qualified."},
+	{"reject_unknown_sender_domain", PH_STAGE_SENDER, PH_NO_ARGUMENT, reject_unknown_sender_domain,
+		"Refuses senders in a domain with neither a mail exchanger nor an address, or with a "
+		"malformed MX record; not those in our own."},
+};
+
+PH_MODULE(restriction_sender, "1.0", "restrictions by the sender's address",
+	PH_INSTANCE(struct sender, params), PH_RESTRICTION_TABLE(restrictions));

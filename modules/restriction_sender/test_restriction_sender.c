@@ -1,0 +1,118 @@
+/* Senders: a table over a small DNS. */
+#include "test.h"
+
+#include "session_world.h"
+
+extern const struct ph_module posthouse_module_restriction_sender;
+
+/* As the module's, in its order. */
+static const struct {
+	int64_t non_fqdn, unknown;
+} soft = {504, 450}, hard = {504, 550};
+
+static const struct world_record records[] = {
+	{PH_DNS_MX, "mx.example", PH_DNS_FOUND, {"mx1.example"}},
+	{PH_DNS_A, "a.example", PH_DNS_FOUND, {"192.0.2.1"}},
+	{PH_DNS_AAAA, "aaaa.example", PH_DNS_FOUND, {"2001:db8::1"}},
+	{PH_DNS_TXT, "txt.example", PH_DNS_FOUND, {"x"}},
+	{PH_DNS_MX, "null.example", PH_DNS_FOUND, {""}},
+	{PH_DNS_MX, "empty.example", PH_DNS_FOUND, {"", ""}},
+	{PH_DNS_MX, "some.example", PH_DNS_FOUND, {"", "mx1.example"}},
+	{PH_DNS_MX, "number.example", PH_DNS_FOUND, {"192.0.2.1"}},
+	{PH_DNS_MX, "slow.example", PH_DNS_TEMPFAIL, {NULL}},
+	{PH_DNS_A, "halfslow.example", PH_DNS_TEMPFAIL, {NULL}},
+};
+
+#define UNKNOWN "reject_unknown_sender_domain"
+#define NON_FQDN "reject_non_fqdn_sender"
+
+static void
+test_senders(void **state)
+{
+	static const struct {
+		const char *restriction, *sender;
+		ph_verdict verdict;
+		int code;
+		const char *status, *text;
+	} cases[] = {
+		{UNKNOWN, "u@mx.example", PH_DUNNO, 0, "", ""},
+		{UNKNOWN, "u@a.example", PH_DUNNO, 0, "", ""},
+		{UNKNOWN, "u@aaaa.example", PH_DUNNO, 0, "", ""},
+		{UNKNOWN, "u@some.example", PH_DUNNO, 0, "", ""},
+		{UNKNOWN, "u@here.example", PH_DUNNO, 0, "", ""},
+		{UNKNOWN, "u@[192.0.2.7]", PH_DUNNO, 0, "", ""},
+		{UNKNOWN, "u", PH_DUNNO, 0, "", ""},
+		{UNKNOWN, "u@none.example", PH_DEFER, 450, "4.1.8",
+			"<u@none.example>: Sender address rejected: Domain not found"},
+		{UNKNOWN, "u@txt.example", PH_DEFER, 450, "4.1.8",
+			"<u@txt.example>: Sender address rejected: Domain not found"},
+		{UNKNOWN, "u@null.example", PH_REJECT, 550, "5.7.27",
+			"<u@null.example>: Sender address rejected: "
+			"Domain null.example does not accept mail (nullMX)"},
+		{UNKNOWN, "u@empty.example", PH_DEFER, 450, "4.1.8",
+			"<u@empty.example>: Sender address rejected: Malformed DNS server reply"},
+		{UNKNOWN, "u@number.example", PH_DEFER, 450, "4.1.8",
+			"<u@number.example>: Sender address rejected: Malformed DNS server reply"},
+		{UNKNOWN, "u@slow.example", PH_DEFER_IF_PERMIT, 450, "4.1.8",
+			"<u@slow.example>: Sender address rejected: Domain not found"},
+		{UNKNOWN, "u@halfslow.example", PH_DEFER_IF_PERMIT, 450, "4.1.8",
+			"<u@halfslow.example>: Sender address rejected: Domain not found"},
+		{NON_FQDN, "u@mx.example", PH_DUNNO, 0, "", ""},
+		{NON_FQDN, "u@[192.0.2.7]", PH_DUNNO, 0, "", ""},
+		{NON_FQDN, "u@host", PH_REJECT, 504, "5.5.2",
+			"<u@host>: Sender address rejected: need fully-qualified address"},
+		{NON_FQDN, "u", PH_REJECT, 504, "5.5.2",
+			"<u>: Sender address rejected: need fully-qualified address"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ph_session *session;
+		ph_reply reply;
+
+		world_reset();
+		world.dns = records;
+		world.dns_count = sizeof(records) / sizeof(records[0]);
+		world.mydestination[0] = "here.example";
+		session = world_session("192.0.2.1");
+		session->sender = cases[i].sender;
+		if (world_ask(&posthouse_module_restriction_sender, &soft, cases[i].restriction, session,
+			&reply) != cases[i].verdict)
+			fail_msg("%s", cases[i].sender);
+		assert_int_equal(reply.code, cases[i].code);
+		assert_string_equal(reply.status, cases[i].status);
+		assert_string_equal(reply.text, cases[i].text);
+		world_end(session);
+	}
+}
+
+/* The code is a parameter, and the status follows its class. A table that fails defers. */
+static void
+test_codes(void **state)
+{
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	session = world_session("192.0.2.1");
+	session->sender = "u@none.example";
+	assert_int_equal(world_ask(&posthouse_module_restriction_sender, &hard, UNKNOWN, session, &reply),
+		PH_REJECT);
+	assert_int_equal(reply.code, 550);
+	assert_string_equal(reply.status, "5.1.8");
+	world.tables_fail = true;
+	assert_int_equal(world_ask(&posthouse_module_restriction_sender, &hard, UNKNOWN, session, &reply),
+		PH_DEFER);
+	assert_int_equal(reply.code, 451);
+	world_end(session);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_senders),
+		cmocka_unit_test(test_codes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

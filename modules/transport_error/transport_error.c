@@ -1,0 +1,22 @@
+/*
+ * transport_error: refuses mail, for good or for now.
+ */
+#include <posthouse/transport.h>
+
+#include "verdict.h"
+
+static void
+error_deliver(void *self, ph_delivery *delivery)
+{
+	struct verdict verdict = verdict_of(ph_delivery_nexthop(delivery));
+
+	for (size_t i = 0; i < ph_delivery_count(delivery); i++) {
+		if (verdict.later)
+			ph_delivery_defer(delivery, i, verdict.status, "none", "%s", verdict.text);
+		else
+			ph_delivery_bounce(delivery, i, verdict.status, "none", "%s", verdict.text);
+	}
+}
+
+PH_MODULE(transport_error, "1.0", "refuses mail with a text of one's own",
+	PH_TRANSPORT(.deliver = error_deliver));

@@ -1,0 +1,63 @@
+/*
+ * What becomes of an address when the alias tables are asked, and asked again for what they say.
+ */
+#ifndef TRANSPORT_LOCAL_ALIAS_H
+#define TRANSPORT_LOCAL_ALIAS_H
+
+#include <posthouse/base.h>
+
+enum {
+	ALIAS_MAX_DEPTH = 100,
+	ALIAS_MAX_RESULTS = 10000
+};
+
+/* Whom to ask. */
+struct alias_source {
+	void *context;
+	/* An alias table's value; the key is a local part without quotes. */
+	ph_found (*find)(void *context, ph_pool *pool, const char *key, const char **value,
+		ph_error *error);
+	/* Is this domain one whose names are looked up here? */
+	ph_found (*is_local)(void *context, const char *domain, ph_error *error);
+	const char *origin;     /* the domain of names without one */
+	const char *delimiters; /* of user+extension; "": there are no extensions */
+};
+
+struct alias_result {
+	const char *address;
+	const char *user; /* of this host, without quotes; NULL: the address is somebody else's */
+};
+
+enum alias_outcome {
+	ALIAS_DONE,
+	ALIAS_LATER,      /* a table could not be asked, or no memory */
+	ALIAS_BAD_ENTRY,  /* a table says what cannot be understood, or not be done */
+	ALIAS_TOO_LARGE   /* too deep, too many */
+};
+
+struct alias_expansion {
+	struct alias_result *results;
+	size_t count;
+	bool nowhere;      /* /dev/null is among the targets */
+	const char *loop;  /* a name that leads back to itself; NULL: none */
+	bool postmaster;   /* there is no alias for postmaster, and none for root */
+};
+
+/*
+ * Expands one address: its local part is looked up with its extension and without it; what is
+ * found is looked up again, but for a name that directly stands for itself: that is the user. Each
+ * result comes once. postmaster without an alias is root. The address itself is the only result
+ * when no table knows it. The address must be of a local domain. All in the pool; may wait where the
+ * source does. error for everything but ALIAS_DONE.
+ */
+enum alias_outcome alias_expand(const struct alias_source *source, ph_pool *pool,
+	const char *address, struct alias_expansion *expansion, ph_error *error);
+
+/* The user's name in a local part: without its extension. Names that must stay whole
+ * (postmaster, mailer-daemon, and for "-" owner-x and x-request) do. In the pool; NULL: no memory. */
+const char *alias_base(ph_pool *pool, const char *local_part, const char *delimiters);
+
+/* A local part in lower case (ASCII), without quotes. NULL: no memory. */
+const char *alias_user(ph_pool *pool, const char *address);
+
+#endif

@@ -1,0 +1,576 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <posthouse/base.h>
+
+#include "alias.h"
+#include "headerscan.h"
+#include "mbox.h"
+#include "targets.h"
+#include "user.h"
+
+/* ---- Targets ----------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *value, *expected; /* kind and text of each; an error begins with "!" */
+} values[] = {
+	{"nixhat", "0nixhat;"},
+	{" a , b@c.example,d ", "0a;0b@c.example;0d;"},
+	{"a,,b,", "0a;0b;"},
+	{"", ""},
+	{",", ""},
+	{"\\joe", "1joe;"},
+	{"/dev/null", "2/dev/null;"},
+	{"\"/dev/null\"", "2/dev/null;"},
+	{"/var/mail/archive", "3/var/mail/archive;"},
+	{"\"|prog -a \\\"x, y\\\"\", b", "4|prog -a \"x, y\";0b;"},
+	{"|prog", "4|prog;"},
+	{":include:/etc/list", "5:include:/etc/list;"},
+	{"\":include:/etc/my list\"", "5:include:/etc/my list;"},
+	{"\"joe smith\"", "0\"joe smith\";"},
+	{"\"joe smith\"@x.example", "0\"joe smith\"@x.example;"},
+	{"\"a,b\"@x.example, c", "0\"a,b\"@x.example;0c;"},
+	{"Joe Smith <joe@x.example>", "0joe@x.example;"},
+	{"<joe>", "0joe;"},
+	{"joe smith", "!"},
+	{"\"joe", "!a double quote is not closed"},
+	{"a, joe@", "!"},
+	{"@x.example", "!"},
+	{"<>", "!"},
+	{"a@b c", "!"},
+};
+
+static void
+takes_values_apart(void **unused)
+{
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		ph_pool *pool = ph_pool_new(0);
+		ph_span value = ph_span_of(values[i].value);
+		struct target target;
+		ph_error error = {""};
+		char text[512] = "";
+		size_t size = 0;
+		int more;
+
+		while ((more = targets_next(pool, &value, &target, &error)) == 1)
+			size += (size_t)snprintf(text + size, sizeof(text) - size, "%d%s;", (int)target.kind,
+				target.text);
+		if (values[i].expected[0] == '!') {
+			if (more != -1 || strncmp(error.text, values[i].expected + 1,
+				strlen(values[i].expected + 1)) != 0)
+				fail_msg("<%s>: %d %s", values[i].value, more, error.text);
+		} else if (more != 0 || strcmp(text, values[i].expected) != 0)
+			fail_msg("<%s>: %d <%s> %s", values[i].value, more, text, error.text);
+		ph_pool_free(pool);
+	}
+}
+
+/* ---- Aliases ----------------------------------------------------------------------------------- */
+
+/* A table: pairs, NULL at the end. */
+static ph_found
+find_in_table(void *context, ph_pool *pool, const char *key, const char **value, ph_error *error)
+{
+	for (const char **pair = context; *pair != NULL; pair += 2) {
+		if (strcmp(pair[0], key) != 0)
+			continue;
+		if (strcmp(pair[1], "FAIL") == 0) {
+			ph_error_set(error, "table: broken");
+			return PH_FAILED;
+		}
+		*value = pair[1];
+		return PH_FOUND;
+	}
+	return PH_NOT_FOUND;
+}
+
+static ph_found
+is_local_domain(void *context, const char *domain, ph_error *error)
+{
+	return ph_strcasecmp(domain, "here.example") == 0 || ph_strcasecmp(domain, "also.example") == 0 ?
+		PH_FOUND : PH_NOT_FOUND;
+}
+
+static const struct {
+	const char *table[16];
+	const char *address;
+	enum alias_outcome outcome;
+	/* "address=user;" for each, "/" for /dev/null, "~name" for a loop, "P" for no postmaster; for
+	 * other outcomes the beginning of the error */
+	const char *expected;
+} expansions[] = {
+	{{NULL}, "joe@here.example", ALIAS_DONE, "joe@here.example=joe;"},
+	{{NULL}, "Joe@here.example", ALIAS_DONE, "Joe@here.example=joe;"},
+	{{NULL}, "joe", ALIAS_DONE, "joe@here.example=joe;"},
+	{{NULL}, "joe@strange.example", ALIAS_DONE, "joe@strange.example=joe;"},
+	{{"root", "nixhat", NULL}, "root@here.example", ALIAS_DONE, "nixhat@here.example=nixhat;"},
+	{{"root", "nixhat", NULL}, "ROOT@here.example", ALIAS_DONE, "nixhat@here.example=nixhat;"},
+	{{"a", "b", "b", "c, d@far.example", NULL}, "a@also.example", ALIAS_DONE,
+		"c@here.example=c;d@far.example=-;"},
+	{{"a", "b@also.example", "b", "c", NULL}, "a@here.example", ALIAS_DONE, "c@here.example=c;"},
+	{{"a", "b, c, b", "c", "b", NULL}, "a@here.example", ALIAS_DONE, "b@here.example=b;"},
+	{{"a", "x@far.example, X@FAR.example", NULL}, "a@here.example", ALIAS_DONE,
+		"x@far.example=-;"},
+	{{"joe", "joe, joe@far.example", NULL}, "joe@here.example", ALIAS_DONE,
+		"joe@here.example=joe;joe@far.example=-;"},
+	{{"joe", "\\joe, sue", "sue", "sam", NULL}, "joe@here.example", ALIAS_DONE,
+		"joe@here.example=joe;sam@here.example=sam;"},
+	{{"a", "\\b", "b", "c", NULL}, "a@here.example", ALIAS_DONE, "b@here.example=b;"},
+	{{"a", "b", "b", "a", NULL}, "a@here.example", ALIAS_DONE, "~a"},
+	{{"a", "b, c", "b", "d", "d", "a", NULL}, "a@here.example", ALIAS_DONE, "c@here.example=c;~a"},
+	{{"a", "b@strange.example", "b", "a@strange.example", NULL}, "a@here.example", ALIAS_DONE,
+		"b@strange.example=-;"},
+	{{"joe", "x", NULL}, "joe+ext@here.example", ALIAS_DONE, "x@here.example=x;"},
+	{{"joe", "x", "joe+ext", "y", NULL}, "joe+ext@here.example", ALIAS_DONE, "y@here.example=y;"},
+	{{"list", "list+box", NULL}, "list@here.example", ALIAS_DONE, "list+box@here.example=list+box;"},
+	{{"joe smith", "joe", NULL}, "\"Joe Smith\"@here.example", ALIAS_DONE, "joe@here.example=joe;"},
+	{{"a", "/dev/null", NULL}, "a@here.example", ALIAS_DONE, "/"},
+	{{"a", "b, /dev/null", NULL}, "a@here.example", ALIAS_DONE, "b@here.example=b;/"},
+	{{NULL}, "postmaster@here.example", ALIAS_DONE, "P"},
+	{{"root", "joe", NULL}, "PostMaster@here.example", ALIAS_DONE,
+		"joe@here.example=joe;"},
+	{{"postmaster", "root", "root", "joe", NULL}, "postmaster@here.example", ALIAS_DONE,
+		"joe@here.example=joe;"},
+	{{"postmaster", "root", NULL}, "postmaster@here.example", ALIAS_DONE, "P"},
+	{{"root", "postmaster", NULL}, "postmaster@here.example", ALIAS_DONE, "P"},
+	{{"root", "postmaster", NULL}, "root@here.example", ALIAS_DONE, "P"},
+	{{"mailer-daemon", "postmaster", NULL}, "mailer-daemon@here.example", ALIAS_DONE, "P"},
+	{{NULL}, "root@here.example", ALIAS_DONE, "root@here.example=root;"},
+	{{"a", "FAIL", NULL}, "a@here.example", ALIAS_LATER, "table: broken"},
+	{{"a", "b, c", "c", "FAIL", NULL}, "a@here.example", ALIAS_LATER, "table: broken"},
+	{{"a", "b, \"|cmd x\"", NULL}, "a@here.example", ALIAS_BAD_ENTRY,
+		"alias a: a command (|cmd x): not supported yet"},
+	{{"a", "/some/file", NULL}, "a@here.example", ALIAS_BAD_ENTRY, "alias a: a file (/some/file)"},
+	{{"a", ":include:/x", NULL}, "a@here.example", ALIAS_BAD_ENTRY,
+		"alias a: an include file (:include:/x)"},
+	{{"a", "b c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, "alias a: "},
+};
+
+static void
+describe(const struct alias_expansion *e, char *text, size_t room)
+{
+	size_t size = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < e->count; i++)
+		size += (size_t)snprintf(text + size, room - size, "%s=%s;", e->results[i].address,
+			e->results[i].user != NULL ? e->results[i].user : "-");
+	snprintf(text + size, room - size, "%s%s%s%s", e->nowhere ? "/" : "", e->loop != NULL ? "~" : "",
+		e->loop != NULL ? e->loop : "", e->postmaster ? "P" : "");
+}
+
+static void
+expands_aliases(void **unused)
+{
+	for (size_t i = 0; i < sizeof(expansions) / sizeof(expansions[0]); i++) {
+		ph_pool *pool = ph_pool_new(0);
+		struct alias_source source = {.context = (void *)expansions[i].table, .find = find_in_table,
+			.is_local = is_local_domain, .origin = "here.example", .delimiters = "+"};
+		struct alias_expansion expansion;
+		ph_error error = {""};
+		char text[512];
+		enum alias_outcome outcome = alias_expand(&source, pool, expansions[i].address, &expansion,
+			&error);
+
+		describe(&expansion, text, sizeof(text));
+		if (outcome != expansions[i].outcome)
+			fail_msg("%zu %s: outcome %d, %s", i, expansions[i].address, (int)outcome, error.text);
+		if (outcome != ALIAS_DONE)
+			assert_memory_equal(error.text, expansions[i].expected, strlen(expansions[i].expected));
+		else if (strcmp(text, expansions[i].expected) != 0)
+			fail_msg("%zu %s: %s", i, expansions[i].address, text);
+		ph_pool_free(pool);
+	}
+}
+
+/* Each name is an alias for the next; or, from 1000000, for very many. */
+static ph_found
+find_number(void *context, ph_pool *pool, const char *key, const char **value, ph_error *error)
+{
+	int64_t number;
+
+	if (ph_parse_int(ph_span_of(key), 0, 1 << 30, &number) == -1)
+		return PH_NOT_FOUND;
+	if (number >= 2000000)
+		return PH_NOT_FOUND;
+	if (number < 1000000)
+		*value = ph_pool_printf(pool, "%d", (int)number + 1);
+	else {
+		size_t room = 11000 * 12, size = 0;
+		char *list = ph_pool_alloc(pool, room);
+
+		for (int i = 0; i < *(int *)context; i++)
+			size += (size_t)snprintf(list + size, room - size, "%d, ", 2000000 + i);
+		*value = list;
+	}
+	return PH_FOUND;
+}
+
+static enum alias_outcome
+expand_number(const char *address, int many, struct alias_expansion *expansion, ph_pool *pool)
+{
+	struct alias_source source = {.context = &many, .find = find_number, .is_local = is_local_domain,
+		.origin = "here.example", .delimiters = ""};
+
+	return alias_expand(&source, pool, address, expansion, NULL);
+}
+
+static void
+has_limits(void **unused)
+{
+	ph_pool *pool = ph_pool_new(0);
+	struct alias_expansion expansion;
+
+	assert_int_equal(expand_number("1@here.example", 0, &expansion, pool), ALIAS_TOO_LARGE);
+	assert_int_equal(expand_number("1000000@here.example", 10000, &expansion, pool), ALIAS_DONE);
+	assert_int_equal(expansion.count, 10000);
+	assert_string_equal(expansion.results[9999].address, "2009999@here.example");
+	assert_int_equal(expand_number("1000000@here.example", 10001, &expansion, pool), ALIAS_TOO_LARGE);
+	ph_pool_free(pool);
+}
+
+static void
+finds_the_base(void **unused)
+{
+	static const char *const cases[][3] = {
+		{"joe+x", "+", "joe"}, {"joe", "+", "joe"}, {"+x", "+", "+x"}, {"a-b+c", "+-", "a"},
+		{"owner-list", "-", "owner-list"}, {"list-request", "-", "list-request"},
+		{"mailer-daemon", "-", "mailer-daemon"}, {"joe+", "+", "joe"}, {"joe+x", "", "joe+x"},
+	};
+	ph_pool *pool = ph_pool_new(0);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(alias_base(pool, cases[i][0], cases[i][1]), cases[i][2]);
+	ph_pool_free(pool);
+}
+
+/* ---- Headers ----------------------------------------------------------------------------------- */
+
+static void
+sees_that_it_was_here(void **unused)
+{
+	static const struct {
+		const char *message;
+		bool found;
+	} cases[] = {
+		{"", false},
+		{"Delivered-To: joe@x.example\r\n\r\n", true},
+		{"Subject: x\r\ndelivered-to:  JOE@x.example  \r\nTo: y\r\n\r\nbody", true},
+		{"Delivered-To:\r\n joe@x.example\r\n\r\n", true},
+		{"Delivered-To: joe@x.example", true},
+		{"Delivered-To: sue@x.example\r\nDelivered-To: joe@x.example\n\n", true},
+		{"Delivered-To: joe@x.example.org\r\n\r\n", false},
+		{"X-Delivered-To: joe@x.example\r\n\r\n", false},
+		{"Subject: a\r\n Delivered-To: joe@x.example\r\n\r\n", false},
+		{"Subject: a\r\n\r\nDelivered-To: joe@x.example\r\n", false},
+		{"\r\nDelivered-To: joe@x.example\r\n", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t size = strlen(cases[i].message);
+
+		for (size_t piece = 1; piece <= size + 1; piece++) {
+			struct header_scan scan;
+
+			header_scan_begin(&scan, "joe@x.example");
+			for (size_t at = 0; at < size; at += piece)
+				if (header_scan_put(&scan, (ph_span){cases[i].message + at,
+					at + piece < size ? piece : size - at}))
+					break;
+			if (header_scan_end(&scan) != cases[i].found)
+				fail_msg("<%s> in pieces of %zu", cases[i].message, piece);
+		}
+	}
+}
+
+/* ---- The mailbox ------------------------------------------------------------------------------- */
+
+struct box {
+	char folder[64], path[80];
+	int fd;
+	char *content;
+};
+
+static void
+box_open(struct box *box)
+{
+	*box = (struct box){.folder = "/tmp/ph-mbox-XXXXXX"};
+	assert_non_null(mkdtemp(box->folder));
+	snprintf(box->path, sizeof(box->path), "%s/joe", box->folder);
+	box->fd = open(box->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	assert_int_not_equal(box->fd, -1);
+}
+
+static const char *
+box_read(struct box *box)
+{
+	struct stat st;
+
+	free(box->content);
+	assert_int_equal(fstat(box->fd, &st), 0);
+	box->content = calloc(1, (size_t)st.st_size + 1);
+	assert_int_equal(pread(box->fd, box->content, (size_t)st.st_size, 0), st.st_size);
+	return box->content;
+}
+
+static void
+box_close(struct box *box)
+{
+	free(box->content);
+	close(box->fd);
+	unlink(box->path);
+	rmdir(box->folder);
+}
+
+static const struct {
+	const char *in, *out;
+} texts[] = {
+	{"", "\n"},
+	{"a\r\n", "a\n\n"},
+	{"a", "a\n\n"},
+	{"a\r\n\r\nb\r\n", "a\n\nb\n\n"},
+	{"From x\r\n", ">From x\n\n"},
+	{"From: x\r\n\r\nFrom y\r\nFrom", "From: x\n\n>From y\nFrom\n\n"},
+	{"From ", ">From \n\n"},
+	{"From\r\n", "From\n\n"},
+	{"Fro", "Fro\n\n"},
+	{"FFrom x\r\n From y\r\nfrom z", "FFrom x\n From y\nfrom z\n\n"},
+	{"FrFrom x", "FrFrom x\n\n"},
+	{">From x", ">From x\n\n"},
+	{"a\rb\r\r\nc\r", "a\rb\r\nc\r\n\n"},
+	{"a\nb\n", "a\nb\n\n"},
+	{"\r\n\r\n", "\n\n\n"},
+	{"From\rx", "From\rx\n\n"},
+};
+
+static void
+copies_text_however_it_is_cut(void **unused)
+{
+	static char buffer[MBOX_BUFFER];
+	struct box box;
+
+	box_open(&box);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		size_t size = strlen(texts[i].in);
+
+		for (size_t piece = 1; piece <= size + 1; piece++) {
+			struct mbox mbox;
+			struct mbox_text text = {0};
+
+			assert_int_equal(ftruncate(box.fd, 0), 0);
+			assert_int_equal(mbox_open(&mbox, box.fd, 0, buffer), 0);
+			for (size_t at = 0; at < size; at += piece)
+				mbox_text_put(&text, &mbox, (ph_span){texts[i].in + at,
+					at + piece < size ? piece : size - at});
+			mbox_text_end(&text, &mbox);
+			assert_int_equal(mbox_flush(&mbox), 0);
+			if (strcmp(box_read(&box), texts[i].out) != 0)
+				fail_msg("<%s> in pieces of %zu: <%s>", texts[i].in, piece, box.content);
+			assert_int_equal(mbox.size, strlen(texts[i].out));
+		}
+	}
+	box_close(&box);
+}
+
+static void
+writes_the_head(void **unused)
+{
+	static char buffer[MBOX_BUFFER];
+	struct mbox mbox;
+	struct box box;
+
+	setenv("TZ", "EET-2", 1);
+	tzset();
+	box_open(&box);
+	assert_int_equal(mbox_open(&mbox, box.fd, 0, buffer), 0);
+	mbox_head(&mbox, "root@example.com", "root@example.com", "root@example.com", 1518883689);
+	mbox_head(&mbox, "", "a\nb", "c", 1518883689);
+	assert_int_equal(mbox_flush(&mbox), 0);
+	assert_string_equal(box_read(&box),
+		"From root@example.com  Sat Feb 17 18:08:09 2018\n"
+		"Return-Path: <root@example.com>\n"
+		"X-Original-To: root@example.com\n"
+		"Delivered-To: root@example.com\n"
+		"From MAILER-DAEMON  Sat Feb 17 18:08:09 2018\n"
+		"Return-Path: <>\n"
+		"X-Original-To: a?b\n"
+		"Delivered-To: c\n");
+	box_close(&box);
+}
+
+/* A batch of messages, each in a file with something before and behind it. */
+struct batch {
+	struct ph_user_context user;
+	struct ph_user_delivery requests[4];
+	struct ph_user_result results[4];
+	int fds[4];
+	size_t count;
+};
+
+static void
+batch_add(struct batch *batch, struct box *box, const char *message, int64_t length)
+{
+	struct ph_user_delivery *r = &batch->requests[batch->count];
+	char path[] = "/tmp/ph-message-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_int_not_equal(fd, -1);
+	unlink(path);
+	dprintf(fd, "before%sbehind", message);
+	*r = (struct ph_user_delivery){.size = sizeof(*r), .user = "joe", .sender = "s@x.example",
+		.recipient = "joe@x.example", .offset = 6, .length = length};
+	batch->fds[batch->count++] = fd;
+	batch->user = (struct ph_user_context){.size = sizeof(batch->user), .mailbox_fd = box->fd,
+		.mailbox = box->path};
+}
+
+static void
+batch_run(struct batch *batch, int64_t limit)
+{
+	user_deliver(&batch->user, batch->requests, batch->fds, batch->count, limit, batch->results);
+	for (size_t i = 0; i < batch->count; i++)
+		close(batch->fds[i]);
+}
+
+static void
+assert_result(const struct ph_user_result *result, int outcome, const char *status, const char *text)
+{
+	if (result->outcome != outcome || strcmp(result->status, status) != 0 ||
+		strstr(result->text, text) == NULL)
+		fail_msg("%d %s %s", result->outcome, result->status, result->text);
+}
+
+/* The body of a message after its From_ line, whose date is now. */
+#define HEAD "Return-Path: <s@x.example>\nX-Original-To: joe@x.example\nDelivered-To: joe@x.example\n"
+
+static void
+delivers_a_batch(void **unused)
+{
+	struct batch batch = {.count = 0};
+	struct box box;
+	const char *at;
+
+	box_open(&box);
+	assert_int_equal(write(box.fd, "torn", 4), 4);
+	batch_add(&batch, &box, "Received: a\r\n\r\nFrom b\r\n", 23);
+	batch_add(&batch, &box, "Delivered-To: joe@x.example\r\n\r\n", 31);
+	batch_add(&batch, &box, "x", 100); /* its file is too short */
+	batch_add(&batch, &box, "Received: c\r\n", 13);
+	batch_run(&batch, 0);
+	assert_result(&batch.results[0], USER_SENT, "2.0.0", "delivered to mailbox");
+	assert_result(&batch.results[1], USER_BOUNCED, "5.4.6", "mail forwarding loop for joe@x.example");
+	assert_result(&batch.results[2], USER_DEFERRED, "4.3.0", "cannot read the message");
+	assert_result(&batch.results[3], USER_SENT, "2.0.0", "delivered to mailbox");
+	at = box_read(&box);
+	assert_memory_equal(at, "torn\n\nFrom s@x.example  ", 24);
+	at = strchr(at + 6, '\n') + 1;
+	assert_memory_equal(at, HEAD "Received: a\n\n>From b\n\nFrom ",
+		strlen(HEAD "Received: a\n\n>From b\n\nFrom "));
+	at = strstr(at + strlen(HEAD) + 20, "\nFrom s@x.example  ");
+	assert_non_null(at);
+	assert_string_equal(strchr(at + 1, '\n') + 1, HEAD "Received: c\n\n");
+	box_close(&box);
+}
+
+static void
+goes_back_at_the_limit(void **unused)
+{
+	struct batch batch = {.count = 0};
+	struct box box;
+	size_t size;
+
+	box_open(&box);
+	batch_add(&batch, &box, "a\r\n", 3);
+	batch_run(&batch, 0);
+	size = strlen(box_read(&box));
+	batch = (struct batch){.count = 0};
+	batch_add(&batch, &box, "a\r\n", 3);
+	batch_add(&batch, &box, "a lot more than would fit\r\n", 27);
+	batch_add(&batch, &box, "b\r\n", 3);
+	batch_run(&batch, (int64_t)(3 * size + 10));
+	assert_result(&batch.results[0], USER_SENT, "2.0.0", "");
+	assert_result(&batch.results[1], USER_BOUNCED, "5.2.2", "has reached its size limit");
+	assert_result(&batch.results[2], USER_SENT, "2.0.0", "");
+	assert_int_equal(strlen(box_read(&box)), 3 * size);
+	assert_null(strstr(box.content, "fit"));
+	box_close(&box);
+}
+
+/* As on a full disk: write() takes a part and then fails. */
+static void
+goes_back_when_writing_fails(void **unused)
+{
+	static char large[200001];
+	struct batch batch = {.count = 0};
+	struct rlimit old, limit;
+	struct box box;
+	size_t size;
+
+	memset(large, 'x', sizeof(large) - 1);
+	box_open(&box);
+	batch_add(&batch, &box, "a\r\n", 3);
+	batch_add(&batch, &box, large, sizeof(large) - 1);
+	batch_add(&batch, &box, "b\r\n", 3);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	limit = (struct rlimit){100000, old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	batch_run(&batch, 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	assert_result(&batch.results[0], USER_SENT, "2.0.0", "");
+	assert_result(&batch.results[1], USER_DEFERRED, "4.2.2", "error writing message: File too large");
+	assert_result(&batch.results[2], USER_DEFERRED, "4.2.2", "a message before this one did not fit");
+	size = strlen(box_read(&box));
+	assert_true(size < 1000);
+	assert_string_equal(box.content + size - 3, "a\n\n");
+	box_close(&box);
+}
+
+static void
+says_why_there_is_no_mailbox(void **unused)
+{
+	struct batch batch = {.count = 0};
+	struct box box;
+
+	box_open(&box);
+	batch_add(&batch, &box, "a\r\n", 3);
+	batch.user.mailbox_fd = -1;
+	batch.user.mailbox_errno = EACCES;
+	batch_run(&batch, 0);
+	assert_result(&batch.results[0], USER_DEFERRED, "4.2.0", "cannot open mailbox /tmp/ph-mbox-");
+	box_close(&box);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_values_apart),
+		cmocka_unit_test(expands_aliases),
+		cmocka_unit_test(has_limits),
+		cmocka_unit_test(finds_the_base),
+		cmocka_unit_test(sees_that_it_was_here),
+		cmocka_unit_test(copies_text_however_it_is_cut),
+		cmocka_unit_test(writes_the_head),
+		cmocka_unit_test(delivers_a_batch),
+		cmocka_unit_test(goes_back_at_the_limit),
+		cmocka_unit_test(goes_back_when_writing_fails),
+		cmocka_unit_test(says_why_there_is_no_mailbox),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,309 @@
+#include "session_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <posthouse/queue.h>
+
+#include "ground/logger.h"
+
+struct world world;
+
+struct ph_intake {
+	int unused;
+};
+struct ph_networks {
+	const char *const *items;
+};
+struct ph_match_list {
+	const char *const *items;
+};
+struct ph_dns_answer {
+	const struct world_record *record;
+	size_t count;
+	const char *reason;
+};
+struct config {
+	int unused;
+};
+
+static const struct ph_networks mynetworks = {world.mynetworks};
+static const struct ph_match_list mydestination = {world.mydestination};
+static const struct ph_match_list relay_domains = {world.relay_domains};
+static const struct ph_queue_ops queue_ops = {.size = sizeof(queue_ops)};
+static struct ph_intake the_intake;
+
+/* ---- The test's side -------------------------------------------------------------------------- */
+
+static void
+capture(const char *component, ph_log_level level, const char *line, void *context)
+{
+	size_t size = strlen(world.log);
+
+	snprintf(world.log + size, sizeof(world.log) - size, "%s\n", line);
+}
+
+void
+world_reset(void)
+{
+	memset(&world, 0, sizeof(world));
+	world.settings.mynetworks = &mynetworks;
+	world.settings.mydestination = &mydestination;
+	world.settings.relay_domains = &relay_domains;
+	world.policy.smtpd_delay_reject = true;
+	world.policy.smtpd_recipient_limit = 1000;
+	world.policy.queue = "";
+	world.queue.ops = &queue_ops;
+	world.listener.name = "smtp";
+	world.listener.policy = &world.policy;
+	logger_capture(capture, NULL);
+}
+
+ph_session *
+world_session(const char *address)
+{
+	ph_session *session = calloc(1, sizeof(*session));
+
+	if (session == NULL || ph_address_parse(ph_span_of(address), &session->client) == -1)
+		abort();
+	session->policy = &world.policy;
+	session->settings = &world.settings;
+	session->queue = "";
+	session->protocol = "SMTP";
+	ph_address_text(&session->client, session->client_text);
+	if (asprintf(&session->label, "unknown[%s]", session->client_text) == -1)
+		abort();
+	return session;
+}
+
+void
+world_end(ph_session *session)
+{
+	ph_session_end(session);
+	logger_capture(NULL, NULL);
+}
+
+ph_verdict
+world_ask(const struct ph_module *module, const void *self, const char *name, ph_session *session,
+	ph_reply *reply)
+{
+	const struct ph_restriction *restrictions = module->operations;
+	struct instance instance = {.self = (void *)self, .module = module, .name = module->name};
+
+	for (size_t i = 0; i < module->operation_count; i++) {
+		ph_rule rule = {.name = name, .argument = "", .restriction = &restrictions[i],
+			.instance = &instance};
+		ph_verdict verdict;
+
+		if (strcmp(restrictions[i].name, name) != 0)
+			continue;
+		memset(reply, 0, sizeof(*reply));
+		session->verdict = reply;
+		verdict = restrictions[i].check(&rule, session);
+		session->verdict = NULL;
+		return verdict;
+	}
+	abort();
+}
+
+/* ---- Configuration ---------------------------------------------------------------------------- */
+
+const struct config *
+config_current(void)
+{
+	static const struct config current;
+
+	return &current;
+}
+
+const struct settings *
+config_settings(const struct config *config)
+{
+	return &world.settings;
+}
+
+struct instance *
+config_queue(const struct config *config, const char *name)
+{
+	return &world.queue;
+}
+
+struct instance *
+instance_of(const void *self)
+{
+	return &world.listener;
+}
+
+const char *
+ph_global(const char *name)
+{
+	return strcmp(name, "myhostname") == 0 ? "mail.example.com" : "";
+}
+
+bool
+ph_networks_match(const ph_networks *networks, const ph_address *address)
+{
+	for (size_t i = 0; networks != NULL && networks->items[i] != NULL; i++) {
+		ph_address one;
+
+		if (ph_address_parse(ph_span_of(networks->items[i]), &one) == 0 &&
+			ph_address_equal(&one, address))
+			return true;
+	}
+	return false;
+}
+
+ph_found
+ph_match(const ph_match_list *list, const char *name, ph_error *error)
+{
+	if (world.tables_fail) {
+		ph_error_set(error, "the table is away");
+		return PH_FAILED;
+	}
+	for (size_t i = 0; list->items[i] != NULL; i++)
+		if (ph_strcasecmp(list->items[i], name) == 0)
+			return PH_FOUND;
+	return PH_NOT_FOUND;
+}
+
+ph_found
+ph_map_lookup(ph_pool *pool, const ph_map *map, const char *key, const char **value, ph_error *error)
+{
+	return PH_NOT_FOUND;
+}
+
+/* ---- DNS -------------------------------------------------------------------------------------- */
+
+const ph_dns_answer *
+ph_dns_query(ph_pool *pool, ph_dns_type type, const char *name)
+{
+	static const struct world_record none = {.result = PH_DNS_NXDOMAIN};
+	ph_dns_answer *answer = ph_pool_alloc(pool, sizeof(*answer));
+
+	answer->record = &none;
+	for (size_t i = 0; i < world.dns_count; i++)
+		if (ph_strcasecmp(world.dns[i].name, name) == 0) {
+			static const struct world_record nodata = {.result = PH_DNS_NODATA};
+
+			if (answer->record == &none)
+				answer->record = &nodata;
+			if (world.dns[i].type == type)
+				answer->record = &world.dns[i];
+		}
+	while (answer->count < 4 && answer->record->records[answer->count] != NULL)
+		answer->count++;
+	return answer;
+}
+
+const ph_dns_answer *
+ph_dns_reverse(ph_pool *pool, const ph_address *address)
+{
+	char text[PH_ADDRESS_TEXT];
+
+	return ph_dns_query(pool, PH_DNS_PTR, ph_address_text(address, text));
+}
+
+ph_dns_result
+ph_dns_status(const ph_dns_answer *answer)
+{
+	return answer->record->result;
+}
+
+size_t
+ph_dns_count(const ph_dns_answer *answer)
+{
+	return answer->count;
+}
+
+const char *
+ph_dns_name(const ph_dns_answer *answer, size_t index)
+{
+	return index < answer->count ? answer->record->records[index] : "";
+}
+
+ph_address
+ph_dns_address(const ph_dns_answer *answer, size_t index)
+{
+	ph_address address = {0};
+
+	if (index < answer->count)
+		(void)ph_address_parse(ph_span_of(answer->record->records[index]), &address);
+	return address;
+}
+
+/* ---- Intake ----------------------------------------------------------------------------------- */
+
+ph_intake *
+ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
+{
+	if (world.intake_fails) {
+		ph_error_set(error, "no queue ID");
+		return NULL;
+	}
+	world.intakes++;
+	world.content_size = 0;
+	world.total_size = 0;
+	world.recipients[0] = '\0';
+	return &the_intake;
+}
+
+const char *
+ph_intake_queue_id(const ph_intake *intake)
+{
+	return "4FADF218FED8";
+}
+
+int
+ph_intake_sender(ph_intake *intake, const char *address, const struct ph_mail_parameters *parameters)
+{
+	snprintf(world.sender, sizeof(world.sender), "%s", address);
+	return 0;
+}
+
+int
+ph_intake_recipient(ph_intake *intake, const char *address, const struct ph_rcpt_parameters *parameters)
+{
+	size_t size = strlen(world.recipients);
+
+	snprintf(world.recipients + size, sizeof(world.recipients) - size, "%s\n", address);
+	return 0;
+}
+
+int
+ph_intake_write(ph_intake *intake, ph_span bytes)
+{
+	world.total_size += (int64_t)bytes.size;
+	if (bytes.size <= sizeof(world.content) - world.content_size) {
+		memcpy(world.content + world.content_size, bytes.data, bytes.size);
+		world.content_size += bytes.size;
+	}
+	return 0;
+}
+
+ph_intake_result
+ph_intake_commit(ph_intake *intake, ph_reply *reply)
+{
+	world.intakes--;
+	if (world.result == PH_INTAKE_REFUSED) {
+		session_refuse(reply, 451, "4.3.0", "Error: queue file write error");
+		return PH_INTAKE_REFUSED;
+	}
+	world.committed++;
+	session_refuse(reply, 250, "2.0.0", "Ok: queued as %s", ph_intake_queue_id(intake));
+	return world.result;
+}
+
+void
+ph_intake_abort(ph_intake *intake)
+{
+	world.intakes--;
+	world.aborted++;
+}
+
+void
+ph_intake_discard(ph_intake *intake, const char *reason)
+{
+	world.discarded++;
+}

@@ -1,0 +1,65 @@
+/*
+ * A world for sessions: settings, tables, a DNS and an intake that a test fills, in place of the
+ * configuration's, the resolver's and the intake's. The session itself is the real one.
+ */
+#ifndef TESTS_UNIT_SESSION_WORLD_H
+#define TESTS_UNIT_SESSION_WORLD_H
+
+#include "config/config.h"
+#include "session/session.h"
+
+/* One name in the DNS; records as text: addresses, names, "10 mx.example". */
+struct world_record {
+	ph_dns_type type;
+	const char *name;
+	ph_dns_result result;
+	const char *records[4];
+};
+
+struct world {
+	struct settings settings;
+	struct policy_settings policy;
+	struct instance listener;
+	struct instance queue;
+
+	const char *mynetworks[4];   /* addresses */
+	const char *mydestination[4];
+	const char *relay_domains[4];
+	bool tables_fail;
+	const struct world_record *dns;
+	size_t dns_count;
+
+	/* What the intake got. */
+	unsigned intakes;            /* live */
+	unsigned committed, aborted, discarded;
+	bool intake_fails;           /* to begin */
+	ph_intake_result result;     /* of the commit */
+	char sender[400];
+	char recipients[4000];       /* each with a newline */
+	char content[8192];
+	size_t content_size;
+	int64_t total_size;
+
+	char log[16384];             /* each line with a newline */
+};
+
+extern struct world world;
+
+/* An empty world; a session policy with Postfix's defaults; the log goes to world.log. */
+void world_reset(void);
+/* A session without a connection, of a client with that address. */
+ph_session *world_session(const char *address);
+void world_end(ph_session *session);
+
+/* Rules: "permit", or a restriction of these. */
+#define WORLD_WORD(word) {.name = (word), .argument = ""}
+#define WORLD_RULES(...) \
+	&(const ph_rules){sizeof((const ph_rule[]){__VA_ARGS__}) / sizeof(ph_rule), \
+		(const ph_rule[]){__VA_ARGS__}}
+
+/* Asks a restriction of a module by its name, with the module's default codes in an instance that
+ * the test gives. The reply is filled if it refuses. */
+ph_verdict world_ask(const struct ph_module *module, const void *self, const char *name,
+	ph_session *session, ph_reply *reply);
+
+#endif
