@@ -266,13 +266,13 @@ static const struct roster roster = {
 
 /* ---- The test's side ---------------------------------------------------------------------------- */
 
-static char folder[64], config_path[128], run_path[128], log_path[128], program[512];
+static char folder[64], config_file[128], run_path[128], log_path[128], program[512];
 static pid_t supervisor;
 
 static void
 write_config(const char *word)
 {
-	int fd = open(config_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int fd = open(config_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
 	assert_true(fd != -1);
 	assert_int_equal(write(fd, word, strlen(word)), (ssize_t)strlen(word));
@@ -375,14 +375,14 @@ served_by(const void *expected)
 static void
 start(const char *word)
 {
-	struct supervisor_options options = {.program = program, .config = config_path, .foreground = true, .ready_fd = -1};
+	struct supervisor_options options = {.program = program, .config = config_file, .foreground = true, .ready_fd = -1};
 	int pipes[2];
 	char mark = 0;
 
 	snprintf(folder, sizeof(folder), "/tmp/test_daemon.XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	assert_int_equal(chmod(folder, 0755), 0);
-	snprintf(config_path, sizeof(config_path), "%s/configuration", folder);
+	snprintf(config_file, sizeof(config_file), "%s/configuration", folder);
 	snprintf(run_path, sizeof(run_path), "%s/run", folder);
 	snprintf(log_path, sizeof(log_path), "%s/log", folder);
 	write_config(word);
@@ -481,21 +481,24 @@ static void
 test_second_start(void **state)
 {
 	pid_t first;
-	char path[128];
+	char path[128], text[200] = "";
 
 	start("good");
 	first = supervisor;
-	snprintf(path, sizeof(path), "%s", folder);
-	struct supervisor_options options = {.program = program, .config = config_path, .foreground = true, .ready_fd = -1};
+	snprintf(path, sizeof(path), "%s/stderr", folder);
+	struct supervisor_options options = {.program = program, .config = config_file, .foreground = true, .ready_fd = -1};
 	pid_t second = fork();
 	if (second == 0) {
-		dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+		dup2(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), STDERR_FILENO);
 		_exit(supervisor_main(&options));
 	}
 	supervisor = second;
 	assert_int_equal(wait_supervisor(), 1);
 	supervisor = first;
-	assert_true(log_has("already running, pid "));
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	assert_non_null(strstr(text, "posthoused: already running, pid "));
 	assert_int_equal(pidfile_holder(run_path), first);
 	stop();
 }

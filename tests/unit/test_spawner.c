@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "config/files.h"
 #include "ground/loop.h"
 #include "process/channel.h"
 #include "process/protocol.h"
@@ -64,6 +65,11 @@ const struct settings *
 config_settings(const struct config *config)
 {
 	return &settings;
+}
+
+void
+files_set_reopen(files_reopen_fn *fn)
+{
 }
 
 struct instance *

@@ -120,6 +120,49 @@ test_unix_socket(void **state)
 	assert_int_equal(stat(path, &status), -1);
 }
 
+/* ---- A configuration with one listener --------------------------------------------------------- */
+
+static int
+refusing_endpoints(void *self, ph_endpoints *endpoints, ph_error *error)
+{
+	return ph_endpoint_unix(endpoints, "a/b", 0666, error);
+}
+
+static const struct ph_listener_ops refusing = {.size = sizeof(refusing), .endpoints = refusing_endpoints};
+static struct settings the_settings = {.run_directory = "/run/posthouse"};
+static char problem[300];
+
+const struct settings *
+config_settings(const struct config *config)
+{
+	return &the_settings;
+}
+
+struct instance *
+config_instance(const struct config *config, enum ph_class class_number, size_t i)
+{
+	static struct instance listener = {.name = "local", .file = "posthouse.conf", .line = 7, .ops = &refusing};
+
+	return class_number == PH_CLASS_LISTENER && i == 0 ? &listener : NULL;
+}
+
+void
+problems_add(struct problems *problems, const char *file, int line, const char *format, ...)
+{
+	va_list arguments;
+	int length = snprintf(problem, sizeof(problem), "%s:%d: ", file, line);
+
+	va_start(arguments, format);
+	vsnprintf(problem + length, sizeof(problem) - (size_t)length, format, arguments);
+	va_end(arguments);
+}
+
+void
+problems_warn(struct problems *problems, const char *file, int line, const char *format, ...)
+{
+	fail();
+}
+
 /* ---- Endpoints -------------------------------------------------------------------------------- */
 
 struct endpoint_case {
@@ -204,6 +247,19 @@ test_unknown_interface(void **state)
 
 	assert_int_equal(ph_endpoint_inet(&endpoints, NULL, 25, &error), -1);
 	assert_non_null(strstr(error.text, "no-such-host.invalid"));
+	ph_pool_free(pool);
+}
+
+static void
+test_collect(void **state)
+{
+	ph_pool *pool = ph_pool_new(0);
+	struct ph_endpoints endpoints;
+
+	endpoints_collect(&endpoints, pool, NULL, NULL);
+	assert_int_equal(endpoints.count, 0);
+	assert_string_equal(problem,
+		"posthouse.conf:7: listener local: \"a/b\" is no name for a socket in run_directory");
 	ph_pool_free(pool);
 }
 
@@ -347,6 +403,7 @@ main(void)
 		cmocka_unit_test(test_endpoints),
 		cmocka_unit_test(test_unix_endpoints),
 		cmocka_unit_test(test_unknown_interface),
+		cmocka_unit_test(test_collect),
 		cmocka_unit_test(test_pid_lock),
 		cmocka_unit_test(test_pid_forged),
 		cmocka_unit_test(test_status),
