@@ -1,0 +1,397 @@
+/*
+ * transport_local as a whole, on a real loop: deliveries, the spawner and the tables are played.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <posthouse/log.h>
+#include <posthouse/transport.h>
+
+#include "batches.h"
+#include "ground/loop.h"
+
+extern const struct ph_module posthouse_module_transport_local;
+
+/* ---- Played ------------------------------------------------------------------------------------ */
+
+#define PLAYED(result, name, ...) \
+	result __wrap_##name(__VA_ARGS__); \
+	result __wrap_##name(__VA_ARGS__)
+
+/* A delivery of one recipient. */
+struct ph_delivery {
+	ph_pool *pool;
+	const char *recipient, *original;
+	bool final;
+	char said[512];
+};
+
+static struct {
+	const char *warning;      /* the log may say this */
+	bool warned;
+	struct ph_user_delivery last;
+	size_t batch_sizes[8], batches;
+	bool fail;
+	int rounds;               /* that a batch takes */
+} world;
+
+PLAYED(const char *, ph_delivery_queue_id, const ph_delivery *d) { return "ABC"; }
+PLAYED(const char *, ph_delivery_sender, const ph_delivery *d) { return "s@far.example"; }
+PLAYED(int64_t, ph_delivery_arrival, const ph_delivery *d) { return 1; }
+PLAYED(size_t, ph_delivery_count, const ph_delivery *d) { return 1; }
+PLAYED(const char *, ph_delivery_recipient, const ph_delivery *d, size_t i) { return d->recipient; }
+PLAYED(const char *, ph_delivery_original, const ph_delivery *d, size_t i) { return d->original; }
+PLAYED(bool, ph_delivery_is_final, const ph_delivery *d, size_t i) { return d->final; }
+PLAYED(ph_pool *, ph_delivery_pool, ph_delivery *d) { return d->pool; }
+
+PLAYED(int, ph_delivery_content, ph_delivery *d, int *fd, int64_t *offset, int64_t *length,
+	bool *dot_lines, ph_error *error)
+{
+	*fd = STDIN_FILENO;
+	*offset = 7;
+	*length = 9;
+	return 0;
+}
+
+static void say(ph_delivery *d, const char *what, const char *status, const char *format,
+	va_list args) PH_PRINTF(4, 0);
+
+static void
+say(ph_delivery *d, const char *what, const char *status, const char *format, va_list args)
+{
+	size_t size = strlen(d->said);
+
+	size += (size_t)snprintf(d->said + size, sizeof(d->said) - size, "%s %s ", what, status);
+	vsnprintf(d->said + size, sizeof(d->said) - size, format, args);
+}
+
+#define RESULT(name, what) \
+	void __wrap_##name(ph_delivery *d, size_t i, const char *status, const char *relay, \
+		const char *format, ...) PH_PRINTF(5, 6); \
+	void __wrap_##name(ph_delivery *d, size_t i, const char *status, const char *relay, \
+		const char *format, ...) \
+	{ \
+		va_list args; \
+		va_start(args, format); \
+		say(d, what, status, format, args); \
+		va_end(args); \
+	}
+
+RESULT(ph_delivery_sent, "sent")
+RESULT(ph_delivery_defer, "defer")
+RESULT(ph_delivery_bounce, "bounce")
+
+PLAYED(void, ph_delivery_becomes, ph_delivery *d, size_t i, const char *address)
+{
+	size_t size = strlen(d->said);
+
+	snprintf(d->said + size, sizeof(d->said) - size, "becomes %s; ", address);
+}
+
+PLAYED(void, ph_delivery_expand, ph_delivery *d, size_t i, const struct ph_expansion *addresses,
+	size_t count)
+{
+	for (size_t k = 0; k < count; k++) {
+		size_t size = strlen(d->said);
+
+		snprintf(d->said + size, sizeof(d->said) - size, "%s%s;", addresses[k].address,
+			addresses[k].final ? "!" : "");
+	}
+}
+
+PLAYED(const char *, ph_global, const char *name)
+{
+	return strcmp(name, "myorigin") == 0 ? "here.example" : "+";
+}
+
+PLAYED(ph_found, ph_match, const ph_match_list *list, const char *name, ph_error *error)
+{
+	return strcmp(name, "here.example") == 0 ? PH_FOUND : PH_NOT_FOUND;
+}
+
+PLAYED(ph_found, ph_map_lookup, ph_pool *pool, const ph_map *map, const char *key,
+	const char **value, ph_error *error)
+{
+	static const char *const table[][2] = {
+		{"support", "nobody"}, {"all", "nobody, daemon, x@far.example"}, {"away", "x@far.example"},
+		{"ring", "rong"}, {"rong", "ring"}, {"half", "ring, nobody"}, {"void", "/dev/null"},
+		{"prog", "|x"}, {"toroot", "root"},
+	};
+
+	if (strcmp(key, "broken") == 0) {
+		ph_error_set(error, "hash:/x: gone");
+		return PH_FAILED;
+	}
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (strcmp(table[i][0], key) == 0) {
+			*value = table[i][1];
+			return PH_FOUND;
+		}
+	return PH_NOT_FOUND;
+}
+
+PLAYED(int, ph_spawn_delivery, void *self, const struct ph_user_delivery *requests, const int *fds,
+	size_t count, struct ph_user_result *results, ph_deadline deadline, ph_error *error)
+{
+	world.last = requests[count - 1];
+	world.batch_sizes[world.batches++] = count;
+	for (int i = 0; i < world.rounds; i++)
+		if (ph_yield() != PH_WAIT_OK)
+			return ph_error_set(error, "cancelled");
+	if (world.fail)
+		return ph_error_set(error, "the spawner is gone");
+	for (size_t i = 0; i < count; i++) {
+		assert_int_not_equal(fcntl(fds[i], F_GETFD), -1);
+		results[i] = (struct ph_user_result){.size = sizeof(results[i]), .status = "2.0.0",
+			.text = "delivered to mailbox"};
+	}
+	return 0;
+}
+
+void __wrap_ph_log(ph_log_level level, const char *format, ...) PH_PRINTF(2, 3);
+void
+__wrap_ph_log(ph_log_level level, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (world.warning == NULL || strstr(line, world.warning) == NULL)
+		fail_msg("in the log: %s", line);
+	world.warned = true;
+}
+
+/* ---- A loop, and an instance that lives while it runs -------------------------------------------- */
+
+static void *instance;
+static void (*scenario)(void);
+
+static void
+run_scenario(void *unused)
+{
+	const struct ph_life *life = posthouse_module_transport_local.life;
+	ph_error error = {""};
+
+	assert_int_equal(life->start(instance, &error), 0);
+	scenario();
+	life->stop(instance);
+	loop_stop();
+}
+
+static void
+run(void (*fn)(void))
+{
+	const struct ph_life *life = posthouse_module_transport_local.life;
+	ph_error error = {""};
+
+	memset(&world, 0, sizeof(world));
+	scenario = fn;
+	instance = calloc(1, posthouse_module_transport_local.instance_size);
+	assert_int_equal(life->open(instance, &error), 0);
+	if (loop_open(&error) != 0)
+		fail_msg("%s", error.text);
+	assert_int_not_equal(ph_task_spawn("scenario", run_scenario, NULL).generation, 0);
+	loop_run();
+	loop_close();
+	life->close(instance);
+	free(instance);
+}
+
+static const struct ph_transport_ops *
+ops(void)
+{
+	return posthouse_module_transport_local.operations;
+}
+
+static const struct {
+	const char *recipient, *original;
+	bool final;
+	const char *said;
+	const char *headers; /* Delivered-To and X-Original-To and the user, for what is delivered */
+	const char *warning;
+} cases[] = {
+	{"nobody@here.example", "", false, "sent 2.0.0 delivered to mailbox",
+		"nobody@here.example nobody@here.example nobody", NULL},
+	{"Nobody+x@here.example", "", false, "sent 2.0.0 delivered to mailbox",
+		"Nobody+x@here.example Nobody+x@here.example nobody", NULL},
+	{"support@here.example", "", false,
+		"becomes nobody@here.example; sent 2.0.0 delivered to mailbox",
+		"support@here.example support@here.example nobody", NULL},
+	{"support@here.example", "old@here.example", false,
+		"becomes nobody@here.example; sent 2.0.0 delivered to mailbox",
+		"support@here.example old@here.example nobody", NULL},
+	{"support@here.example", "", true, "bounce 5.1.1 unknown user: \"support\"", NULL, NULL},
+	{"nobody@here.example", "all@here.example", true, "sent 2.0.0 delivered to mailbox",
+		"nobody@here.example all@here.example nobody", NULL},
+	{"all@here.example", "", false, "nobody@here.example!;daemon@here.example!;x@far.example;", NULL,
+		NULL},
+	{"away@here.example", "", false, "x@far.example;", NULL, NULL},
+	{"no-such-user-here@here.example", "", false,
+		"bounce 5.1.1 unknown user: \"no-such-user-here\"", NULL, NULL},
+	{"../etc/x@here.example", "", false, "bounce 5.1.1 unknown user: \"../etc/x\"", NULL, NULL},
+	{"ring@here.example", "", false, "bounce 5.4.6 alias database loop for ring", NULL, NULL},
+	{"half@here.example", "", false,
+		"becomes nobody@here.example; sent 2.0.0 delivered to mailbox",
+		"half@here.example half@here.example nobody", "alias database loop for ring"},
+	{"void@here.example", "", false, "sent 2.0.0 delivered to file: /dev/null", NULL, NULL},
+	{"prog@here.example", "", false,
+		"defer 4.3.5 alias prog: a command (|x): not supported yet", NULL, "alias prog"},
+	{"broken@here.example", "", false, "defer 4.3.0 alias lookup: hash:/x: gone", NULL, NULL},
+	{"toroot@here.example", "", false, "becomes root@here.example; defer 4.3.5 mail is not "
+		"delivered with root's rights: add an alias for \"root\" that names an ordinary user", NULL,
+		NULL},
+};
+
+static void
+deliver_cases(void)
+{
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ph_delivery d = {.pool = ph_pool_new(0), .recipient = cases[i].recipient,
+			.original = cases[i].original, .final = cases[i].final};
+		char headers[1024];
+
+		world.warning = cases[i].warning;
+		world.warned = false;
+		world.batches = 0;
+		ops()->deliver(instance, &d);
+		if (strcmp(d.said, cases[i].said) != 0)
+			fail_msg("%s: %s", cases[i].recipient, d.said);
+		assert_int_equal(world.batches, cases[i].headers != NULL ? 1 : 0);
+		assert_int_equal(world.warned, cases[i].warning != NULL);
+		if (cases[i].headers != NULL) {
+			snprintf(headers, sizeof(headers), "%s %s %s", world.last.recipient, world.last.original,
+				world.last.user);
+			assert_string_equal(headers, cases[i].headers);
+			assert_int_equal(world.last.offset, 7);
+			assert_int_equal(world.last.length, 9);
+		}
+		ph_pool_free(d.pool);
+	}
+}
+
+static void
+answers_for_each_case(void **unused)
+{
+	run(deliver_cases);
+}
+
+/* ---- Batches ----------------------------------------------------------------------------------- */
+
+enum { MANY = 100 };
+
+static unsigned delivered, deferred;
+
+static void
+deliver_one(void *unused)
+{
+	struct ph_delivery d = {.pool = ph_pool_new(0), .recipient = "nobody@here.example",
+		.original = "", .final = true};
+
+	ops()->deliver(instance, &d);
+	if (strstr(d.said, "sent 2.0.0") != NULL)
+		delivered++;
+	else if (strstr(d.said, "defer 4.3.0") != NULL)
+		deferred++;
+	else
+		fail_msg("%s", d.said);
+	ph_pool_free(d.pool);
+}
+
+static void
+deliver_many(void)
+{
+	ph_task tasks[MANY];
+
+	delivered = deferred = 0;
+	deliver_one(NULL); /* the user is known from now on */
+	for (size_t i = 0; i < MANY; i++)
+		tasks[i] = ph_task_spawn("delivery", deliver_one, NULL);
+	for (size_t i = 0; i < MANY; i++)
+		assert_int_equal(ph_task_join(tasks[i], ph_in(10000)), PH_WAIT_OK);
+}
+
+static void
+collect_many(void)
+{
+	world.rounds = 3;
+	deliver_many();
+	assert_int_equal(delivered, MANY + 1);
+	assert_int_equal(world.batches, 3);
+	assert_int_equal(world.batch_sizes[0], 1);
+	assert_int_equal(world.batch_sizes[1], PH_SPAWN_MAX);
+	assert_int_equal(world.batch_sizes[2], MANY - PH_SPAWN_MAX);
+}
+
+static void
+goes_in_batches(void **unused)
+{
+	run(collect_many);
+}
+
+static void
+fail_many(void)
+{
+	world.rounds = 1;
+	world.fail = true;
+	deliver_many();
+	assert_int_equal(deferred, MANY + 1);
+}
+
+static void
+defers_when_the_spawner_fails(void **unused)
+{
+	run(fail_many);
+}
+
+/* Those who waited are cancelled, some under way, some not: nothing leaks, nothing is used again. */
+static void
+cancel_many(void)
+{
+	ph_task tasks[MANY];
+
+	delivered = deferred = 0;
+	deliver_one(NULL);
+	world.rounds = 20;
+	for (size_t i = 0; i < MANY; i++)
+		tasks[i] = ph_task_spawn("delivery", deliver_one, NULL);
+	for (int i = 0; i < 5; i++)
+		ph_yield();
+	for (size_t i = 0; i < MANY; i++)
+		ph_task_cancel(tasks[i]);
+	for (size_t i = 0; i < MANY; i++)
+		assert_int_equal(ph_task_join(tasks[i], ph_in(10000)), PH_WAIT_OK);
+	assert_int_equal(deferred, MANY);
+	for (int i = 0; i < 50; i++)
+		ph_yield();
+}
+
+static void
+can_be_cancelled(void **unused)
+{
+	run(cancel_many);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers_for_each_case),
+		cmocka_unit_test(goes_in_batches),
+		cmocka_unit_test(defers_when_the_spawner_fails),
+		cmocka_unit_test(can_be_cancelled),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
