@@ -72,6 +72,9 @@ void instance_close(struct instance *instance);
 struct instance *instance_of(const void *self);
 /* Opens (starts, …) every map instance, and the restriction and filter instances. */
 int config_open_maps(const struct config *config, ph_error *error);
+int config_start_maps(const struct config *config, ph_error *error);
+void config_stop_maps(const struct config *config);
+void config_close_maps(const struct config *config);
 
 /* The map that "type:path" means, for a command: the type's module is loaded if the configuration
  * does not load it. It is checked, not opened: build() it, or instance_open() it. NULL with the
@@ -93,7 +96,7 @@ struct ph_rule {
 	const ph_map *map;                 /* with PH_ARGUMENT_MAP */
 	const char *file;
 	int line;
-	int64_t number;                    /* argument of sleep */
+	int64_t number;                    /* argument of sleep: seconds */
 };
 
 struct ph_rules {

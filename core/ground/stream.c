@@ -24,8 +24,7 @@
 #include "ground/task.h"
 
 enum {
-	PARTS = 4,              /* of one writev() */
-	BY_KERNEL = 128 * 1024  /* a file larger than this goes out by sendfile() */
+	BY_KERNEL = 128 * 1024 /* a file larger than this goes out by sendfile() */
 };
 
 struct ph_stream {
@@ -124,6 +123,8 @@ skip_parts(struct iovec *parts, size_t count, size_t sent)
 	for (size_t i = 0; i < count && sent > 0; i++) {
 		size_t step = parts[i].iov_len < sent ? parts[i].iov_len : sent;
 
+		if (step == 0)
+			continue; /* an empty part may have no address */
 		parts[i].iov_base = (char *)parts[i].iov_base + step;
 		parts[i].iov_len -= step;
 		sent -= step;

@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ground/escape.h"
 #include "ground/ring.h"
-#include "test.h"
+#include "scene.h"
 
 static char folder[] = "/tmp/posthouse-test-XXXXXX";
 static char path[64];
@@ -165,6 +167,102 @@ test_ring(void **state)
 	close(ends[1]);
 }
 
+/* Lines become datagrams of their own, without the newline. */
+static void
+test_datagrams(void **state)
+{
+	static struct ring ring = {.kind = RING_SYSLOG};
+	char text[16];
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
+	ring.fd = ends[1];
+	assert_true(ring_put(&ring, "<22>one\n<22>three\n", 18));
+	assert_true(ring_drain(&ring));
+	assert_int_equal(recv(ends[0], text, sizeof(text), MSG_DONTWAIT), 7);
+	assert_int_equal(recv(ends[0], text, sizeof(text), MSG_DONTWAIT), 9);
+	for (int i = 0; i < 1000; i++)
+		assert_true(ring_put(&ring, "<22>line\n", 9));
+	while (!ring_drain(&ring))
+		assert_int_equal(recv(ends[0], text, sizeof(text), MSG_DONTWAIT), 8);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* On a loop the lines of a round leave together. */
+static void
+scene_round(void)
+{
+	struct task_context context = {.session = "x[192.0.2.1]", .queue_id = "4FADF"};
+
+	check(logger_open(path, "posthouse", "smtpd", true, NULL) == 0);
+	task_set_context(&context);
+	ph_log(PH_LOG_INFO, "one");
+	ph_log(PH_LOG_INFO, "two");
+	check(contents()[0] == '\0');
+	ph_yield();
+	check(strstr(contents(), "\"queue_id\":\"4FADF\",\"session\":\"x[192.0.2.1]\"") != NULL);
+	check(strstr(contents(), "\"text\":\"two\"") != NULL);
+	task_set_context(NULL);
+	logger_close();
+}
+
+static void
+test_round(void **state)
+{
+	unlink(path);
+	scene_run(scene_round);
+}
+
+/* A log that does not take lines: what was lost is counted, and said when it does again. */
+static void
+test_dropped(void **state)
+{
+	char text[4096];
+	bool told = false;
+	int kept = dup(STDERR_FILENO);
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	dup2(ends[1], STDERR_FILENO);
+	close(ends[1]);
+	logger_open("stderr", "posthouse", "smtpd", false, NULL);
+	memset(text, 'x', 900);
+	text[900] = '\0';
+	for (int i = 0; i < 500; i++)
+		ph_log(PH_LOG_INFO, "%s", text);
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	for (int i = 0; i < 1000 && !told; i++) {
+		ssize_t got = read(ends[0], text, sizeof(text) - 1);
+
+		text[got > 0 ? got : 0] = '\0';
+		told = strstr(text, "log lines were dropped") != NULL;
+		logger_flush();
+	}
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	close(ends[0]);
+	logger_close();
+	assert_true(told);
+}
+
+/* The stamp is that of the C library. */
+static void
+test_stamp(void **state)
+{
+	char before[32], after[32];
+	time_t now = time(NULL);
+
+	unlink(path);
+	assert_int_equal(logger_open(path, "posthouse", "smtpd", false, NULL), 0);
+	strftime(before, sizeof(before), "%b %e %H:%M:%S ", localtime(&now));
+	ph_log(PH_LOG_INFO, "now");
+	now = time(NULL);
+	strftime(after, sizeof(after), "%b %e %H:%M:%S ", localtime(&now));
+	assert_true(strncmp(contents(), before, 16) == 0 || strncmp(contents(), after, 16) == 0);
+	logger_close();
+}
+
 /* What the parent has collected is not sent again by its child. */
 static void
 test_fork(void **state)
@@ -213,6 +311,10 @@ main(void)
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_ring),
+		cmocka_unit_test(test_datagrams),
+		cmocka_unit_test(test_dropped),
+		cmocka_unit_test(test_round),
+		cmocka_unit_test(test_stamp),
 		cmocka_unit_test(test_fork),
 	};
 

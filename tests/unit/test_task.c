@@ -174,6 +174,49 @@ test_sleep(void **state)
 	scene_run(scene_sleep);
 }
 
+static int early, late;
+
+/* Sleeps and waits that end before their deadline, in turn: entries in the heap of timers go stale. */
+static void
+nap(void *argument)
+{
+	unsigned seed = (unsigned)(uintptr_t)argument;
+
+	for (int i = 0; i < 8; i++) {
+		int64_t until;
+
+		seed = seed * 1103515245u + 12345u;
+		until = ph_in(seed >> 16 & 15);
+		if (i % 2 == 0) {
+			ph_unpark(ph_task_self());
+			ph_park(ph_in(1 + (seed >> 20 & 7)));
+			ph_wait_fd(STDERR_FILENO, PH_WRITABLE, ph_in(3 + (seed >> 18 & 31)));
+		}
+		ph_sleep(until);
+		early += ph_in(0) < until;
+		late += ph_in(0) > until + 2000;
+	}
+}
+
+static void
+scene_timers(void)
+{
+	ph_task all[500];
+
+	early = late = 0;
+	for (int i = 0; i < 500; i++)
+		all[i] = ph_task_spawn("nap", nap, (void *)(uintptr_t)(i * 7919 + 1));
+	for (int i = 0; i < 500; i++)
+		check(ph_task_join(all[i], ph_in(20000)) == PH_WAIT_OK);
+	check(early == 0 && late == 0);
+}
+
+static void
+test_timers(void **state)
+{
+	scene_run(scene_timers);
+}
+
 static void
 scene_park(void)
 {
@@ -764,6 +807,7 @@ main(void)
 		cmocka_unit_test(test_join_timeout),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_sleep),
+		cmocka_unit_test(test_timers),
 		cmocka_unit_test(test_park),
 		cmocka_unit_test(test_wait_fd),
 		cmocka_unit_test(test_blocking),

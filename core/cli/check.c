@@ -1,0 +1,98 @@
+/*
+ * posthouse check: is the configuration right, and is the host ready for it?
+ */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "config/config.h"
+
+static int
+usage(const char *name)
+{
+	cli_error("usage: %s [-c FILE]", name);
+	return EX_USAGE;
+}
+
+/* A directory that mail lives in. owner -1: whoever it is. */
+static void
+check_directory(struct problems *problems, const char *path, const char *parameter, const char *path_of,
+	long owner, const char *owner_name)
+{
+	struct stat status;
+
+	if (stat(path, &status) == -1)
+		problems_warn(problems, path_of, 0, "%s: %s: %s", parameter, path, strerror(errno));
+	else if (!S_ISDIR(status.st_mode))
+		problems_warn(problems, path_of, 0, "%s: %s is not a directory", parameter, path);
+	else if (owner != -1 && status.st_uid != (uid_t)owner)
+		problems_warn(problems, path_of, 0, "%s: %s does not belong to %s", parameter, path,
+			owner_name);
+}
+
+/* What the daemon makes itself when it is missing is not complained of. */
+static bool
+exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+static void
+check_host(const struct config *config, struct problems *problems)
+{
+	const struct settings *settings = config_settings(config);
+	const struct passwd *owner = getpwnam(settings->mail_owner);
+	long uid = owner && geteuid() == 0 ? (long)owner->pw_uid : -1;
+
+	if (geteuid() == 0 && !owner)
+		problems_warn(problems, config_path(config), 0, "mail_owner: there is no user %s",
+			settings->mail_owner);
+	if (owner && owner->pw_uid == 0)
+		problems_warn(problems, config_path(config), 0,
+			"mail_owner: %s is root: a user of its own is meant", settings->mail_owner);
+	check_directory(problems, settings->mail_spool_directory, "mail_spool_directory",
+		config_path(config), -1, "");
+	if (exists(settings->queue_directory))
+		check_directory(problems, settings->queue_directory, "queue_directory",
+			config_path(config), uid, settings->mail_owner);
+	if (exists(settings->run_directory))
+		check_directory(problems, settings->run_directory, "run_directory", config_path(config), -1,
+			"");
+}
+
+int
+command_check(int argc, char **argv)
+{
+	struct problems *problems = problems_new();
+	struct config *config;
+	const char *given = NULL, *path;
+	size_t count;
+	int option;
+
+	while ((option = getopt(argc, argv, "c:")) != -1) {
+		if (option != 'c')
+			return usage(argv[0]);
+		given = optarg;
+	}
+	if (!problems || optind != argc)
+		return problems ? usage(argv[0]) : EX_OSERR;
+	path = cli_config_path(given);
+	config = config_load(path, -1, problems);
+	if (config)
+		check_host(config, problems);
+	count = problems_count(problems);
+	problems_print(problems, stderr);
+	if (count)
+		fprintf(stderr, "%zu %s in %s\n", count, count == 1 ? "problem" : "problems", path);
+	else
+		printf("no problems found in %s\n", path);
+	config_free(config);
+	problems_free(problems);
+	return count ? 1 : 0;
+}

@@ -1,0 +1,161 @@
+#include "cli/manual.h"
+
+#include <posthouse/restriction.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/state.h"
+
+static const char *const type_texts[] = {
+	[PH_BOOL] = "yes or no", [PH_INT] = "a number", [PH_SIZE] = "a size", [PH_TIME] = "a time",
+	[PH_STRING] = "a text", [PH_PATH] = "an absolute path", [PH_ENUM] = "one of",
+	[PH_STRINGS] = "a list", [PH_ADDRESSES] = "a list of addresses",
+	[PH_NETWORKS] = "a list of networks", [PH_MATCH_LIST] = "a list of names and tables",
+	[PH_MAP_REF] = "a list of tables", [PH_RESTRICTIONS] = "a list of restrictions"};
+
+/* A parameter, and the module whose it is (NULL: the core). */
+struct entry {
+	const struct ph_param *param;
+	const struct module *owner;
+};
+
+/* Text as mdoc has it: backslashes doubled, quotes safe in arguments of macros. */
+static void
+put_text(FILE *out, const char *text, bool argument)
+{
+	if (!argument && (*text == '.' || *text == '\''))
+		fputs("\\&", out);
+	for (; *text; text++) {
+		if (*text == '\\')
+			fputs("\\e", out);
+		else if (argument && *text == '"')
+			fputs("\\(dq", out);
+		else
+			fputc(*text == '\n' ? ' ' : *text, out);
+	}
+}
+
+static void
+put_literal(FILE *out, const char *before, const char *text, const char *after)
+{
+	fprintf(out, "%s\n.Ql \"", before);
+	put_text(out, text, true);
+	fprintf(out, "\"%s\n", after);
+}
+
+static void
+put_entry(FILE *out, const struct entry *entry)
+{
+	const struct ph_param *param = entry->param;
+
+	fprintf(out, ".It Ic %s\n", param->name);
+	if (param->doc && param->doc[0]) {
+		put_text(out, param->doc, false);
+		fputc('\n', out);
+	}
+	fprintf(out, "Takes %s", type_texts[param->type]);
+	if (param->type == PH_ENUM)
+		put_literal(out, "", param->choices, " .");
+	else
+		fputs(".\n", out);
+	if (param->default_value && param->default_value[0])
+		put_literal(out, "Default:", param->default_value, " .");
+	if (param->flags & PH_PER_SECTION)
+		fputs("May be set\n.Em also in sections .\n", out);
+	if (entry->owner) {
+		fputs(param->flags & PH_SECTION_ONLY ? "Only in sections, of\n" : "Module:\n", out);
+		fprintf(out, ".Nm %s .\n", entry->owner->name);
+	} else if (param->flags & PH_SECTION_ONLY) {
+		fputs("Only in sections of listeners.\n", out);
+	}
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const struct entry *left = a, *right = b;
+	int order = strcmp(left->param->name, right->param->name);
+
+	if (order || !left->owner || !right->owner)
+		return order ? order : (left->owner != NULL) - (right->owner != NULL);
+	return strcmp(left->owner->name, right->owner->name);
+}
+
+static void
+add(struct entry *entries, size_t *count, const struct ph_param *params, size_t param_count,
+	const struct module *owner)
+{
+	for (size_t i = 0; i < param_count; i++)
+		entries[(*count)++] = (struct entry){&params[i], owner};
+}
+
+static void
+put_parameters(const struct config *config, FILE *out)
+{
+	size_t room = settings_param_count + policy_param_count, count = 0;
+	struct entry *entries;
+
+	for (size_t i = 0; i < config->module_count; i++)
+		room += config->modules[i]->descriptor.param_count;
+	entries = calloc(room, sizeof(*entries));
+	if (!entries)
+		return;
+	add(entries, &count, settings_params, settings_param_count, NULL);
+	add(entries, &count, policy_params, policy_param_count, NULL);
+	for (size_t i = 0; i < config->module_count; i++)
+		add(entries, &count, config->modules[i]->descriptor.params,
+			config->modules[i]->descriptor.param_count, config->modules[i]);
+	qsort(entries, count, sizeof(*entries), compare);
+	fputs(".Bl -tag -width Ds\n", out);
+	for (size_t i = 0; i < count; i++)
+		put_entry(out, &entries[i]);
+	fputs(".El\n", out);
+	free(entries);
+}
+
+static void
+put_restriction(FILE *out, const struct module *module, const struct ph_restriction *restriction)
+{
+	static const char *const arguments[] = {[PH_NO_ARGUMENT] = "", [PH_ARGUMENT_STRING] = " Ar argument",
+		[PH_ARGUMENT_MAP] = " Ar type : Ns Ar path", [PH_OPTIONAL_STRING] = " Op Ar argument"};
+
+	fprintf(out, ".It Ic %s%s\n", restriction->name,
+		restriction->argument <= PH_OPTIONAL_STRING ? arguments[restriction->argument] : "");
+	if (restriction->doc && restriction->doc[0]) {
+		put_text(out, restriction->doc, false);
+		fputc('\n', out);
+	}
+	fprintf(out, "Module:\n.Nm %s .\n", module->name);
+}
+
+static void
+put_restrictions(const struct config *config, FILE *out)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < config->module_count; i++) {
+		const struct module *module = config->modules[i];
+		const struct ph_restriction *restrictions = module->descriptor.operations;
+
+		if (module->class->number != PH_CLASS_RESTRICTION)
+			continue;
+		if (!any)
+			fputs(".Sh RESTRICTIONS\nThe core has\n.Ic permit , reject , defer , defer_if_permit , "
+			      "defer_if_reject , warn_if_reject\nand\n.Ic sleep Ar time .\n"
+			      "Modules provide the others.\n.Bl -tag -width Ds\n", out);
+		any = true;
+		for (size_t j = 0; j < module->descriptor.operation_count; j++)
+			put_restriction(out, module, &restrictions[j]);
+	}
+	if (any)
+		fputs(".El\n", out);
+}
+
+int
+manual_print(const struct config *config, FILE *out)
+{
+	put_parameters(config, out);
+	put_restrictions(config, out);
+	return 0;
+}

@@ -1,0 +1,158 @@
+/*
+ * posthouse module: what is installed, what is loaded, what a module provides.
+ */
+#include "cli/cli.h"
+
+#include <posthouse/restriction.h>
+
+#include <getopt.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli/json.h"
+#include "config/nearest.h"
+#include "config/state.h"
+
+static const char *const type_names[] = {
+	[PH_BOOL] = "yes or no", [PH_INT] = "number", [PH_SIZE] = "size", [PH_TIME] = "time",
+	[PH_STRING] = "text", [PH_PATH] = "path", [PH_ENUM] = "one of", [PH_STRINGS] = "list",
+	[PH_ADDRESSES] = "addresses", [PH_NETWORKS] = "networks", [PH_MATCH_LIST] = "names and tables",
+	[PH_MAP_REF] = "tables", [PH_RESTRICTIONS] = "restrictions"};
+
+static bool
+is_loaded(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->module_count; i++)
+		if (strcmp(config->modules[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+static int
+list(const struct config *config, bool json)
+{
+	const char *directory = config->settings.module_directory;
+	ph_strings names = loader_list(config->pool, directory);
+	int result = 0;
+
+	if (json)
+		fputc('[', stdout);
+	for (size_t i = 0; i < names.count; i++) {
+		bool loaded = is_loaded(config, names.items[i]);
+		ph_error error = {""};
+		const struct module *module = loader_load(directory, names.items[i], 0, &error);
+
+		if (json) {
+			fputs(i ? ",\n  {" : "\n  {", stdout);
+			json_member(stdout, "name", names.items[i], 1);
+			json_member(stdout, "version", module ? module->descriptor.version : NULL, 0);
+			json_member(stdout, "purpose", module ? module->descriptor.purpose : NULL, 0);
+			json_member(stdout, "error", module ? NULL : error.text, 0);
+			printf(", \"loaded\": %s}", loaded ? "true" : "false");
+		} else if (module) {
+			printf("%-24s %-8s %-7s %s\n", module->name, module->descriptor.version,
+				loaded ? "loaded" : "", module->descriptor.purpose);
+		} else {
+			cli_error("%s", error.text);
+			result = 1;
+		}
+	}
+	if (json)
+		fputs("\n]\n", stdout);
+	else if (names.count == 0)
+		cli_error("there are no modules in %s", directory);
+	return result;
+}
+
+static void
+print_param(const struct ph_param *param)
+{
+	printf("  %s = %s\n", param->name, param->default_value ? param->default_value : "");
+	printf("      %s%s%s%s\n", type_names[param->type], param->choices ? ": " : "",
+		param->choices ? param->choices : "",
+		param->flags & PH_SECTION_ONLY ? "; only in sections"
+		: param->flags & PH_PER_SECTION ? "; also in sections" : "");
+	if (param->doc && param->doc[0])
+		printf("      %s\n", param->doc);
+}
+
+static void
+print_restriction(const struct ph_restriction *restriction)
+{
+	static const char *const arguments[] = {[PH_NO_ARGUMENT] = "", [PH_ARGUMENT_STRING] = " ARGUMENT",
+		[PH_ARGUMENT_MAP] = " TYPE:PATH", [PH_OPTIONAL_STRING] = " [ARGUMENT]"};
+
+	printf("  %s%s\n", restriction->name,
+		restriction->argument <= PH_OPTIONAL_STRING ? arguments[restriction->argument] : "");
+	if (restriction->doc && restriction->doc[0])
+		printf("      %s\n", restriction->doc);
+}
+
+static int
+info(const struct config *config, const char *name)
+{
+	const char *directory = config->settings.module_directory;
+	const struct module *module;
+	const struct ph_module *descriptor;
+	ph_error error;
+
+	if (!loader_is_name(name)) {
+		cli_error("%s: a module is named CLASS_NAME, as in listener_smtp", name);
+		return 1;
+	}
+	module = loader_load(directory, name, 0, &error);
+	if (!module) {
+		cli_error("%s", error.text);
+		return 1;
+	}
+	descriptor = &module->descriptor;
+	printf("%s %s: %s\n%s, ABI %u.%u, %s\n", module->name, descriptor->version, descriptor->purpose,
+		module->path, descriptor->abi_major, module->abi_minor,
+		is_loaded(config, name) ? "loaded" : "not loaded");
+	if (module->class->number == PH_CLASS_RESTRICTION) {
+		const struct ph_restriction *restrictions = descriptor->operations;
+
+		printf("\nRestrictions:\n");
+		for (size_t i = 0; i < descriptor->operation_count; i++)
+			print_restriction(&restrictions[i]);
+	}
+	if (descriptor->param_count)
+		printf("\nParameters, with their defaults:\n");
+	for (size_t i = 0; i < descriptor->param_count; i++)
+		print_param(&descriptor->params[i]);
+	return 0;
+}
+
+static int
+usage(void)
+{
+	cli_error("usage: posthouse module list [-c FILE] [-j] | info [-c FILE] NAME");
+	return EX_USAGE;
+}
+
+int
+command_module(int argc, char **argv)
+{
+	const char *given = NULL;
+	struct problems *problems = problems_new();
+	struct config *config;
+	bool json = false, listing;
+	int option, result;
+
+	while ((option = getopt(argc, argv, "c:j")) != -1) {
+		if (option == 'c')
+			given = optarg;
+		else if (option == 'j')
+			json = true;
+		else
+			return usage();
+	}
+	listing = optind + 1 == argc && strcmp(argv[optind], "list") == 0;
+	if (!problems || (!listing && (optind + 2 != argc || strcmp(argv[optind], "info") != 0)))
+		return usage();
+	config = config_read(cli_config_path(given), (ph_span){NULL, 0}, -1, 0, problems);
+	result = listing ? list(config, json) : info(config, argv[optind + 1]);
+	config_free(config);
+	problems_free(problems);
+	return result;
+}

@@ -1,0 +1,182 @@
+/*
+ * What a configuration must be as a whole, beyond its single values.
+ */
+#include "config/state.h"
+
+#include <posthouse/restriction.h>
+
+#include <string.h>
+
+#include "config/grow.h"
+
+/* ---- Relaying ----------------------------------------------------------------------------------- */
+
+/* Does the list end relaying for strangers? One that permits all before it gets there does not. */
+static bool
+refuses_strangers(const ph_rules *rules)
+{
+	bool warned = false;
+
+	for (size_t i = 0; rules && i < rules->count; i++) {
+		const struct ph_rule *rule = &rules->items[i];
+		bool only_warns = warned;
+
+		warned = !rule->restriction && strcmp(rule->name, "warn_if_reject") == 0;
+		if (rule->restriction) {
+			if (!only_warns && (rule->restriction->stage & PH_REFUSES_STRANGERS))
+				return true;
+		} else if (strcmp(rule->name, "permit") == 0) {
+			return false;
+		} else if (!only_warns && (strcmp(rule->name, "reject") == 0 ||
+			strcmp(rule->name, "defer") == 0)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Listeners whose clients the kernel knows ask no policy. */
+static bool
+has_policy(const struct instance *instance)
+{
+	return strcmp(instance->module->name, "listener_local") != 0;
+}
+
+static void
+check_relaying(struct config *config)
+{
+	for (size_t i = 0; i < config->instance_count[PH_CLASS_LISTENER]; i++) {
+		const struct instance *instance = config->instances[PH_CLASS_LISTENER][i];
+		const struct policy_settings *policy = instance->policy;
+
+		if (has_policy(instance) && !refuses_strangers(policy->smtpd_relay_restrictions) &&
+			!refuses_strangers(policy->smtpd_recipient_restrictions))
+			problems_add(config->problems, instance->file, instance->line,
+				"listener %s would be an open relay: neither smtpd_relay_restrictions nor "
+				"smtpd_recipient_restrictions refuses strangers; put "
+				"reject_unauth_destination into one of them", instance->name);
+	}
+}
+
+/* ---- Queues and transports ----------------------------------------------------------------------- */
+
+static void
+check_queue(struct config *config)
+{
+	const struct instance *user = NULL;
+
+	if (config->instance_count[PH_CLASS_LISTENER])
+		user = config->instances[PH_CLASS_LISTENER][0];
+	else if (config->instance_count[PH_CLASS_TRANSPORT])
+		user = config->instances[PH_CLASS_TRANSPORT][0];
+	if (user && !config->instance_count[PH_CLASS_QUEUE] && !config->load_failed)
+		problems_add(config->problems, config->path, 0,
+			"mail has no place to stay: no queue module is loaded; add load(queue_log)");
+}
+
+static void
+check_listener_queues(struct config *config)
+{
+	for (size_t i = 0; i < config->instance_count[PH_CLASS_LISTENER]; i++) {
+		const struct instance *instance = config->instances[PH_CLASS_LISTENER][i];
+		const char *name = instance->policy->queue;
+
+		if (name && name[0] && !config_find(config, PH_CLASS_QUEUE, name))
+			problems_add(config->problems, instance->file, instance->line,
+				"listener %s: there is no queue named %s", instance->name, name);
+	}
+}
+
+/* The transport in "local", "smtp:[mx.example]"; where the parameter was set is what the problem
+ * names. Nothing to say when no transport at all is loaded. */
+static void
+check_route(struct config *config, const char *parameter, const char *route)
+{
+	const struct setting *setting = setting_find(&config->set, parameter);
+	size_t size = strcspn(route, ":");
+	const char *name = memory_or_die(ph_pool_copy(config->pool, (ph_span){route, size}));
+
+	if (!config->instance_count[PH_CLASS_TRANSPORT] || config->load_failed ||
+		config_find(config, PH_CLASS_TRANSPORT, name))
+		return;
+	if (setting)
+		problems_add(config->problems, setting->file, setting->line,
+			"%s: there is no transport named \"%s\"", parameter, name);
+	else
+		problems_warn(config->problems, config->path, 0,
+			"%s is %s (its default), but there is no transport of that name: load(transport_%s)",
+			parameter, route, name);
+}
+
+/* ---- Times --------------------------------------------------------------------------------------- */
+
+/* Elsewhere a plain number of these means days. */
+static void
+check_lifetime(struct config *config, const char *name)
+{
+	const struct setting *setting = setting_find(&config->set, name);
+	const char *text = setting && setting->count ? setting->items[0].text : "0";
+
+	if (strcmp(text, "0") != 0 && strspn(text, "0123456789") == strlen(text))
+		problems_warn(config->problems, setting->file, setting->line,
+			"%s: %s means seconds; write %sd for days", name, text, text);
+}
+
+static void
+check_times(struct config *config)
+{
+	const struct settings *settings = &config->settings;
+	const struct setting *setting = setting_find(&config->set, "minimal_backoff_time");
+
+	check_lifetime(config, "maximal_queue_lifetime");
+	check_lifetime(config, "bounce_queue_lifetime");
+	if (!setting)
+		setting = setting_find(&config->set, "maximal_backoff_time");
+	if (settings->minimal_backoff_time > settings->maximal_backoff_time && setting)
+		problems_add(config->problems, setting->file, setting->line,
+			"%s: minimal_backoff_time is longer than maximal_backoff_time", setting->name);
+}
+
+static void
+check_free_space(struct config *config)
+{
+	const struct settings *settings = &config->settings;
+	const struct setting *setting = setting_find(&config->set, "message_size_limit");
+
+	if (setting && settings->queue_minfree && settings->message_size_limit &&
+		settings->queue_minfree < settings->message_size_limit)
+		problems_warn(config->problems, setting->file, setting->line,
+			"message_size_limit is larger than queue_minfree: a message may find no room; "
+			"1.5 times the limit is a good queue_minfree");
+}
+
+/* ---- Modules ------------------------------------------------------------------------------------- */
+
+static void
+check_instance(struct config *config, struct instance *instance)
+{
+	const struct ph_life *life = instance->module->life;
+	ph_error error = {""};
+
+	if (!instance_is_broken(instance) && life && life->check && life->check(instance->self, &error) != 0)
+		problems_add(config->problems, instance->file, instance->line, "%s %s: %s",
+			instance_module(instance)->class->name, instance->name,
+			error.text[0] ? error.text : "its parameters are not right together");
+}
+
+void
+config_check(struct config *config)
+{
+	if (!config->load_failed && !config->rules_failed)
+		check_relaying(config);
+	check_queue(config);
+	check_listener_queues(config);
+	check_route(config, "local_transport", config->settings.local_transport);
+	check_route(config, "relay_transport", config->settings.relay_transport);
+	check_route(config, "default_transport", config->settings.default_transport);
+	check_times(config);
+	check_free_space(config);
+	for (size_t class = 1; class < CLASS_COUNT; class++)
+		for (size_t i = 0; i < config->instance_count[class]; i++)
+			check_instance(config, config->instances[class][i]);
+}

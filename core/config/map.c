@@ -1,0 +1,241 @@
+/*
+ * Maps: the instances that "type:path" and sections mean, and asking them.
+ */
+#include "config/state.h"
+
+#include <posthouse/map.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config/grow.h"
+#include "config/nearest.h"
+
+#define KEY_MAX 4096
+
+struct ph_map {
+	size_t count;
+	struct instance *const *items;
+};
+
+/* ---- Asking ------------------------------------------------------------------------------------- */
+
+static const struct ph_map_ops *
+ops_of(const struct instance *instance)
+{
+	return instance->ops;
+}
+
+/* The key in lower case. */
+static const char *
+folded(ph_pool *pool, const char *key)
+{
+	char *copy = ph_pool_strdup(pool, key);
+
+	for (char *c = copy; c && *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	return copy;
+}
+
+static ph_found
+ask(const struct instance *instance, ph_pool *pool, const char *key, const char **value,
+	ph_error *error)
+{
+	const struct ph_map_ops *ops = ops_of(instance);
+	ph_error why = {"failed"};
+	ph_span result = {NULL, 0};
+	ph_found found;
+
+	if (!instance->opened || !ops->find) {
+		ph_error_set(error, "%s: is not open", instance->name);
+		return PH_FAILED;
+	}
+	found = ops->find(instance->self, pool, ph_span_of(key), &result, &why);
+	if (found == PH_FAILED) {
+		if (strstr(why.text, instance->name))
+			ph_error_set(error, "%s", why.text);
+		else
+			ph_error_set(error, "%s: %s", instance->name, why.text);
+	}
+	if (found != PH_FOUND || !value)
+		return found;
+	*value = ph_pool_copy(pool, result);
+	if (*value)
+		return PH_FOUND;
+	ph_error_set(error, "%s: out of memory", instance->name);
+	return PH_FAILED;
+}
+
+static ph_found
+lookup(ph_pool *pool, const ph_map *map, const char *key, bool fixed_only, const char **value,
+	ph_error *error)
+{
+	const char *lower = NULL;
+
+	if (strlen(key) > KEY_MAX)
+		return PH_NOT_FOUND;
+	for (size_t i = 0; map && i < map->count; i++) {
+		bool patterns = (ops_of(map->items[i])->flags & PH_MAP_PATTERNS) != 0;
+		ph_found found;
+
+		if (patterns && fixed_only)
+			continue;
+		if (!patterns && !lower && !(lower = folded(pool, key))) {
+			ph_error_set(error, "%s: out of memory", map->items[i]->name);
+			return PH_FAILED;
+		}
+		found = ask(map->items[i], pool, patterns ? key : lower, value, error);
+		if (found != PH_NOT_FOUND)
+			return found;
+	}
+	return PH_NOT_FOUND;
+}
+
+ph_found
+ph_map_lookup(ph_pool *pool, const ph_map *map, const char *key, const char **value, ph_error *error)
+{
+	return lookup(pool, map, key, false, value, error);
+}
+
+ph_found
+ph_map_lookup_fixed(ph_pool *pool, const ph_map *map, const char *key, const char **value,
+	ph_error *error)
+{
+	return lookup(pool, map, key, true, value, error);
+}
+
+bool
+ph_map_is_empty(const ph_map *map)
+{
+	return !map || map->count == 0;
+}
+
+const ph_map *
+map_make(struct config *config, struct instance *const *instances, size_t count)
+{
+	ph_map *map = memory_or_die(ph_pool_alloc(config->pool, sizeof(*map)));
+	struct instance **items =
+		memory_or_die(ph_pool_array(config->pool, count + 1, sizeof(*items)));
+
+	if (count)
+		memcpy(items, instances, count * sizeof(*items));
+	*map = (ph_map){.count = count, .items = items};
+	return map;
+}
+
+/* ---- Finding the instance ----------------------------------------------------------------------- */
+
+static const struct module *
+map_module(const struct config *config, const char *type)
+{
+	for (size_t i = 0; i < config->module_count; i++)
+		if (config->modules[i]->class->number == PH_CLASS_MAP &&
+			strcmp(config->modules[i]->short_name, type) == 0)
+			return config->modules[i];
+	return NULL;
+}
+
+/* There is no such type among the loaded ones: is it installed, or misspelt? */
+static void
+explain_type(const struct config *config, const char *reference, const char *type, ph_error *error)
+{
+	ph_strings names = loader_list(config->pool, config->settings.module_directory);
+	struct nearest nearest = nearest_to(type);
+	char name[80];
+	const char *best;
+
+	snprintf(name, sizeof(name), "map_%s", type);
+	for (size_t i = 0; i < names.count; i++) {
+		if (strcmp(names.items[i], name) == 0) {
+			ph_error_set(error, "%s: no table of type %s is known; load(%s) provides it",
+				reference, type, name);
+			return;
+		}
+		if (strncmp(names.items[i], "map_", 4) == 0)
+			nearest_try(&nearest, names.items[i] + 4);
+	}
+	for (size_t i = 0; i < config->module_count; i++)
+		if (config->modules[i]->class->number == PH_CLASS_MAP)
+			nearest_try(&nearest, config->modules[i]->short_name);
+	best = nearest_result(&nearest);
+	if (best)
+		ph_error_set(error, "%s: no table of type %s is known; did you mean %s?", reference, type,
+			best);
+	else
+		ph_error_set(error, "%s: no table of type %s is known; is the package posthouse-map-%s "
+			"installed, and is there load(%s)?", reference, type, type, name);
+}
+
+static struct instance *
+section_instance(const struct config *config, const char *name, ph_error *error)
+{
+	struct nearest nearest = nearest_to(name);
+	char hint[128];
+
+	for (size_t i = 0; i < config->section_count; i++) {
+		const struct section *section = config->sections[i];
+
+		if (section->class->number != PH_CLASS_MAP)
+			continue;
+		if (strcmp(section->title, name) == 0) {
+			if (!section->instance)
+				ph_error_set(error, "%s: this map has no module", name);
+			return section->instance;
+		}
+		nearest_try(&nearest, section->title);
+	}
+	ph_error_set(error, "%s: is neither type:path nor the name of a map section%s", name,
+		nearest_hint(&nearest, hint, sizeof(hint)));
+	return NULL;
+}
+
+/* A map that is opened in place: an instance with that path. */
+static struct instance *
+make_instance(struct config *config, const struct module *module, const char *reference,
+	const char *path, const char *file, int line, ph_error *error)
+{
+	const struct ph_param *param = section_param(module->class, module, "path");
+	struct instance *instance;
+	struct fill fill = {.config = config, .file = file, .line = line, .path = path};
+
+	if (!param || (param->type != PH_PATH && param->type != PH_STRING)) {
+		ph_error_set(error, "%s: a table of type %s is made in a section: map NAME { module = %s }",
+			reference, module->short_name, module->short_name);
+		return NULL;
+	}
+	if (param->type == PH_PATH && path[0] != '/') {
+		ph_error_set(error, "%s: expected an absolute path after %s:", reference,
+			module->short_name);
+		return NULL;
+	}
+	instance = instance_new(config, module, reference, file, line);
+	fill_struct(&fill, module->descriptor.params, module->descriptor.param_count, instance->self);
+	return instance;
+}
+
+struct instance *
+map_instance(struct config *config, const char *reference, const char *file, int line,
+	ph_error *error)
+{
+	const char *colon = strchr(reference, ':'), *type;
+	const struct module *module;
+
+	if (!colon)
+		return section_instance(config, reference, error);
+	for (size_t i = 0; i < config->instance_count[PH_CLASS_MAP]; i++)
+		if (strcmp(config->instances[PH_CLASS_MAP][i]->name, reference) == 0)
+			return config->instances[PH_CLASS_MAP][i];
+	type = memory_or_die(ph_pool_copy(config->pool,
+		(ph_span){reference, (size_t)(colon - reference)}));
+	module = map_module(config, type);
+	if (!module) {
+		explain_type(config, reference, type, error);
+		return NULL;
+	}
+	if (!colon[1]) {
+		ph_error_set(error, "%s: expected a path after the colon", reference);
+		return NULL;
+	}
+	return make_instance(config, module, reference, colon + 1, file, line, error);
+}

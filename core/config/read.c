@@ -1,0 +1,758 @@
+/*
+ * Reading a configuration: the files, in two passes; the modules; the instances and their values.
+ */
+#include "config/state.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config/grow.h"
+#include "config/nearest.h"
+
+/* The statements of all files, in the order in which they count: those of an included file stand
+ * where include_dir() did. */
+struct stream {
+	struct config *config;
+	const struct vocabulary *vocabulary; /* NULL: the first pass */
+	int depth;
+	int result;
+	void (*each)(struct stream *stream, const struct parsed *parsed, size_t i);
+	const struct parsed *file;  /* the file in hand */
+	struct section **sections;  /* of the file in hand, by the index of the statement */
+};
+
+/* ---- Files ---------------------------------------------------------------------------------------- */
+
+static void read_file(struct stream *stream, const char *path, int from_line, const char *from_file);
+
+static void
+include_directory(struct stream *stream, const struct statement *statement)
+{
+	struct config *config = stream->config;
+
+	for (size_t i = 0; i < statement->item_count; i++) {
+		const struct text_item *item = &statement->items[i];
+		const char *directory = memory_or_die(item->text[0] == '/'
+			? ph_pool_strdup(config->pool, item->text)
+			: ph_pool_printf(config->pool, "%s/%s", config->folder, item->text));
+		ph_strings paths;
+		ph_error error;
+
+		if (sources_list(&config->sources, directory, &paths, &error) != 0) {
+			if (!stream->vocabulary)
+				problems_add(config->problems, statement->file, item->line,
+					"include_dir(%s): %s", item->text, error.text);
+			continue;
+		}
+		for (size_t j = 0; j < paths.count; j++)
+			read_file(stream, paths.items[j], item->line, statement->file);
+	}
+}
+
+static void
+read_statements(struct stream *stream, const struct parsed *parsed)
+{
+	const struct parsed *outer = stream->file;
+	struct section **outer_sections = stream->sections;
+
+	stream->file = parsed;
+	stream->sections = memory_or_die(ph_pool_array(stream->config->pool, parsed->count + 1,
+		sizeof(*stream->sections)));
+	for (size_t i = 0; i < parsed->count; i++) {
+		const struct statement *statement = &parsed->statements[i];
+
+		if (statement->kind != SCAN_CALL || strcmp(statement->name, "include_dir") != 0)
+			stream->each(stream, parsed, i);
+		else if (stream->depth == 1)
+			include_directory(stream, statement);
+		else if (!stream->vocabulary)
+			problems_add(stream->config->problems, statement->file, statement->line,
+				"include_dir() stands in the main file only");
+	}
+	stream->file = outer;
+	stream->sections = outer_sections;
+}
+
+static void
+read_file(struct stream *stream, const char *path, int from_line, const char *from_file)
+{
+	struct config *config = stream->config;
+	struct parsed parsed;
+	ph_span text;
+	ph_error error;
+
+	if (sources_read(&config->sources, path, &text, &error) != 0) {
+		if (!stream->vocabulary)
+			problems_add(config->problems, from_file, from_line, "%s", error.text);
+		stream->result = -1;
+		return;
+	}
+	if (parse_text(config->pool, path, text, stream->vocabulary, &parsed, config->problems) != 0)
+		stream->result = -1;
+	stream->depth++;
+	read_statements(stream, &parsed);
+	stream->depth--;
+}
+
+static int
+read_all(struct config *config, const struct vocabulary *vocabulary,
+	void (*each)(struct stream *, const struct parsed *, size_t))
+{
+	struct stream stream = {.config = config, .vocabulary = vocabulary, .each = each};
+
+	read_file(&stream, config->path, 0, NULL);
+	return stream.result;
+}
+
+/* ---- What is set ---------------------------------------------------------------------------------- */
+
+/* "+=" adds to what was set before it, or to what counts without it. */
+static void
+append(struct config *config, const struct section *section, struct setting *setting,
+	const struct ph_param *param, const struct statement *statement)
+{
+	const struct text_item *before = setting->items;
+	size_t count = setting->count;
+	struct text_item *joined;
+
+	if (!setting->file && param)
+		setting_in_force(config, section, param, &before, &count);
+	joined = memory_or_die(ph_pool_array(config->pool, count + statement->item_count + 1,
+		sizeof(*joined)));
+	if (count)
+		memcpy(joined, before, count * sizeof(*joined));
+	memcpy(joined + count, statement->items, statement->item_count * sizeof(*joined));
+	/* Elements of a default count as set here. */
+	for (size_t i = 0; i < count; i++)
+		if (!joined[i].file)
+			joined[i] = (struct text_item){joined[i].text, statement->file, statement->line};
+	setting->items = joined;
+	setting->count = count + statement->item_count;
+}
+
+static void
+set(struct config *config, struct section *section, const struct ph_param *param,
+	const struct statement *statement)
+{
+	struct settings_set *set = section ? &section->set : &config->set;
+	struct setting *setting = setting_find(set, statement->name), fresh = {.name = statement->name};
+	struct setting value = setting ? *setting : fresh;
+
+	if (setting && !statement->append)
+		problems_warn(config->problems, statement->file, statement->line,
+			"%s: replaces the value of line %d%s%s", statement->name, setting->line,
+			strcmp(setting->file, statement->file) == 0 ? "" : " of ",
+			strcmp(setting->file, statement->file) == 0 ? "" : setting->file);
+	if (statement->append) {
+		append(config, section, &value, param, statement);
+	} else {
+		value.items = statement->items;
+		value.count = statement->item_count;
+	}
+	value.braced = statement->braced;
+	value.file = statement->file;
+	value.line = statement->line;
+	if (!setting) {
+		set->items = grow(config->pool, set->items, set->count, &set->room, sizeof(*set->items));
+		setting = &set->items[set->count++];
+	}
+	*setting = value;
+}
+
+/* ---- The first pass: modules ------------------------------------------------------------------------ */
+
+static bool
+is_loaded(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->module_count; i++)
+		if (strcmp(config->modules[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* What is meant by a name that is not CLASS_NAME: "hash" is "map_hash". */
+static void
+explain_name(struct config *config, const struct statement *statement, const struct text_item *item)
+{
+	ph_strings names = loader_list(config->pool, config->settings.module_directory);
+	struct nearest nearest = nearest_to(item->text);
+	char hint[160];
+
+	for (size_t i = 0; i < names.count; i++) {
+		if (strcmp(strchr(names.items[i], '_') + 1, item->text) == 0)
+			nearest = (struct nearest){.word = names.items[i], .best = names.items[i]};
+		else if (nearest.best != nearest.word)
+			nearest_try(&nearest, names.items[i]);
+	}
+	problems_add(config->problems, statement->file, item->line,
+		"load(%s): a module is named CLASS_NAME, as in listener_smtp%s", item->text,
+		nearest_hint(&nearest, hint, sizeof(hint)));
+}
+
+static void
+load_module(struct config *config, const struct statement *statement, const struct text_item *item,
+	unsigned flags)
+{
+	const struct module *module;
+	ph_error error;
+
+	if (!loader_is_name(item->text)) {
+		config->load_failed = true;
+		explain_name(config, statement, item);
+		return;
+	}
+	if (is_loaded(config, item->text))
+		return;
+	module = loader_load(config->settings.module_directory, item->text,
+		flags & CONFIG_UNTRUSTED ? LOADER_UNTRUSTED : 0, &error);
+	if (!module) {
+		config->load_failed = true;
+		problems_add(config->problems, statement->file, item->line, "load(%s): %s", item->text,
+			error.text);
+		return;
+	}
+	config->modules = grow(config->pool, config->modules, config->module_count,
+		&config->module_room, sizeof(*config->modules));
+	config->modules[config->module_count++] = module;
+}
+
+/* The statements load(): kept until the whole file is read, as module_directory may stand below. */
+struct loads {
+	const struct statement **items;
+	size_t count, room;
+};
+
+static struct loads *pending;
+
+static void
+first_pass(struct stream *stream, const struct parsed *parsed, size_t i)
+{
+	struct config *config = stream->config;
+	const struct statement *statement = &parsed->statements[i];
+	const struct parameter *parameter;
+
+	if (statement->kind == SCAN_CALL) {
+		pending->items = grow(config->pool, pending->items, pending->count, &pending->room,
+			sizeof(*pending->items));
+		pending->items[pending->count++] = statement;
+		return;
+	}
+	parameter = parameter_find(config, statement->name);
+	if (statement->kind == SCAN_ASSIGNMENT && statement->section == -1 && parameter) {
+		struct problems *kept = config->problems;
+
+		/* What is wrong with it is the second pass's to say. */
+		config->problems = problems_new();
+		set(config, NULL, parameter->param, statement);
+		problems_free(config->problems);
+		config->problems = kept;
+	}
+}
+
+/* module_directory is needed before there are modules, and so before everything else. */
+static void
+fill_module_directory(struct config *config)
+{
+	struct fill fill = {.config = config, .file = config->path};
+
+	for (size_t i = 0; i < settings_param_count; i++)
+		if (strcmp(settings_params[i].name, "module_directory") == 0)
+			fill_field(&fill, &settings_params[i], &config->settings.module_directory);
+}
+
+static int
+load_modules(struct config *config, unsigned flags)
+{
+	struct loads loads = {0};
+	int result;
+
+	pending = &loads;
+	result = read_all(config, NULL, first_pass);
+	pending = NULL;
+	fill_module_directory(config);
+	if (result != 0)
+		return -1;
+	for (size_t i = 0; i < loads.count; i++)
+		for (size_t j = 0; j < loads.items[i]->item_count; j++)
+			load_module(config, loads.items[i], &loads.items[i]->items[j], flags);
+	config->set = (struct settings_set){0};
+	return 0;
+}
+
+/* ---- The second pass: everything ---------------------------------------------------------------------- */
+
+/* The names that may stand in sections of a class: those of every module, and the policy's. */
+static struct vocabulary_section
+section_vocabulary(struct config *config, const struct module_class *class)
+{
+	size_t room = policy_param_count + 1, count = 0;
+	const char **names;
+
+	for (size_t i = 0; i < config->module_count; i++)
+		room += config->modules[i]->descriptor.param_count;
+	names = memory_or_die(ph_pool_array(config->pool, room, sizeof(*names)));
+	names[count++] = "module";
+	for (size_t i = 0; class->number == PH_CLASS_LISTENER && i < policy_param_count; i++)
+		names[count++] = policy_params[i].name;
+	for (size_t i = 0; i < config->module_count; i++) {
+		const struct ph_module *descriptor = &config->modules[i]->descriptor;
+
+		for (size_t j = 0; config->modules[i]->class == class && j < descriptor->param_count; j++)
+			names[count++] = descriptor->params[j].name;
+	}
+	return (struct vocabulary_section){class->name, names, count};
+}
+
+static const struct vocabulary *
+make_vocabulary(struct config *config)
+{
+	struct vocabulary *vocabulary = memory_or_die(ph_pool_alloc(config->pool, sizeof(*vocabulary)));
+	struct vocabulary_section *sections =
+		memory_or_die(ph_pool_array(config->pool, module_class_count, sizeof(*sections)));
+	const char **names = memory_or_die(
+		ph_pool_array(config->pool, config->parameter_count + 1, sizeof(*names)));
+
+	for (size_t i = 0; i < config->parameter_count; i++) {
+		const char *name = config->parameters[i].param->name;
+
+		/* One name may belong to several modules. */
+		if (vocabulary->count == 0 || strcmp(names[vocabulary->count - 1], name) != 0)
+			names[vocabulary->count++] = name;
+	}
+	for (size_t i = 0; i < module_class_count; i++)
+		if (module_classes[i].sections)
+			sections[vocabulary->section_count++] = section_vocabulary(config, &module_classes[i]);
+	vocabulary->names = names;
+	vocabulary->sections = sections;
+	return vocabulary;
+}
+
+/* A parameter of some module's sections: the example of one. */
+static const struct module *
+section_owner(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->module_count; i++)
+		if (section_param(config->modules[i]->class, config->modules[i], name))
+			return config->modules[i];
+	return NULL;
+}
+
+static void
+unknown_outside(struct config *config, const struct statement *statement)
+{
+	const struct module *owner = section_owner(config, statement->name);
+	char hint[160];
+
+	if (owner) {
+		problems_add(config->problems, statement->file, statement->line,
+			"%s: belongs in a section: %s NAME { module = %s  %s = … }", statement->name,
+			owner->class->name, owner->short_name, statement->name);
+		return;
+	}
+	parameter_hint(config, statement->name, hint, sizeof(hint));
+	if (hint[0] || !config->load_failed)
+		problems_add(config->problems, statement->file, statement->line,
+			"%s: no such parameter%s", statement->name, hint);
+}
+
+static void
+unknown_keyword(struct config *config, const struct statement *statement)
+{
+	struct nearest nearest = nearest_to(statement->name);
+	char hint[160];
+
+	for (size_t i = 0; i < module_class_count; i++)
+		if (module_classes[i].sections)
+			nearest_try(&nearest, module_classes[i].name);
+	problems_add(config->problems, statement->file, statement->line,
+		"%s %s { … }: no such kind of section%s", statement->name, statement->title,
+		nearest_hint(&nearest, hint, sizeof(hint)));
+}
+
+static void
+begin_section(struct stream *stream, const struct statement *statement, size_t index)
+{
+	struct config *config = stream->config;
+	struct section *section = memory_or_die(ph_pool_alloc(config->pool, sizeof(*section)));
+
+	for (size_t i = 0; i < module_class_count; i++)
+		if (strcmp(module_classes[i].name, statement->name) == 0)
+			section->class = &module_classes[i];
+	section->title = statement->title;
+	section->file = statement->file;
+	section->line = statement->line;
+	stream->sections[index] = section;
+	for (size_t i = 0; i < config->section_count; i++)
+		if (config->sections[i]->class == section->class &&
+			strcmp(config->sections[i]->title, section->title) == 0)
+			problems_add(config->problems, statement->file, statement->line,
+				"%s %s: there is one of this name already, on line %d%s%s", statement->name,
+				statement->title, config->sections[i]->line,
+				strcmp(config->sections[i]->file, statement->file) ? " of " : "",
+				strcmp(config->sections[i]->file, statement->file)
+					? config->sections[i]->file : "");
+	if (!statement->title[0] || strpbrk(statement->title, "/: \t\n,"))
+		problems_add(config->problems, statement->file, statement->line,
+			"%s \"%s\": a section's name has no blanks, slashes, colons or commas",
+			statement->name, statement->title);
+	config->sections = grow(config->pool, config->sections, config->section_count,
+		&config->section_room, sizeof(*config->sections));
+	config->sections[config->section_count++] = section;
+}
+
+static const struct ph_param *
+policy_or_global(const struct config *config, const char *name)
+{
+	const struct parameter *parameter = parameter_find(config, name);
+
+	return parameter ? parameter->param : NULL;
+}
+
+static void
+second_pass(struct stream *stream, const struct parsed *parsed, size_t i)
+{
+	struct config *config = stream->config;
+	const struct statement *statement = &parsed->statements[i];
+	struct section *section = statement->section == -1 ? NULL : stream->sections[statement->section];
+
+	if (statement->kind == SCAN_CALL)
+		return;
+	if (statement->kind == SCAN_SECTION && statement->unknown)
+		unknown_keyword(config, statement);
+	else if (statement->kind == SCAN_SECTION)
+		begin_section(stream, statement, i);
+	else if (statement->section == -1 && statement->unknown)
+		unknown_outside(config, statement);
+	else if (statement->section == -1)
+		set(config, NULL, policy_or_global(config, statement->name), statement);
+	else if (section) /* of an unknown section nothing is known */
+		set(config, section, policy_or_global(config, statement->name), statement);
+}
+
+/* ---- Sections and their modules ------------------------------------------------------------------------ */
+
+static const struct module *
+find_module(const struct config *config, const struct module_class *class, const char *name)
+{
+	for (size_t i = 0; i < config->module_count; i++)
+		if (config->modules[i]->class == class && (strcmp(config->modules[i]->short_name, name) == 0 ||
+			strcmp(config->modules[i]->name, name) == 0))
+			return config->modules[i];
+	return NULL;
+}
+
+static void
+unknown_module(struct config *config, const struct section *section, const struct text_item *item)
+{
+	ph_strings names = loader_list(config->pool, config->settings.module_directory);
+	struct nearest nearest = nearest_to(item->text);
+	char wanted[160], hint[160];
+
+	snprintf(wanted, sizeof(wanted), "%s_%s", section->class->name, item->text);
+	for (size_t i = 0; i < names.count; i++) {
+		if (strcmp(names.items[i], wanted) == 0) {
+			problems_add(config->problems, item->file, item->line,
+				"module = %s: not loaded; add load(%s)", item->text, wanted);
+			return;
+		}
+		if (module_class_of(names.items[i]) == section->class)
+			nearest_try(&nearest, strchr(names.items[i], '_') + 1);
+	}
+	nearest_hint(&nearest, hint, sizeof(hint));
+	if (hint[0] || !config->load_failed)
+		problems_add(config->problems, item->file, item->line,
+			"module = %s: there is no %s.so in %s%s", item->text, wanted,
+			config->settings.module_directory, hint);
+}
+
+static void
+find_section_module(struct config *config, struct section *section)
+{
+	const struct setting *setting = setting_find(&section->set, "module");
+
+	if (!setting || setting->count != 1) {
+		problems_add(config->problems, setting ? setting->file : section->file,
+			setting ? setting->line : section->line,
+			"%s %s: needs module = NAME, as in module = %s", section->class->name, section->title,
+			section->class->number == PH_CLASS_MAP ? "hash"
+			: section->class->number == PH_CLASS_QUEUE ? "log" : "smtp");
+		return;
+	}
+	section->module = find_module(config, section->class, setting->items[0].text);
+	if (!section->module)
+		unknown_module(config, section, &setting->items[0]);
+}
+
+/* May this parameter stand in this section? */
+static void
+check_section_setting(struct config *config, const struct section *section,
+	const struct setting *setting)
+{
+	const struct ph_param *param = section_param(section->class, section->module, setting->name);
+	const struct ph_module *descriptor = &section->module->descriptor;
+	struct nearest nearest = nearest_to(setting->name);
+	char hint[160];
+
+	if (strcmp(setting->name, "module") == 0 ||
+		(param && (param->flags & (PH_PER_SECTION | PH_SECTION_ONLY))))
+		return;
+	if (param || parameter_find(config, setting->name)) {
+		problems_add(config->problems, setting->file, setting->line,
+			"%s: cannot be set for %s %s alone; set it outside of sections", setting->name,
+			section->class->name, section->title);
+		return;
+	}
+	for (size_t i = 0; i < descriptor->param_count; i++)
+		nearest_try(&nearest, descriptor->params[i].name);
+	for (size_t i = 0; section->class->number == PH_CLASS_LISTENER && i < policy_param_count; i++)
+		nearest_try(&nearest, policy_params[i].name);
+	nearest_hint(&nearest, hint, sizeof(hint));
+	if (!hint[0])
+		parameter_hint(config, setting->name, hint, sizeof(hint));
+	problems_add(config->problems, setting->file, setting->line,
+		"%s: %s has no such parameter%s", setting->name, section->module->name, hint);
+}
+
+static void
+check_sections(struct config *config)
+{
+	for (size_t i = 0; i < config->section_count; i++) {
+		struct section *section = config->sections[i];
+
+		find_section_module(config, section);
+		for (size_t j = 0; section->module && j < section->set.count; j++)
+			check_section_setting(config, section, &section->set.items[j]);
+	}
+}
+
+/* Two owners of one name must mean the same kind of thing. */
+static void
+check_parameters(struct config *config)
+{
+	for (size_t i = 1; i < config->parameter_count; i++) {
+		const struct parameter *a = &config->parameters[i - 1], *b = &config->parameters[i];
+
+		if (strcmp(a->param->name, b->param->name) == 0 && a->param->type != b->param->type)
+			problems_add(config->problems, config->path, 0,
+				"%s: %s and %s mean different things by it: they cannot be loaded together",
+				b->param->name, a->owner ? a->owner->name : "the core", b->owner->name);
+	}
+}
+
+/* ---- Instances ----------------------------------------------------------------------------------------- */
+
+/* One for each section. */
+static void
+make_section_instances(struct config *config)
+{
+	for (size_t i = 0; i < config->section_count; i++) {
+		struct section *section = config->sections[i];
+
+		if (section->module)
+			section->instance = instance_new(config, section->module, section->title,
+				section->file, section->line);
+	}
+}
+
+/* One of each transport, queue, filter and restriction module, unless a section has its name. */
+static void
+make_default_instances(struct config *config)
+{
+	for (size_t i = 0; i < config->module_count; i++) {
+		const struct module *module = config->modules[i];
+		bool restriction = module->class->number == PH_CLASS_RESTRICTION;
+		const char *name = restriction ? module->name : module->short_name;
+
+		if (module->class->number == PH_CLASS_LISTENER || module->class->number == PH_CLASS_MAP ||
+			config_find(config, module->class->number, name))
+			continue;
+		instance_new(config, module, name, config->path, 0);
+	}
+}
+
+static void
+fill_instance(struct config *config, struct instance *instance, const struct section *section)
+{
+	const struct module *module = instance_module(instance);
+	struct fill fill = {.config = config, .section = section, .file = instance->file,
+		.line = instance->line};
+	size_t before = config->fill_problems;
+	struct policy_settings *policy;
+
+	fill_struct(&fill, module->descriptor.params, module->descriptor.param_count, instance->self);
+	if (module->class->number == PH_CLASS_LISTENER) {
+		policy = memory_or_die(ph_pool_alloc(config->pool, sizeof(*policy)));
+		fill_struct(&fill, policy_params, policy_param_count, policy);
+		instance->policy = policy;
+	}
+	if (config->fill_problems != before)
+		instance_set_broken(instance);
+}
+
+static const struct section *
+section_of(const struct config *config, const struct instance *instance)
+{
+	for (size_t i = 0; i < config->section_count; i++)
+		if (config->sections[i]->instance == instance)
+			return config->sections[i];
+	return NULL;
+}
+
+/* Maps come into being while the others are filled, with their values. */
+static void
+fill_instances(struct config *config)
+{
+	for (unsigned class = 1; class < CLASS_COUNT; class++)
+		for (size_t i = 0; i < config->instance_count[class]; i++) {
+			struct instance *instance = config->instances[class][i];
+			const struct section *section = section_of(config, instance);
+
+			if (class != PH_CLASS_MAP || section)
+				fill_instance(config, instance, section);
+		}
+}
+
+/* A parameter that was set but that no instance uses must be right all the same. */
+static void
+fill_unused(struct config *config)
+{
+	struct fill fill = {.config = config, .file = config->path};
+	union {
+		int64_t number;
+		ph_strings strings;
+		ph_addresses addresses;
+		void *pointer;
+	} field;
+
+	for (size_t i = 0; i < config->set.count; i++) {
+		const struct parameter *parameter = parameter_find(config, config->set.items[i].name);
+
+		if (parameter && !config->set.items[i].used)
+			fill_field(&fill, parameter->param, &field);
+	}
+}
+
+/* "/etc/mailname": its first line. */
+static void
+read_origin(struct config *config)
+{
+	const struct setting *setting = setting_find(&config->set, "myorigin");
+	const char *path = config->settings.myorigin;
+	ph_span text;
+	ph_error error;
+
+	if (path[0] != '/')
+		return;
+	if (sources_read(&config->sources, path, &text, &error) != 0) {
+		problems_add(config->problems, setting ? setting->file : config->path,
+			setting ? setting->line : 0, "myorigin: %s", error.text);
+		return;
+	}
+	while (text.size && strchr(" \t\r\n", text.data[0])) {
+		text.data++;
+		text.size--;
+	}
+	for (size_t i = 0; i < text.size; i++)
+		if (strchr(" \t\r\n", text.data[i]))
+			text.size = i;
+	config->settings.myorigin = memory_or_die(ph_pool_copy(config->pool, text));
+}
+
+/* ---- All of it ------------------------------------------------------------------------------------------ */
+
+static struct config *
+config_new(const char *path, struct problems *problems)
+{
+	ph_pool *pool = memory_or_die(ph_pool_new(0));
+	struct config *config = memory_or_die(ph_pool_alloc(pool, sizeof(*config)));
+	const char *slash = strrchr(path, '/');
+
+	config->pool = pool;
+	config->path = memory_or_die(ph_pool_strdup(pool, path));
+	config->folder = memory_or_die(slash == path ? ph_pool_strdup(pool, "/")
+		: slash ? ph_pool_copy(pool, (ph_span){path, (size_t)(slash - path)})
+		: ph_pool_strdup(pool, "."));
+	config->sources.pool = pool;
+	config->problems = problems;
+	config->settings.module_directory = MODULE_DIR;
+	config_enlist(config);
+	return config;
+}
+
+/* Whoever may write the configuration decides what root loads. */
+static void
+check_mode(struct config *config)
+{
+	struct stat status;
+
+	if (stat(config->path, &status) == -1)
+		return;
+	if (status.st_mode & (S_IWGRP | S_IWOTH))
+		problems_warn(config->problems, config->path, 0, "is writable by %s: chmod go-w it",
+			status.st_mode & S_IWOTH ? "everybody" : "its group");
+}
+
+static void
+fill_all(struct config *config)
+{
+	struct fill fill = {.config = config, .file = config->path};
+
+	make_section_instances(config);
+	make_default_instances(config);
+	fill_struct(&fill, settings_params, settings_param_count, &config->settings);
+	read_origin(config);
+	fill_instances(config);
+	fill_unused(config);
+	config_check(config);
+}
+
+static void
+read_into(struct config *config, unsigned flags)
+{
+	parameters_collect(config);
+	if (!(flags & CONFIG_DEFAULTS) && load_modules(config, flags) != 0) {
+		/* A module that was not seen would make everything of it unknown. */
+		config->set = (struct settings_set){0};
+		config->load_failed = true;
+	}
+	parameters_collect(config);
+	check_parameters(config);
+	if (!(flags & CONFIG_DEFAULTS)) {
+		/* Syntax was the first pass's to complain of; problems are not added twice. */
+		read_all(config, make_vocabulary(config), second_pass);
+		check_sections(config);
+	}
+	fill_all(config);
+}
+
+struct config *
+config_read(const char *path, ph_span text, int snapshot_fd, unsigned flags,
+	struct problems *problems)
+{
+	struct config *config = config_new(path, problems);
+	ph_error error;
+
+	if (snapshot_fd != -1 && sources_open_snapshot(&config->sources, snapshot_fd, &error) != 0)
+		problems_add(problems, NULL, 0, "%s", error.text);
+	if (text.data)
+		sources_add(&config->sources, config->path, text);
+	else if (snapshot_fd == -1 && !(flags & CONFIG_DEFAULTS))
+		check_mode(config);
+	read_into(config, flags);
+	config->problems = NULL;
+	return config;
+}
+
+struct config *
+config_load(const char *path, int snapshot_fd, struct problems *problems)
+{
+	struct config *config = config_read(path, (ph_span){NULL, 0}, snapshot_fd, 0, problems);
+
+	if (problems_count(problems) == 0)
+		return config;
+	config_free(config);
+	return NULL;
+}

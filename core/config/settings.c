@@ -1,0 +1,179 @@
+/*
+ * The tables of the core's own parameters: the only place where their names, defaults, ranges and
+ * documentation stand. Sorted by name; a test holds that.
+ */
+#include "config/settings.h"
+
+#define MINUTE (INT64_C(60) * 1000)
+#define DAY (INT64_C(24) * 60 * MINUTE)
+#define YEAR (365 * DAY)
+#define COUNT_MAX (INT64_C(1) << 31)
+#define SIZE_TOP (INT64_C(1) << 50)
+
+#define SETTING(field, param_type, ...) \
+	{.name = #field, .type = (param_type), .offset = offsetof(struct settings, field), __VA_ARGS__}
+
+const struct ph_param settings_params[] = {
+	SETTING(alias_database, PH_STRINGS, .default_value = "hash:/etc/aliases",
+		.doc = "The alias tables that newaliases builds."),
+	SETTING(append_at_myorigin, PH_BOOL, .default_value = "yes",
+		.doc = "Complete an address without a domain with @$myorigin."),
+	SETTING(append_dot_mydomain, PH_BOOL, .default_value = "no",
+		.doc = "Complete a domain without a dot with .$mydomain."),
+	SETTING(authorized_flush_users, PH_STRINGS, .default_value = "static:anyone",
+		.doc = "The users who may flush the queue; static:anyone is everybody."),
+	SETTING(authorized_mailq_users, PH_STRINGS, .default_value = "static:anyone",
+		.doc = "The users who may list the queue; static:anyone is everybody."),
+	SETTING(authorized_submit_users, PH_STRINGS, .default_value = "static:anyone",
+		.doc = "The users who may submit mail with the sendmail command; "
+		       "static:anyone is everybody."),
+	SETTING(bounce_queue_lifetime, PH_TIME, .default_value = "5d", .max = YEAR,
+		.doc = "How long delivery of a non-delivery report is tried before it is given up."),
+	SETTING(bounce_size_limit, PH_SIZE, .default_value = "50000", .max = SIZE_TOP,
+		.doc = "How much of the original message a non-delivery report returns."),
+	SETTING(default_destination_concurrency_limit, PH_INT, .default_value = "20", .min = 1,
+		.max = 10000, .doc = "The most deliveries to one destination at the same time."),
+	SETTING(default_destination_recipient_limit, PH_INT, .default_value = "50", .min = 1,
+		.max = 100000, .doc = "The most recipients in one delivery."),
+	SETTING(default_privs, PH_STRING, .default_value = "nobody",
+		.doc = "The user whose rights deliveries to files and commands of alias tables have."),
+	SETTING(default_transport, PH_STRING, .default_value = "smtp",
+		.doc = "The transport, or transport:nexthop, for destinations that are neither "
+		       "local nor relayed."),
+	SETTING(delivery_processes, PH_INT, .default_value = "1", .min = 1, .max = 256,
+		.doc = "The number of processes that deliver to the network."),
+	SETTING(dns_servers, PH_ADDRESSES,
+		.doc = "The name servers to ask, as address or address@port; "
+		       "empty: those of /etc/resolv.conf."),
+	SETTING(dns_timeout, PH_TIME, .default_value = "10s", .min = 100, .max = 10 * MINUTE,
+		.doc = "How long one DNS lookup may take."),
+	SETTING(dns_trust_anchor, PH_PATH,
+		.doc = "The file with the DNSSEC trust anchor of the root; empty: no validation."),
+	SETTING(double_bounce_sender, PH_STRING, .default_value = "double-bounce",
+		.doc = "The sender of notices to the postmaster; mail that comes back to it is "
+		       "thrown away."),
+	SETTING(empty_address_recipient, PH_STRING, .default_value = "MAILER-DAEMON",
+		.doc = "Who gets mail that is addressed to the empty address."),
+	SETTING(hopcount_limit, PH_INT, .default_value = "50", .min = 1, .max = 10000,
+		.doc = "The most Received headers a message may have before it is returned as looping."),
+	SETTING(inet_interfaces, PH_STRINGS, .default_value = "all",
+		.doc = "The addresses to receive mail on: all, loopback-only, addresses or host names."),
+	SETTING(inet_protocols, PH_ENUM, .default_value = "all", .choices = "all, ipv4, ipv6",
+		.doc = "The versions of IP to use."),
+	SETTING(initial_destination_concurrency, PH_INT, .default_value = "5", .min = 1,
+		.max = 10000,
+		.doc = "How many deliveries to one destination run at the same time at first."),
+	SETTING(local_destination_concurrency_limit, PH_INT, .default_value = "2", .min = 1,
+		.max = 10000,
+		.doc = "The most deliveries to one local recipient at the same time."),
+	SETTING(local_transport, PH_STRING, .default_value = "local",
+		.doc = "The transport, or transport:nexthop, for domains in $mydestination."),
+	SETTING(log_destination, PH_STRING, .default_value = "syslog",
+		.doc = "Where log lines go: syslog, stderr, or the absolute path of a file."),
+	SETTING(log_format, PH_ENUM, .default_value = "classic", .choices = "classic, json",
+		.doc = "The form of log lines: classic text or one JSON object a line."),
+	SETTING(mail_name, PH_STRING, .default_value = "Posthouse",
+		.doc = "The name of the mail system in Received headers and greetings."),
+	SETTING(mail_owner, PH_STRING, .default_value = MAIL_OWNER,
+		.doc = "The user who owns the queue and as whom most processes run."),
+	SETTING(mail_spool_directory, PH_PATH, .default_value = "/var/mail",
+		.doc = "The directory of the users' mailboxes."),
+	SETTING(maximal_backoff_time, PH_TIME, .default_value = "4000s", .min = 1, .max = YEAR,
+		.doc = "The longest time between two attempts to deliver a message."),
+	SETTING(maximal_queue_lifetime, PH_TIME, .default_value = "5d", .max = YEAR,
+		.doc = "How long delivery of a message is tried before it is returned."),
+	SETTING(message_size_limit, PH_SIZE, .default_value = "10240000", .max = SIZE_TOP,
+		.doc = "The largest message that is accepted; 0: no limit."),
+	SETTING(minimal_backoff_time, PH_TIME, .default_value = "300s", .min = 1, .max = YEAR,
+		.doc = "The shortest time between two attempts to deliver a message."),
+	SETTING(module_directory, PH_PATH, .default_value = MODULE_DIR,
+		.doc = "The directory that holds the modules."),
+	SETTING(mydestination, PH_MATCH_LIST,
+		.default_value = "$myhostname, localhost.$mydomain, localhost",
+		.doc = "The domains whose mail is delivered here."),
+	SETTING(mydomain, PH_STRING,
+		.doc = "The domain of this host; default: $myhostname without its first label."),
+	SETTING(myhostname, PH_STRING,
+		.doc = "The name of this host in the mail system; default: its fully qualified name."),
+	SETTING(mynetworks, PH_NETWORKS, .default_value = "127.0.0.0/8, [::1]/128",
+		.doc = "The networks whose clients are trusted: permit_mynetworks lets them relay."),
+	SETTING(myorigin, PH_STRING, .default_value = "$myhostname",
+		.doc = "The domain of mail that is posted here; a path: the first line of that file."),
+	SETTING(qmgr_clog_warn_time, PH_TIME, .default_value = "300s", .max = YEAR,
+		.doc = "The shortest time between two warnings that one destination clogs the queue; "
+		       "0: no warnings."),
+	SETTING(qmgr_message_active_limit, PH_INT, .default_value = "20000", .min = 1,
+		.max = COUNT_MAX, .doc = "The most messages that are scheduled at the same time."),
+	SETTING(qmgr_message_recipient_limit, PH_INT, .default_value = "20000", .min = 1,
+		.max = COUNT_MAX, .doc = "The most recipients that are scheduled at the same time."),
+	SETTING(queue_directory, PH_PATH, .default_value = SPOOL_DIR,
+		.doc = "The directory of the queue."),
+	SETTING(queue_minfree, PH_SIZE, .default_value = "15360000", .max = SIZE_TOP,
+		.doc = "With less free space than this in the queue's file system no mail is accepted; "
+		       "0: not checked."),
+	SETTING(recipient_delimiter, PH_STRING,
+		.doc = "The characters that separate a user's name from an extension (user+tag); "
+		       "empty: none."),
+	SETTING(relay_domains, PH_MATCH_LIST,
+		.doc = "The domains that mail is relayed to for anyone; .example.com matches "
+		       "subdomains."),
+	SETTING(relay_transport, PH_STRING, .default_value = "smtp",
+		.doc = "The transport, or transport:nexthop, for domains in $relay_domains."),
+	SETTING(relayhost, PH_STRING,
+		.doc = "The host that gets all mail for elsewhere: domain, host:port, [host]:port or "
+		       "[address]:port, in brackets without MX lookup; empty: direct delivery."),
+	SETTING(reload_grace, PH_TIME, .default_value = "60s", .max = DAY,
+		.doc = "How long sessions may go on under the old configuration after a reload."),
+	SETTING(run_directory, PH_PATH, .default_value = RUN_DIR,
+		.doc = "The directory of sockets and process numbers."),
+	SETTING(smtpd_processes, PH_INT, .default_value = "1", .min = 1, .max = 256,
+		.doc = "The number of processes that receive mail."),
+	SETTING(syslog_name, PH_STRING, .default_value = "posthouse",
+		.doc = "The name in front of every log line."),
+	SETTING(watchdog_abort_time, PH_TIME, .default_value = "30s", .max = DAY,
+		.doc = "A process whose event loop stands still for so long is ended; 0: never."),
+	SETTING(watchdog_warn_time, PH_TIME, .default_value = "1s", .max = DAY,
+		.doc = "A task that holds up its process for so long is logged; 0: never."),
+};
+
+const size_t settings_param_count = sizeof(settings_params) / sizeof(settings_params[0]);
+
+#define POLICY(field, param_type, ...) \
+	{.name = #field, .type = (param_type), .offset = offsetof(struct policy_settings, field), \
+		__VA_ARGS__}
+
+const struct ph_param policy_params[] = {
+	POLICY(queue, PH_STRING, .flags = PH_SECTION_ONLY,
+		.doc = "The name of the queue storage for mail that enters here; empty: the first one."),
+	POLICY(smtpd_client_connection_count_limit, PH_INT, .flags = PH_PER_SECTION,
+		.default_value = "50", .max = COUNT_MAX,
+		.doc = "The most connections from one client at the same time; 0: no limit."),
+	POLICY(smtpd_client_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
+		.doc = "What is asked when a client connects."),
+	POLICY(smtpd_data_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
+		.doc = "What is asked at the DATA command."),
+	POLICY(smtpd_delay_reject, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "yes",
+		.doc = "Ask the client, HELO and sender restrictions only at the RCPT command, so that "
+		       "the log shows who wrote to whom."),
+	POLICY(smtpd_end_of_data_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
+		.doc = "What is asked at the end of the message."),
+	POLICY(smtpd_helo_required, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "no",
+		.doc = "Clients must say HELO or EHLO before MAIL."),
+	POLICY(smtpd_helo_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
+		.doc = "What is asked at the HELO or EHLO command."),
+	POLICY(smtpd_peername_lookup, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "yes",
+		.doc = "Look up the client's name; without it every client is unknown."),
+	POLICY(smtpd_recipient_limit, PH_INT, .flags = PH_PER_SECTION, .default_value = "1000",
+		.min = 1, .max = COUNT_MAX, .doc = "The most recipients of one message."),
+	POLICY(smtpd_recipient_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
+		.doc = "What is asked at the RCPT command, after $smtpd_relay_restrictions."),
+	POLICY(smtpd_relay_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
+		.default_value = "permit_mynetworks, permit_sasl_authenticated, "
+				 "defer_unauth_destination",
+		.doc = "Who may relay: asked at the RCPT command, before "
+		       "$smtpd_recipient_restrictions."),
+	POLICY(smtpd_sender_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
+		.doc = "What is asked at the MAIL command."),
+};
+
+const size_t policy_param_count = sizeof(policy_params) / sizeof(policy_params[0]);

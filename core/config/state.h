@@ -1,0 +1,166 @@
+/*
+ * A configuration from the inside: what the files of this room share, and what the commands that
+ * show and edit parameters need beyond config.h.
+ */
+#ifndef CONFIG_STATE_H
+#define CONFIG_STATE_H
+
+#include "config/config.h"
+#include "config/expand.h"
+#include "config/loader.h"
+#include "config/parse.h"
+#include "config/sources.h"
+
+#define CLASS_COUNT (PH_CLASS_TRANSPORT + 1)
+
+/* What is set under one name, in one section or outside of all. */
+struct setting {
+	const char *name;
+	const struct text_item *items;
+	size_t count;
+	bool braced;
+	const char *file;
+	int line;
+	bool used;      /* an instance took it, and reported what is wrong with it */
+};
+
+struct settings_set {
+	struct setting *items;
+	size_t count, room;
+};
+
+/* "listener submission { … }". */
+struct section {
+	const struct module_class *class;
+	const char *title;
+	const char *file;
+	int line;
+	const struct module *module; /* NULL: missing or unknown; a problem was added */
+	struct settings_set set;
+	struct instance *instance;
+};
+
+/* A name that can be set outside of sections, and whose it is. */
+struct parameter {
+	const struct ph_param *param;
+	const struct module *owner; /* NULL: the core */
+	bool policy;                /* of the core's policy table: a listener may set it */
+	const char *text[2];        /* its value, unexpanded and expanded, once it was asked for */
+};
+
+struct config {
+	ph_pool *pool;
+	const char *path;
+	const char *folder;
+	struct sources sources;
+	struct settings settings;
+	const struct module **modules; /* in the order of load() */
+	size_t module_count, module_room;
+	bool load_failed;
+	bool rules_failed;             /* a list of restrictions is not what it should be */
+	size_t fill_problems;          /* wrong values so far */
+	struct parameter *parameters;  /* by name; the core's first, then in the order of load() */
+	size_t parameter_count;
+	struct settings_set set;       /* outside of sections */
+	struct section **sections;
+	size_t section_count, section_room;
+	struct instance **instances[CLASS_COUNT];
+	size_t instance_count[CLASS_COUNT], instance_room[CLASS_COUNT];
+	const char *myhostname;        /* the host's own name, once it was asked for */
+	struct problems *problems;     /* while it is loaded */
+	struct config *next;           /* the configurations of this process */
+};
+
+enum {
+	CONFIG_UNTRUSTED = 1, /* load modules whoever may write them: a tool for its own user */
+	CONFIG_DEFAULTS = 2   /* no file is read; no module is loaded */
+};
+
+/*
+ * config_load() without its last word: the configuration is there even when there are problems
+ * (instances then may lack their values). text, unless its data are NULL, stands for the file.
+ */
+struct config *config_read(const char *path, ph_span text, int snapshot_fd, unsigned flags,
+	struct problems *problems);
+
+/* ---- Parameters (parameter.c) */
+void parameters_collect(struct config *config);
+/* By name among those that may stand outside of sections; NULL: none. */
+const struct parameter *parameter_find(const struct config *config, const char *name);
+/* "; did you mean X?", "; load(M) provides it", or "". Returns text. */
+const char *parameter_hint(struct config *config, const char *name, char *text, size_t size);
+struct setting *setting_find(const struct settings_set *set, const char *name);
+/* In a module's table; NULL. Of a listener also in the policy table. */
+const struct ph_param *section_param(const struct module_class *class, const struct module *module,
+	const char *name);
+bool param_is_list(const struct ph_param *param);
+/*
+ * The elements in force of a parameter, unexpanded: of the section, else those set outside, else
+ * the default (default_param's). The setting they come from, or NULL. Never fails.
+ */
+struct setting *setting_in_force(const struct config *config, const struct section *section,
+	const struct ph_param *param, const struct text_item **items, size_t *count);
+/* The same, expanded; 0 or -1. */
+int items_expand(const struct config *config, const struct section *section,
+	const struct ph_param *param, const struct text_item *items, size_t count, const struct text_item **out,
+	size_t *out_count, ph_error *error);
+/* A parameter's text of the section, "listener/submission/port", or outside; NULL: no such. */
+const char *parameter_text(const struct config *config, const struct section *section,
+	const struct ph_param *param, bool expanded, ph_error *error);
+const char *items_join(ph_pool *pool, const struct text_item *items, size_t count);
+/* Elements of a default, "a, b". */
+void default_items(const struct config *config, const struct ph_param *param,
+	const struct text_item **items, size_t *count);
+
+/* ---- Values (fill.c) */
+/* Where a struct's fields get their values from. */
+struct fill {
+	struct config *config;
+	const struct section *section; /* NULL: outside */
+	const char *file;              /* for problems of defaults: what makes them count */
+	int line;
+	const char *path;              /* the value of "path": a map opened in place; else NULL */
+};
+void fill_struct(const struct fill *fill, const struct ph_param *params, size_t count, void *base);
+/* One parameter into a field. */
+void fill_field(const struct fill *fill, const struct ph_param *param, void *field);
+
+/* ---- Instances (instance.c) */
+struct instance *instance_new(struct config *config, const struct module *module, const char *name,
+	const char *file, int line);
+void instance_free(struct instance *instance);
+/* Its values are not right: nothing of it is called. */
+void instance_set_broken(struct instance *instance);
+bool instance_is_broken(const struct instance *instance);
+/* The configurations in which instance_of() looks. */
+void config_enlist(struct config *config);
+void config_delist(struct config *config);
+const struct module *instance_module(const struct instance *instance);
+
+/* ---- Maps (map.c) */
+/* The instance that "type:path" or a section's name means; NULL with the error. */
+struct instance *map_instance(struct config *config, const char *reference, const char *file, int line,
+	ph_error *error);
+const ph_map *map_make(struct config *config, struct instance *const *instances, size_t count);
+
+/* ---- Match lists and networks (match.c) */
+const ph_match_list *match_make(const struct fill *fill, const struct ph_param *param,
+	const struct text_item *items, size_t count);
+const ph_networks *networks_make(const struct fill *fill, const struct ph_param *param,
+	const struct text_item *items, size_t count);
+
+/* ---- Restrictions (rules.c) */
+const ph_rules *rules_make(const struct fill *fill, const struct ph_param *param,
+	const struct text_item *items, size_t count);
+/* Does it take an argument? As far as it is known: config may be NULL. */
+bool rule_takes_argument(const struct config *config, const char *word);
+bool rule_is_known(const struct config *config, const char *word);
+
+/* ---- What a configuration as a whole must be (check.c) */
+void config_check(struct config *config);
+
+/* Adds "NAME: text" at an element, or where the fill says. */
+void fill_problem(const struct fill *fill, const struct ph_param *param, const struct text_item *item,
+	const char *format, ...) PH_PRINTF(4, 5);
+
+#endif
