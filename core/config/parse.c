@@ -279,7 +279,8 @@ take_events(struct parser *parser, const struct scan_statement *from, struct sta
 
 		if (strcmp(event->name, from->name) != 0)
 			return false;
-		items[i] = (struct text_item){event->text, parser->path, from->items[i].line};
+		items[i] = (struct text_item){.text = event->text, .file = parser->path,
+			.line = from->items[i].line};
 	}
 	*at += from->item_count;
 	to->items = items;

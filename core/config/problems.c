@@ -1,7 +1,7 @@
 /*
  * What a check found, in the order of the files and lines.
  */
-#include "config/config.h"
+#include "config/state.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -48,6 +48,12 @@ rank_of(struct problems *problems, const char *file)
 	if ((problems->files[i] = strdup(file)))
 		problems->file_count++;
 	return i + 1;
+}
+
+void
+problems_file(struct problems *problems, const char *file)
+{
+	rank_of(problems, file);
 }
 
 /* The place for one more, in order; NULL when it is known already or there are too many. */
