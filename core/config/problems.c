@@ -86,15 +86,21 @@ slot(struct problems *problems, size_t rank, int line, const char *text)
 	return &problems->items[at];
 }
 
+static void add(struct problems *problems, bool warning, const char *file, int line,
+	const char *format, va_list arguments) PH_PRINTF(5, 0);
+
+/* Nobody listens once a configuration is loaded: problems may be NULL. */
 static void
 add(struct problems *problems, bool warning, const char *file, int line, const char *format,
 	va_list arguments)
 {
-	size_t rank = rank_of(problems, file);
+	size_t rank = problems ? rank_of(problems, file) : 0;
 	struct problem *problem;
 	char body[1024], *text;
 	int size;
 
+	if (!problems)
+		return;
 	vsnprintf(body, sizeof(body), format, arguments);
 	if (file && line > 0)
 		size = asprintf(&text, "%s:%d: %s%s", file, line, warning ? "warning: " : "", body);

@@ -36,11 +36,6 @@ void process_title(const char *name);
 /* Dies soon after the parent, whatever it is doing; exits at once when it is dead already. */
 void process_follow(pid_t parent);
 
-/* In a task of a role: has the parent open the file that a parameter of an instance names, with the
- * suffix. A descriptor or -1. */
-int role_request_file(unsigned class_number, unsigned instance, const char *parameter,
-	const char *suffix, ph_error *error);
-
 /* The local role has a new spawner (spawn_client.c). Takes over the descriptor. */
 void spawn_client_connect(int fd);
 

@@ -18,7 +18,7 @@ name_message(const ph_session *session)
 	struct task_context *context = task_context();
 
 	if (context != NULL)
-		context->queue_id = session->intake != NULL ? ph_intake_queue_id(session->intake) : NULL;
+		context->queue_id = session->queue_id;
 }
 
 bool
@@ -33,6 +33,7 @@ ph_session_reset(ph_session *session)
 	if (session->intake != NULL)
 		ph_intake_abort(session->intake);
 	session->intake = NULL;
+	session->queue_id = NULL;
 	name_message(session);
 	session->sender = session->recipient = NULL;
 	session->parameters = NULL;
@@ -147,9 +148,9 @@ open_intake(ph_session *session, ph_reply *reply)
 		session->intake = NULL;
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	}
+	session->queue_id = ph_pool_strdup(ph_message_pool(session), ph_intake_queue_id(session->intake));
 	name_message(session);
-	ph_log(PH_LOG_INFO, "%s: client=%s", ph_intake_queue_id(session->intake),
-		session_label(session));
+	ph_log(PH_LOG_INFO, "%s: client=%s", ph_queue_id(session), session_label(session));
 	return 0;
 }
 
@@ -253,17 +254,15 @@ judge_content(ph_session *session, const ph_reply *refusal, ph_reply *reply)
 void
 ph_session_end_of_data(ph_session *session, const ph_reply *refusal, ph_reply *reply)
 {
-	ph_intake *intake;
+	ph_intake_result result;
 
 	memset(reply, 0, sizeof(*reply));
 	if (judge_content(session, refusal, reply) == 0) {
 		pass_discard_on(session);
-		intake = session->intake;
-		if (ph_intake_commit(intake, reply) == PH_INTAKE_REFUSED) {
-			session->intake = NULL;
-			policy_log(session, "reject", "END-OF-MESSAGE", reply);
-		}
+		result = ph_intake_commit(session->intake, reply);
 		session->intake = NULL;
+		if (result == PH_INTAKE_REFUSED)
+			policy_log(session, "reject", "END-OF-MESSAGE", reply);
 	}
 	ph_session_reset(session);
 }
