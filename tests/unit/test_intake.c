@@ -1,7 +1,7 @@
 /*
  * The way in, from begin to commit, against a storage in memory.
  */
-#include "intake/intake.h"
+#include <posthouse/intake.h>
 
 #include <fcntl.h>
 #include <stdio.h>
