@@ -542,7 +542,7 @@ generation_main(const struct generation_options *options, const struct roster *r
 	generation->signal_fd = open_signals();
 	fcntl(options->supervisor_fd, F_SETFD, FD_CLOEXEC);
 	raise_descriptors();
-	process_title("master");
+	process_title("gen");
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (!generation->pool || generation->signal_fd == -1 ||
 		conduit_open(&generation->supervisor, options->supervisor_fd) == -1)
