@@ -11,6 +11,10 @@
 #include "session/policy.h"
 #include "session/session.h"
 
+enum {
+	FREE_SPACE_AGE = 1000 /* milliseconds */
+};
+
 /* The log names the message for which the task works. */
 static void
 name_message(const ph_session *session)
@@ -48,17 +52,35 @@ ph_session_reset(ph_session *session)
 
 /* ---- MAIL ------------------------------------------------------------------------------------- */
 
-/* Is there room for a message of that size, and for what must stay free? */
+/* What a storage has free, asked anew after a second. */
+static int64_t
+free_space(const struct instance *queue)
+{
+	static const struct instance *last_queue;
+	static int64_t last_time, last_answer;
+	const struct ph_queue_ops *ops = queue->ops;
+
+	if (ops->free_space == NULL)
+		return INT64_MAX;
+	if (queue != last_queue || ph_now() - last_time > FREE_SPACE_AGE) {
+		last_queue = queue;
+		last_time = ph_now();
+		last_answer = ops->free_space(queue->self);
+	}
+	return last_answer;
+}
+
+/* Is there room for a message of that size, and for what must stay free? The storage has the last
+ * word: this is so that a large message is not sent for nothing. */
 static bool
 storage_has_room(const ph_session *session, int64_t size)
 {
 	const struct instance *queue = config_queue(config_current(), session->queue);
-	const struct ph_queue_ops *ops = queue->ops;
 	int64_t minimum = session->settings->queue_minfree;
 
-	if (ops->free_space == NULL || (minimum <= 0 && size <= 0))
+	if (minimum <= 0 && size <= 0)
 		return true;
-	return ops->free_space(queue->self) - (minimum > 0 ? minimum : 0) > size;
+	return free_space(queue) - (minimum > 0 ? minimum : 0) > size;
 }
 
 static int
