@@ -18,6 +18,7 @@
 
 #include "cli/cli.h"
 #include "config/config.h"
+#include "config/peek.h"
 #include "process/generation.h"
 #include "process/pidfile.h"
 #include "process/status.h"
@@ -206,11 +207,45 @@ struct target {
 };
 
 static void
-print_warning(void *context, bool warning, const char *line)
+print_problem(void *context, bool warning, const char *line)
 {
 	(void)context;
 	if (!warning)
 		cli_error("%s", line);
+}
+
+/* All that is wrong with it, printed. 0 or -1. */
+static int
+check_config(const char *path)
+{
+	struct problems *problems = problems_new();
+	struct config *config = problems ? config_load(path, -1, problems) : NULL;
+
+	if (config) {
+		config_free(config);
+	} else {
+		problems_each(problems, print_problem, NULL);
+		cli_error("%s has errors: nothing was changed", path);
+	}
+	problems_free(problems);
+	return config ? 0 : -1;
+}
+
+static int
+peek_directory(struct target *target)
+{
+	struct peek peek = {.name = "run_directory"};
+	ph_pool *pool = ph_pool_new(0);
+	ph_error error = {"out of memory"};
+	int result = -1;
+
+	if (pool && config_peek(target->config, pool, &peek, 1, &error) == 0 &&
+		snprintf(target->directory, PATH_MAX, "%s", peek.value) < PATH_MAX)
+		result = 0;
+	else
+		cli_error("%s; -r tells the run_directory", error.text);
+	ph_pool_free(pool);
+	return result;
 }
 
 /* The options, and where the daemon of this configuration has its files. A configuration that cannot
@@ -237,22 +272,12 @@ find_target(int argc, char **argv, struct target *target, bool must_load)
 	target->config = cli_config_path(config);
 	if (directory && !must_load)
 		return snprintf(target->directory, PATH_MAX, "%s", directory) < PATH_MAX ? 0 : 64;
-	struct problems *problems = problems_new();
-	struct config *loaded = problems ? config_load(target->config, -1, problems) : NULL;
-	if (!loaded && must_load) {
-		problems_each(problems, print_warning, NULL);
-		cli_error("%s has errors: nothing was changed", target->config);
-		problems_free(problems);
+	if (must_load && check_config(target->config) == -1)
 		return 1;
-	}
-	snprintf(target->directory, PATH_MAX, "%s", loaded ? config_settings(loaded)->run_directory : RUN_DIR);
-	if (!loaded)
-		cli_error("%s has errors; run_directory is taken to be %s (-r tells another)", target->config, RUN_DIR);
+	if (peek_directory(target) == -1)
+		return 1;
 	if (directory)
 		snprintf(target->directory, PATH_MAX, "%s", directory);
-	if (loaded)
-		config_free(loaded);
-	problems_free(problems);
 	return 0;
 }
 

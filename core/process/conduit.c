@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { MAX_READS = 64 };
+
 int
 conduit_open(struct conduit *conduit, int fd)
 {
@@ -66,7 +68,9 @@ conduit_read(struct conduit *conduit, void (*handle)(void *context, const struct
 {
 	struct frame frame;
 	enum frame_result result;
+	int reads = 0;
 
+	/* One that sends and sends must not have us for itself: poll() tells of the rest. */
 	do {
 		result = frame_fill(&conduit->in, conduit->fd);
 		if (result == FRAME_AGAIN)
@@ -80,7 +84,7 @@ conduit_read(struct conduit *conduit, void (*handle)(void *context, const struct
 		}
 		if (result == FRAME_BROKEN)
 			return -1;
-	} while (conduit->in.more);
+	} while (conduit->in.more && ++reads < MAX_READS);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -500,6 +501,32 @@ open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Sessions need descriptors: as many as we may have. */
+static void
+raise_descriptors(void)
+{
+	struct rlimit limits;
+
+	if (getrlimit(RLIMIT_NOFILE, &limits) == -1 || limits.rlim_cur >= limits.rlim_max)
+		return;
+	limits.rlim_cur = limits.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limits);
+}
+
+static void
+generation_free(struct generation *generation)
+{
+	for (size_t i = 0; i < generation->child_count; i++)
+		conduit_close(&generation->children[i].link);
+	for (size_t i = 0; i < generation->waiting_count; i++)
+		free((void *)(uintptr_t)generation->waiting_blames[i].data);
+	conduit_close(&generation->supervisor);
+	ph_pool_free(generation->pool);
+	if (generation->config)
+		config_free(generation->config);
+	free(generation);
+}
+
 int
 generation_main(const struct generation_options *options, const struct roster *roster)
 {
@@ -514,7 +541,8 @@ generation_main(const struct generation_options *options, const struct roster *r
 	generation->pool = ph_pool_new(0);
 	generation->signal_fd = open_signals();
 	fcntl(options->supervisor_fd, F_SETFD, FD_CLOEXEC);
-	process_title("master");
+	raise_descriptors();
+	process_title("gen");
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (!generation->pool || generation->signal_fd == -1 ||
 		conduit_open(&generation->supervisor, options->supervisor_fd) == -1)
@@ -532,5 +560,6 @@ generation_main(const struct generation_options *options, const struct roster *r
 	}
 	drain_to_supervisor(generation);
 	logger_flush();
+	generation_free(generation);
 	return result;
 }

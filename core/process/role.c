@@ -322,6 +322,7 @@ role_begin(const struct process_setup *setup)
 	};
 	process_signals();
 	process_title(setup->ops->name);
+	process_arguments(setup->ops->name);
 	logger_set_component(setup->ops->component);
 	crash_install(setup->ops->name, setup->blame, setup->blame_size);
 }

@@ -512,6 +512,7 @@ spawner_run(const struct process_setup *setup)
 
 	process_signals();
 	process_title("spawner");
+	process_arguments("spawner");
 	logger_set_component("local");
 	crash_install("spawner", NULL, 0);
 	process_follow(setup->parent);

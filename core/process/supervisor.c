@@ -371,6 +371,7 @@ accept_generation(struct supervisor *supervisor, struct record *record, int snap
 	record->state = RECORD_SERVING;
 	record->kill_at = 0;
 	supervisor->served = true;
+	supervisor->restart_at = 0;
 	if (supervisor->snapshot_fd != -1)
 		close(supervisor->snapshot_fd);
 	supervisor->snapshot_fd = snapshot_fd;

@@ -61,7 +61,11 @@ test_sockets(void **state)
 	/* The next generation gets the same ones; a failing one takes nothing away. */
 	assert_int_equal(sockets_acquire(&sockets, requests, 3, 2, again, &error), 0);
 	assert_memory_equal(fds, again, sizeof(fds));
-	struct socket_request taken = inet("third", "127.0.0.1", port_of(fds[0]));
+	int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+	assert_int_equal(bind(other, (const struct sockaddr *)(const void *)&loopback, sizeof(loopback)), 0);
+	assert_int_equal(listen(other, 1), 0);
+	struct socket_request taken = inet("third", "127.0.0.1", port_of(other));
 	struct socket_request both[2] = {inet("fourth", "127.0.0.1", 0), taken};
 	int none[2];
 	assert_int_equal(sockets_acquire(&sockets, both, 2, 3, none, &error), -1);
@@ -71,6 +75,14 @@ test_sockets(void **state)
 	sockets_forget(&sockets, 3);
 	sockets_forget(&sockets, 2);
 	assert_int_equal(sockets.count, 3);
+
+	close(other);
+
+	/* The port that was picked, named: the same socket. */
+	struct socket_request named = inet("smtp", "127.0.0.1", port_of(fds[0]));
+	assert_int_equal(sockets_acquire(&sockets, &named, 1, 3, none, &error), 0);
+	assert_int_equal(none[0], fds[0]);
+	sockets_forget(&sockets, 3);
 
 	/* A generation with fewer listeners serves: the others are closed. */
 	assert_int_equal(sockets_acquire(&sockets, requests, 1, 4, again, &error), 0);
