@@ -630,47 +630,70 @@ is_name(const struct operation *operation)
 		operation->kind == OP_UNLINK;
 }
 
-/* Is what the operation at i did durable when the one at position was under way? */
-static bool
-is_durable(const struct disk *disk, size_t i, size_t position)
+/* Which operations were durable when the one at position was under way. */
+static bool *
+durable_make(const struct disk *disk, size_t position)
 {
-	const struct operation *operation = disk->operations + i;
+	bool *durable = calloc(disk->count + 1, sizeof *durable);
+	bool *synced = calloc(disk->inode_count + 1, sizeof *synced), names = false;
 
-	if (i == position || operation->failed)
-		return false;
-	if (operation->kind == OP_WRITE && operation->durable)
-		return true;
-	for (size_t n = i + 1; n < position; n++) {
-		const struct operation *later = disk->operations + n;
+	for (size_t i = position < disk->count ? position : disk->count; i-- > 0;) {
+		const struct operation *operation = disk->operations + i;
 
-		if (later->failed)
+		if (operation->failed)
 			continue;
-		if (is_data(operation) && later->kind == OP_SYNC && later->inode == operation->inode)
-			return true;
-		if (is_name(operation) && later->kind == OP_SYNC_FOLDER)
-			return true;
+		if (operation->kind == OP_SYNC)
+			synced[operation->inode] = true;
+		if (operation->kind == OP_SYNC_FOLDER)
+			names = true;
+		durable[i] = (is_data(operation) && synced[operation->inode]) ||
+			(is_name(operation) && names) ||
+			(operation->kind == OP_WRITE && operation->durable);
 	}
-	return false;
+	free(synced);
+	return durable;
 }
 
 struct disk *
 disk_cut(const struct disk *disk, size_t position, enum disk_cut cut, unsigned seed)
 {
 	struct disk *after = disk_new(false);
+	bool *done = durable_make(disk, position);
 
 	for (size_t i = 0; i < disk->inode_count; i++)
 		inode_new(after);
 	for (size_t i = 0; i <= position && i < disk->count; i++) {
 		const struct operation *operation = disk->operations + i;
-		bool durable = is_durable(disk, i, position);
 
-		if (!durable && cut == DISK_LOST)
+		if (!done[i] && cut == DISK_LOST)
 			continue;
 		if (is_data(operation))
-			apply_data(after, operation, durable ? DISK_PRESENT : cut, &seed);
+			apply_data(after, operation, done[i] ? DISK_PRESENT : cut, &seed);
 		else if (is_name(operation) &&
-			(durable || cut == DISK_PRESENT || rng(&seed) % 2 == 0))
+			(done[i] || cut == DISK_PRESENT || rng(&seed) % 2 == 0))
 			apply_name(after, operation);
 	}
+	free(done);
 	return after;
+}
+
+void
+disk_forget(struct disk *disk, const char *path)
+{
+	struct entry *entry = entry_find(disk, path);
+
+	if (entry != NULL)
+		entry_remove(disk, entry);
+}
+
+size_t
+disk_renamed(const struct disk *disk, const char *part)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < disk->count; i++)
+		if (disk->operations[i].kind == OP_RENAME &&
+			strstr(disk->operations[i].path, part) != NULL)
+			count++;
+	return count;
 }

@@ -37,6 +37,10 @@ enum disk_cut {
 };
 /* The disk as it is after the power went while the operation at a position was under way. */
 struct disk *disk_cut(const struct disk *disk, size_t position, enum disk_cut cut, unsigned seed);
+/* Takes a name away, outside of the journal. */
+void disk_forget(struct disk *disk, const char *path);
+/* Renames in the journal of a path that has this in it. */
+size_t disk_renamed(const struct disk *disk, const char *part);
 /* A copy of what is there now. */
 struct disk *disk_copy(const struct disk *disk);
 

@@ -289,12 +289,13 @@ outcome_of(const struct history *history, struct queue_log *log, size_t position
 }
 
 struct outcome
-history_check(const struct history *history, const struct disk *disk, size_t position)
+history_check(const struct history *history, const struct disk *disk, size_t position, bool verify)
 {
 	struct queue_log *log = history_open(disk);
 	struct outcome first, second;
 	ph_error error;
 
+	log->storage->verify = verify;
 	check(ops()->own(log, &error) == 0);
 	outcome_of(history, log, position, &first);
 	/* Cleaning up loses nothing, and what the next owner finds is the same. */

@@ -52,7 +52,7 @@ struct outcome {
 /* Takes the storage on the disk over as a new process would, compares with what was promised before
  * the position, and says what is wrong. */
 struct outcome history_check(const struct history *history, const struct disk *disk,
-	size_t position);
+	size_t position, bool verify);
 bool outcome_good(const struct outcome *outcome);
 
 #endif

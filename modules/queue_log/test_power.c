@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <posthouse/log.h>
 
@@ -73,69 +74,87 @@ deliver(struct history *history, struct queue_log *owner, unsigned first, unsign
 	check(history_sync(history, owner) == 0);
 }
 
+/* The next owner; the old one ends in order, with a checkpoint, or not. */
 static struct queue_log *
-new_owner(struct history *history, struct queue_log *old)
+new_owner(struct history *history, struct queue_log *old, bool orderly)
 {
 	const struct ph_queue_ops *ops = posthouse_module_queue_log.operations;
 	struct queue_log *owner = history_open(history->disk);
 	ph_error error;
 
-	if (old != NULL) {
+	if (old != NULL && orderly)
 		check(ops->disown(old, &error) == 0);
+	if (old != NULL)
 		history_close(old);
-	}
 	check(ops->own(owner, &error) == 0);
+	history_claim(history, owner);
 	return owner;
 }
 
-/* Two writers, an owner and its successors: commits alone and in batches, notes, removals, full
- * segments, recycled and compacted ones, big messages, checkpoints. */
+static void
+receive(struct history *history, struct queue_log *writer, struct queue_log *owner)
+{
+	hint(writer, owner);
+	history_claim(history, owner);
+}
+
+/* One round of it: commits alone and in batches, full segments, notes, removals, a big message. */
+static void
+live_round(struct history *history, unsigned round, struct queue_log *a, struct queue_log *b,
+	struct queue_log *owner)
+{
+	unsigned first = history->count;
+
+	for (unsigned i = 0; i < 4; i++)
+		history_put(history, i % 2 == 0 ? a : b, 200 + i * 1500);
+	burst(history, a, 6);
+	burst(history, b, 4);
+	history_put(history, b, 20000 + round);
+	history_put(history, owner, 900);
+	receive(history, a, owner);
+	receive(history, b, owner);
+	deliver(history, owner, first, round % 2 == 0 ? 7 : 0);
+	tend(owner);
+	/* Messages of one size: a segment that is used again has old headers where new ones end. */
+	for (unsigned i = 0; i < 5; i++)
+		history_put(history, round % 2 == 0 ? a : b, 7800);
+	receive(history, a, owner);
+	receive(history, b, owner);
+	deliver(history, owner, first, 5);
+	tend(owner);
+	if (round % 3 == 2)
+		deliver(history, owner, 0, 11);
+	tend(owner);
+	tend(owner);
+}
+
+/* Two writers, an owner and its successors, until all is delivered. */
 static void
 life(struct history *history)
 {
 	struct queue_log *a = history_open(history->disk), *b = history_open(history->disk);
-	struct queue_log *owner = new_owner(history, NULL);
+	struct queue_log *owner = new_owner(history, NULL, true);
 
-	for (unsigned round = 0; round < 4; round++) {
-		unsigned first = history->count;
-
-		for (unsigned i = 0; i < 4; i++)
-			history_put(history, i % 2 == 0 ? a : b, 200 + i * 1500);
-		burst(history, a, 8);
-		burst(history, b, 6);
-		history_put(history, b, 20000 + round);
-		history_put(history, owner, 900);
-		hint(a, owner);
-		hint(b, owner);
-		history_claim(history, owner);
-		deliver(history, owner, first, round % 2 == 0 ? 7 : 0);
-		tend(owner);
-		/* Fills up a segment. */
-		for (unsigned i = 0; i < 5; i++)
-			history_put(history, a, 7800);
-		hint(a, owner);
-		history_claim(history, owner);
-		deliver(history, owner, first, 5);
-		tend(owner);
-		if (round == 1)
-			owner = new_owner(history, owner);
-		if (round == 1)
-			history_claim(history, owner);
-		/* All that is left of the first rounds but a few goes. */
-		if (round >= 2)
-			deliver(history, owner, 0, 11);
-		tend(owner);
-		tend(owner);
+	for (unsigned round = 0; round < 9; round++) {
+		live_round(history, round, a, b, owner);
+		if (round % 4 == 3) {
+			history_close(a);
+			a = history_open(history->disk);
+		}
+		if (round % 2 == 1)
+			owner = new_owner(history, owner, round % 4 == 1);
 	}
 	history_close(a);
 	tend(owner);
-	tend(owner);
 	deliver(history, owner, 0, 13);
 	tend(owner);
-	owner = new_owner(history, owner);
-	history_claim(history, owner);
+	owner = new_owner(history, owner, true);
 	history_close(b);
-	owner = new_owner(history, owner);
+	tend(owner);
+	deliver(history, owner, 0, 0);
+	tend(owner);
+	tend(owner);
+	owner = new_owner(history, owner, true);
 	history_close(owner);
 }
 
@@ -146,42 +165,48 @@ cut_at(const struct history *history, size_t position, enum disk_cut how, unsign
 {
 	static const char *const names[] = {"lost", "present", "torn"};
 	struct disk *disk = disk_cut(history->disk, position, how, seed);
-	struct outcome outcome = history_check(history, disk, position);
+	struct outcome outcome;
 
+	/* With what the last owner had saved, and without. */
+	if (seed % 2 == 1)
+		disk_forget(disk, "/sim/log/index");
+	outcome = history_check(history, disk, position, seed % 3 != 0);
 	cuts++;
 	if (!outcome_good(&outcome) || outcome.corrupt != 0) {
 		bad++;
-		print_error("cut at %zu, %s: present %u lost %u doubled %u returned %u broken %u "
-			    "strange %u notes wrong %u corrupt %u\n",
-			position, names[how], outcome.present, outcome.lost, outcome.doubled,
+		print_error("cut at %zu, %s, %u: present %u lost %u doubled %u returned %u "
+			    "broken %u strange %u notes wrong %u corrupt %u\n",
+			position, names[how], seed, outcome.present, outcome.lost, outcome.doubled,
 			outcome.returned, outcome.broken, outcome.strange, outcome.notes_wrong,
 			(unsigned)outcome.corrupt);
 	}
 	disk_free(disk);
 }
 
-static size_t
-stride(void)
+/* All of them take a while: "make check" takes each seventh, and another one each time. */
+static void
+cut_everywhere(const struct history *history)
 {
 	const char *text = getenv("POWER_STRIDE");
-
-	return text == NULL ? 1 : (size_t)atoi(text);
-}
-
-static void
-cut_everywhere(struct history *history)
-{
+	size_t stride = text == NULL ? 7 : (size_t)atoi(text);
 	size_t count = disk_operations(history->disk);
 
-	for (size_t at = 0; at <= count; at += stride()) {
-		cut_at(history, at, DISK_LOST, 0);
-		cut_at(history, at, DISK_PRESENT, 0);
-		cut_at(history, at, DISK_TORN, (unsigned)at * 2654435761u + 1);
-		cut_at(history, at, DISK_TORN, (unsigned)at * 40503u + 7);
+	for (size_t at = (size_t)getpid() % stride; at <= count; at += stride) {
+		unsigned seed = (unsigned)at * 2654435761u >> 8;
+
+		cut_at(history, at, DISK_LOST, seed);
+		cut_at(history, at, DISK_LOST, seed + 1);
+		cut_at(history, at, DISK_PRESENT, seed);
+		cut_at(history, at, DISK_PRESENT, seed + 1);
+		cut_at(history, at, DISK_TORN, seed);
+		cut_at(history, at, DISK_TORN, seed + 1);
 	}
-	print_message("%u messages, %zu operations, %u power cuts, %u bad\n", history->count, count,
-		cuts, bad);
+	print_message("%u messages, %zu operations, %zu segments used again, %zu compacted; "
+		      "%u power cuts, %u bad\n",
+		history->count, count, disk_renamed(history->disk, "spare-"),
+		disk_renamed(history->disk, ".copy"), cuts, bad);
 	check(bad == 0);
+	check(disk_renamed(history->disk, "spare-") > 0 && disk_renamed(history->disk, ".copy") > 0);
 }
 
 static void
