@@ -65,7 +65,7 @@ put_entry(FILE *out, const struct entry *entry)
 		fputs("May be set\n.Em also in sections .\n", out);
 	if (entry->owner) {
 		fputs(param->flags & PH_SECTION_ONLY ? "Only in sections, of\n" : "Module:\n", out);
-		fprintf(out, ".Nm %s .\n", entry->owner->name);
+		fprintf(out, ".Sy %s .\n", entry->owner->name);
 	} else if (param->flags & PH_SECTION_ONLY) {
 		fputs("Only in sections of listeners.\n", out);
 	}
@@ -126,7 +126,7 @@ put_restriction(FILE *out, const struct module *module, const struct ph_restrict
 		put_text(out, restriction->doc, false);
 		fputc('\n', out);
 	}
-	fprintf(out, "Module:\n.Nm %s .\n", module->name);
+	fprintf(out, "Module:\n.Sy %s .\n", module->name);
 }
 
 static void

@@ -6,9 +6,7 @@
 #include "cli/sendmail.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +24,7 @@ struct options {
 	bool interval;         /* -q30m */
 	bool from_headers;     /* -t */
 	bool dots_are_text;    /* -i, -oi */
+	bool verbose;          /* -v */
 	const char *config;    /* -C */
 	const char *sender;    /* -f, -r */
 	struct outgoing outgoing;
@@ -162,6 +161,9 @@ take_option(struct options *options, int letter, const char *value)
 		return option_q(options, value);
 	case 't':
 		options->from_headers = true;
+		return 0;
+	case 'v':
+		options->verbose = true;
 		return 0;
 	case '?':
 	case ':':
@@ -334,6 +336,8 @@ submit_letter(const struct sendmail_site *site, struct options *options, char **
 	sendmail_submit(site, outgoing, &reply);
 	if (reply.code >= 300)
 		cli_error("%d %s %s", reply.code, reply.status, reply.text);
+	else if (options->verbose)
+		printf("%d %s %s\n", reply.code, reply.status, reply.text);
 	return exit_code(&reply);
 }
 

@@ -76,6 +76,11 @@ int config_start_maps(const struct config *config, ph_error *error);
 void config_stop_maps(const struct config *config);
 void config_close_maps(const struct config *config);
 
+/* The map that "type:path" means, for a command: the type's module is loaded if the configuration
+ * does not load it. It is checked, not opened: build() it, or instance_open() it. NULL with the
+ * error. Lives as long as the configuration. */
+struct instance *config_map_open(struct config *config, const char *type_colon_path, ph_error *error);
+
 /* ---- Rules: what a parameter of type PH_RESTRICTIONS holds ------------------------------------- */
 
 struct ph_restriction;

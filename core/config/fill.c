@@ -25,7 +25,8 @@ fill_problem(const struct fill *fill, const struct ph_param *param, const struct
 	if (param->type == PH_RESTRICTIONS)
 		fill->config->rules_failed = true;
 	problems_add(fill->config->problems, placed ? item->file : fill->file,
-		placed ? item->line : fill->line, "%s%s: %s", param->name,
+		placed ? item->line : fill->line, "%s%s: %s",
+		item && item->owner ? item->owner : param->name,
 		placed ? "" : " (its default)", text);
 }
 
@@ -142,7 +143,8 @@ fill_list(const struct fill *fill, const struct ph_param *param, const struct te
 void
 fill_field(const struct fill *fill, const struct ph_param *param, void *field)
 {
-	const struct text_item *items, none = {.text = ""}, path = {fill->path, fill->file, fill->line};
+	const struct text_item *items, none = {.text = ""}, path = {.text = fill->path, .file = fill->file, .line = fill->line};
+	struct text_item place = {0};
 	size_t count;
 	struct setting *setting;
 	ph_error error;
@@ -152,15 +154,18 @@ fill_field(const struct fill *fill, const struct ph_param *param, void *field)
 		return;
 	}
 	setting = setting_in_force(fill->config, fill->section, param, &items, &count);
-	if (setting)
+	if (setting) {
 		setting->used = true;
+		place = (struct text_item){.file = setting->file, .line = setting->line};
+	}
 	if (setting && !param_is_list(param) && count > 1) {
 		fill_problem(fill, param, &items[0], "takes one value, not a list");
 		count = 1;
 	}
 	if (items_expand(fill->config, fill->section, param, items, count, &items, &count, &error) != 0) {
-		fill_problem(fill, param, setting ? &(struct text_item){"", setting->file, setting->line}
-			: NULL, "%s", error.text);
+		/* A loop is reported where it was made; defaults make none. */
+		if (setting || strncmp(error.text, "refers to itself", 16) != 0)
+			fill_problem(fill, param, setting ? &place : NULL, "%s", error.text);
 		count = 0;
 		if (!param_is_list(param)) {
 			if (param->type == PH_STRING || param->type == PH_PATH)
@@ -173,8 +178,7 @@ fill_field(const struct fill *fill, const struct ph_param *param, void *field)
 	else if (count || param->type == PH_STRING || param->type == PH_PATH)
 		fill_scalar(fill, param, count ? &items[0] : &none, field);
 	else if (setting)
-		fill_problem(fill, param, &(struct text_item){"", setting->file, setting->line},
-			"has no value");
+		fill_problem(fill, param, &place, "has no value");
 }
 
 void

@@ -365,18 +365,21 @@ explain_missing(const char *directory, const char *name, ph_error *error)
 {
 	ph_pool *scratch = memory_or_die(ph_pool_new(0));
 	ph_strings names = loader_list(scratch, directory);
-	struct nearest nearest = nearest_to(name);
+	const struct module_class *class = module_class_of(name);
+	struct nearest nearest = nearest_to(name + strlen(class->name) + 1);
 	char package[NAME_MAX_SIZE];
 	const char *best;
 
 	for (size_t i = 0; i < names.count; i++)
-		nearest_try(&nearest, names.items[i]);
+		if (module_class_of(names.items[i]) == class)
+			nearest_try(&nearest, names.items[i] + strlen(class->name) + 1);
 	best = nearest_result(&nearest);
 	snprintf(package, sizeof(package), "%s", name);
 	for (char *c = package; *c; c++)
 		*c = *c == '_' ? '-' : *c;
 	if (best)
-		ph_error_set(error, "there is no %s/%s.so; did you mean %s?", directory, name, best);
+		ph_error_set(error, "there is no %s/%s.so; did you mean %s_%s?", directory, name,
+			class->name, best);
 	else
 		ph_error_set(error, "there is no %s/%s.so; is the package posthouse-%s installed?", directory,
 			name, package);

@@ -148,8 +148,10 @@ explain_type(const struct config *config, const char *reference, const char *typ
 	snprintf(name, sizeof(name), "map_%s", type);
 	for (size_t i = 0; i < names.count; i++) {
 		if (strcmp(names.items[i], name) == 0) {
-			ph_error_set(error, "%s: no table of type %s is known; load(%s) provides it",
-				reference, type, name);
+			/* It may be loaded and have failed, which was said. */
+			ph_error_set(error, "%s: no table of type %s is loaded%s%s%s", reference, type,
+				config->load_failed ? "" : "; load(", config->load_failed ? "" : name,
+				config->load_failed ? "" : ") provides it");
 			return;
 		}
 		if (strncmp(names.items[i], "map_", 4) == 0)
@@ -165,6 +167,16 @@ explain_type(const struct config *config, const char *reference, const char *typ
 	else
 		ph_error_set(error, "%s: no table of type %s is known; is the package posthouse-map-%s "
 			"installed, and is there load(%s)?", reference, type, type, name);
+}
+
+bool
+map_is_section(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->section_count; i++)
+		if (config->sections[i]->class->number == PH_CLASS_MAP &&
+			strcmp(config->sections[i]->title, name) == 0)
+			return true;
+	return false;
 }
 
 static struct instance *

@@ -1,5 +1,5 @@
 /*
- * Lists of names and tables, and lists of networks, from their elements. An element "/file" stands
+ * Lists of names and tables (type:path, or the name of a map section), and lists of networks, from their elements. An element "/file" stands
  * for the lines of that file.
  */
 #include "config/state.h"
@@ -132,7 +132,7 @@ add_match(struct reader *reader, const char *text, const struct text_item *item)
 	ph_error error;
 
 	text += match.excluded;
-	if (strchr(text, ':') && text[0] != '[') {
+	if ((strchr(text, ':') && text[0] != '[') || map_is_section(config, text)) {
 		instance = map_instance(config, text, item->file ? item->file : reader->fill->file,
 			item->file ? item->line : reader->fill->line, &error);
 		if (!instance) {

@@ -191,11 +191,11 @@ default_items(const struct config *config, const struct ph_param *param,
 	if (param_is_list(param)) {
 		while (value_next_element(&rest, config->pool, &element)) {
 			list = grow(config->pool, list, *count, &room, sizeof(*list));
-			list[(*count)++] = (struct text_item){element, NULL, 0};
+			list[(*count)++] = (struct text_item){.text = element};
 		}
 	} else if (text[0]) {
 		list = grow(config->pool, NULL, 0, &room, sizeof(*list));
-		list[(*count)++] = (struct text_item){text, NULL, 0};
+		list[(*count)++] = (struct text_item){.text = text};
 	}
 	*items = list;
 }
@@ -329,7 +329,8 @@ add_element(const struct config *config, struct elements *elements, const char *
 {
 	elements->items = grow(config->pool, elements->items, elements->count, &elements->room,
 		sizeof(*elements->items));
-	elements->items[elements->count++] = (struct text_item){text, from->file, from->line};
+	elements->items[elements->count] = *from;
+	elements->items[elements->count++].text = text;
 }
 
 /* An element that is one reference to a list stands for the elements of that list. */
@@ -347,13 +348,17 @@ expand_elements(struct scope *scope, const struct text_item *items, size_t count
 			(parameter = parameter_find(config, name)) && param_is_list(parameter->param)) {
 			struct expand_chain link = {.name = name, .up = chain};
 			const struct text_item *inner;
-			size_t inner_count;
+			size_t inner_count, first;
 
 			if (expand_check_loop(chain, name, error) != 0)
 				return -1;
 			setting_in_force(config, scope->section, parameter->param, &inner, &inner_count);
+			first = out->count;
 			if (expand_elements(scope, inner, inner_count, &link, out, error) != 0)
 				return -1;
+			for (; first < out->count; first++)
+				if (!out->items[first].owner)
+					out->items[first].owner = name;
 			continue;
 		}
 		text = expand_item(scope, items[i].text, chain, error);

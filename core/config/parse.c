@@ -91,6 +91,8 @@ add_extra(struct parser *parser, const char *keyword, const char *name)
 	parser->grown = true;
 }
 
+static void on_error(cfg_t *cfg, const char *format, va_list arguments) PH_PRINTF(2, 0);
+
 /* An unknown name joins the schema, and the file is parsed again: all of them are to be reported. */
 static void
 on_error(cfg_t *cfg, const char *format, va_list arguments)
@@ -279,7 +281,8 @@ take_events(struct parser *parser, const struct scan_statement *from, struct sta
 
 		if (strcmp(event->name, from->name) != 0)
 			return false;
-		items[i] = (struct text_item){event->text, parser->path, from->items[i].line};
+		items[i] = (struct text_item){.text = event->text, .file = parser->path,
+			.line = from->items[i].line};
 	}
 	*at += from->item_count;
 	to->items = items;

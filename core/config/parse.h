@@ -7,11 +7,13 @@
 #include "config/config.h"
 #include "config/scan.h"
 
-/* A value or an element of a list, and where it stands (file NULL: a default). */
+/* A value or an element of a list, and where it stands (file NULL: a default). owner: the parameter
+ * under which it was set, when it came in by way of a "$name"; else NULL. */
 struct text_item {
 	const char *text;
 	const char *file;
 	int line;
+	const char *owner;
 };
 
 struct statement {

@@ -1,7 +1,7 @@
 /*
  * What a check found, in the order of the files and lines.
  */
-#include "config/config.h"
+#include "config/state.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -50,6 +50,12 @@ rank_of(struct problems *problems, const char *file)
 	return i + 1;
 }
 
+void
+problems_file(struct problems *problems, const char *file)
+{
+	rank_of(problems, file);
+}
+
 /* The place for one more, in order; NULL when it is known already or there are too many. */
 static struct problem *
 slot(struct problems *problems, size_t rank, int line, const char *text)
@@ -80,15 +86,21 @@ slot(struct problems *problems, size_t rank, int line, const char *text)
 	return &problems->items[at];
 }
 
+static void add(struct problems *problems, bool warning, const char *file, int line,
+	const char *format, va_list arguments) PH_PRINTF(5, 0);
+
+/* Nobody listens once a configuration is loaded: problems may be NULL. */
 static void
 add(struct problems *problems, bool warning, const char *file, int line, const char *format,
 	va_list arguments)
 {
-	size_t rank = rank_of(problems, file);
+	size_t rank = problems ? rank_of(problems, file) : 0;
 	struct problem *problem;
 	char body[1024], *text;
 	int size;
 
+	if (!problems)
+		return;
 	vsnprintf(body, sizeof(body), format, arguments);
 	if (file && line > 0)
 		size = asprintf(&text, "%s:%d: %s%s", file, line, warning ? "warning: " : "", body);

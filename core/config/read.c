@@ -90,6 +90,7 @@ read_file(struct stream *stream, const char *path, int from_line, const char *fr
 		stream->result = -1;
 		return;
 	}
+	problems_file(config->problems, path);
 	if (parse_text(config->pool, path, text, stream->vocabulary, &parsed, config->problems) != 0)
 		stream->result = -1;
 	stream->depth++;
@@ -128,7 +129,8 @@ append(struct config *config, const struct section *section, struct setting *set
 	/* Elements of a default count as set here. */
 	for (size_t i = 0; i < count; i++)
 		if (!joined[i].file)
-			joined[i] = (struct text_item){joined[i].text, statement->file, statement->line};
+			joined[i] = (struct text_item){.text = joined[i].text, .file = statement->file,
+				.line = statement->line};
 	setting->items = joined;
 	setting->count = count + statement->item_count;
 }
@@ -173,23 +175,25 @@ is_loaded(const struct config *config, const char *name)
 	return false;
 }
 
-/* What is meant by a name that is not CLASS_NAME: "hash" is "map_hash". */
+/* What is meant by a name that is not CLASS_NAME: "smtp" may be a listener or a transport. */
 static void
 explain_name(struct config *config, const struct statement *statement, const struct text_item *item)
 {
 	ph_strings names = loader_list(config->pool, config->settings.module_directory);
 	struct nearest nearest = nearest_to(item->text);
+	const char *meant = "";
 	char hint[160];
 
 	for (size_t i = 0; i < names.count; i++) {
+		nearest_try(&nearest, names.items[i]);
 		if (strcmp(strchr(names.items[i], '_') + 1, item->text) == 0)
-			nearest = (struct nearest){.word = names.items[i], .best = names.items[i]};
-		else if (nearest.best != nearest.word)
-			nearest_try(&nearest, names.items[i]);
+			meant = memory_or_die(ph_pool_printf(config->pool, "%s%s%s", meant,
+				meant[0] ? " or " : "", names.items[i]));
 	}
+	nearest_hint(&nearest, hint, sizeof(hint));
 	problems_add(config->problems, statement->file, item->line,
-		"load(%s): a module is named CLASS_NAME, as in listener_smtp%s", item->text,
-		nearest_hint(&nearest, hint, sizeof(hint)));
+		"load(%s): a module is named CLASS_NAME, as in listener_smtp%s%s%s", item->text,
+		meant[0] ? "; did you mean " : hint, meant, meant[0] ? "?" : "");
 }
 
 static void
@@ -706,12 +710,13 @@ fill_all(struct config *config)
 	read_origin(config);
 	fill_instances(config);
 	fill_unused(config);
-	config_check(config);
 }
 
 static void
 read_into(struct config *config, unsigned flags)
 {
+	bool whole = true;
+
 	parameters_collect(config);
 	if (!(flags & CONFIG_DEFAULTS) && load_modules(config, flags) != 0) {
 		/* A module that was not seen would make everything of it unknown. */
@@ -722,10 +727,12 @@ read_into(struct config *config, unsigned flags)
 	check_parameters(config);
 	if (!(flags & CONFIG_DEFAULTS)) {
 		/* Syntax was the first pass's to complain of; problems are not added twice. */
-		read_all(config, make_vocabulary(config), second_pass);
+		whole = read_all(config, make_vocabulary(config), second_pass) == 0;
 		check_sections(config);
 	}
 	fill_all(config);
+	if (whole)
+		config_check(config);
 }
 
 struct config *

@@ -63,9 +63,10 @@ const struct ph_param settings_params[] = {
 	SETTING(initial_destination_concurrency, PH_INT, .default_value = "5", .min = 1,
 		.max = 10000,
 		.doc = "How many deliveries to one destination run at the same time at first."),
-	SETTING(local_destination_concurrency_limit, PH_INT, .default_value = "2", .min = 1,
+	SETTING(local_destination_concurrency_limit, PH_INT, .default_value = "128", .min = 1,
 		.max = 10000,
-		.doc = "The most deliveries to one local recipient at the same time."),
+		.doc = "The most deliveries to one local recipient at the same time; those that wait "
+		       "for one mailbox share a batch."),
 	SETTING(local_transport, PH_STRING, .default_value = "local",
 		.doc = "The transport, or transport:nexthop, for domains in $mydestination."),
 	SETTING(log_destination, PH_STRING, .default_value = "syslog",

@@ -83,6 +83,9 @@ enum {
 struct config *config_read(const char *path, ph_span text, int snapshot_fd, unsigned flags,
 	struct problems *problems);
 
+/* Problems of this file come behind those of the files named before (problems.c). */
+void problems_file(struct problems *problems, const char *file);
+
 /* ---- Parameters (parameter.c) */
 void parameters_collect(struct config *config);
 /* By name among those that may stand outside of sections; NULL: none. */
@@ -141,6 +144,7 @@ const struct module *instance_module(const struct instance *instance);
 /* The instance that "type:path" or a section's name means; NULL with the error. */
 struct instance *map_instance(struct config *config, const char *reference, const char *file, int line,
 	ph_error *error);
+bool map_is_section(const struct config *config, const char *name);
 const ph_map *map_make(struct config *config, struct instance *const *instances, size_t count);
 
 /* ---- Match lists and networks (match.c) */

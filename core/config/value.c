@@ -82,11 +82,10 @@ out_of_range(ph_span text, int64_t min, int64_t max, const struct unit *units, s
 {
 	char low[40], high[40];
 
+	if (max == INT64_MAX)
+		return ph_error_set(error, "%.*s is out of range", shown(text), start_of(text));
 	unit_text(min, units, count, low, sizeof(low));
 	unit_text(max, units, count, high, sizeof(high));
-	if (max == INT64_MAX)
-		return ph_error_set(error, "%.*s is out of range: at least %s", shown(text),
-			start_of(text), low);
 	return ph_error_set(error, "%.*s is out of range: %s to %s", shown(text), start_of(text), low,
 		high);
 }

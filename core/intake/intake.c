@@ -3,7 +3,7 @@
  * it, and the body goes to the storage as it streams. The header section is written last, as the
  * head of the message, because filters may change it until the end.
  */
-#include "intake/intake.h"
+#include <posthouse/intake.h>
 
 #include <string.h>
 
@@ -280,16 +280,14 @@ ph_intake_discard(ph_intake *intake, const char *reason)
 
 /* ---- Body --------------------------------------------------------------------------------------- */
 
-bool
-intake_has_room(const struct settings *settings, const struct instance *queue, int64_t size)
+/* Is there more free space than queue_minfree? A storage that cannot tell has enough. */
+static bool
+has_room(const ph_intake *intake)
 {
-	const struct ph_queue_ops *ops = queue->ops;
+	const struct ph_queue_ops *ops = intake->queue->ops;
+	int64_t space = ops->free_space != NULL ? ops->free_space(intake->queue->self) : -1;
 
-	if (ops->free_space == NULL)
-		return true;
-	int64_t space = ops->free_space(queue->self);
-
-	return space < 0 || space - size >= settings->queue_minfree;
+	return space < 0 || space >= intake->message.settings->queue_minfree;
 }
 
 static int
@@ -300,7 +298,7 @@ begin_storage(ph_intake *intake)
 
 	if (intake->writer != NULL)
 		return 0;
-	if (!intake_has_room(intake->message.settings, intake->queue, 0)) {
+	if (!has_room(intake)) {
 		ph_log_as("cleanup", PH_LOG_WARNING, "%s: queue %s: not enough free space for more mail",
 			intake->message.envelope.id, intake->queue->name);
 		return fail_with(intake, 452, "4.3.1", "Insufficient system storage");
@@ -539,6 +537,8 @@ commit(ph_intake *intake)
 		return -1;
 	if (!intake->discarded && take_verdict(intake, filter_run_end(message)) == -1)
 		return -1;
+	if (message_drop_duplicates(message) == -1)
+		return fail_memory(intake);
 	if (message->envelope.recipient_count == 0)
 		return fail_with(intake, 554, "5.5.1", "Error: no valid recipients");
 	log_message_id(message);

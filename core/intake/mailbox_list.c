@@ -231,8 +231,12 @@ take_domain(struct parser *parser, struct text *text)
 			return -1;
 		return text->size > start ? 0 : -1;
 	}
+	for (size_t i = 0; i < parser->token.text.size; i++)
+		if ((unsigned char)parser->token.text.data[i] <= ' ' ||
+			strchr("[\\", parser->token.text.data[i]) != NULL)
+			return -1;
 	put(text, '[');
-	put_unquoted(text, parser->token.text);
+	put_span(text, parser->token.text);
 	put(text, ']');
 	advance(parser);
 	return 0;

@@ -8,11 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config/files.h"
 #include "ground/logger.h"
 #include "process/generation.h"
 #include "process/process.h"
 #include "process/protocol.h"
-#include "process/reopen.h"
 
 enum {
 	MAX_BACKOFF = 60 * 1000, /* between two forks of what dies again and again */
@@ -105,9 +105,9 @@ static void
 close_parents(struct generation *generation, const struct child *self)
 {
 	close(generation->signal_fd);
-	link_close(&generation->supervisor);
+	conduit_close(&generation->supervisor);
 	for (size_t i = 0; i < generation->child_count; i++)
-		link_close(&generation->children[i].link);
+		conduit_close(&generation->children[i].link);
 	if (self->entry && self->entry->sockets)
 		return;
 	for (size_t i = 0; i < generation->socket_count; i++)
@@ -147,9 +147,9 @@ spawner_connection(struct generation *generation)
 	struct child *spawner = &generation->children[0];
 	int pair[2];
 
-	if (!spawner->pid || link_pair(pair, NULL) == -1)
+	if (!spawner->pid || conduit_pair(pair, NULL) == -1)
 		return -1;
-	int sent = link_send(&spawner->link, PARENT_SPAWNER, (ph_span){0}, &pair[0], 1);
+	int sent = conduit_send(&spawner->link, PARENT_SPAWNER, (ph_span){0}, &pair[0], 1);
 	close(pair[0]);
 	if (sent == -1) {
 		close(pair[1]);
@@ -164,7 +164,7 @@ child_fork(struct generation *generation, struct child *child, ph_error *error)
 	int control[2], spawner_fd = -1;
 	pid_t parent = getpid();
 
-	if (link_pair(control, error) == -1)
+	if (conduit_pair(control, error) == -1)
 		return -1;
 	if (child->entry && child->entry->spawner)
 		spawner_fd = spawner_connection(generation);
@@ -183,7 +183,7 @@ child_fork(struct generation *generation, struct child *child, ph_error *error)
 		close(control[0]);
 		return ph_error_set(error, "fork: %s", strerror(failed));
 	}
-	if (link_open(&child->link, control[0]) == -1) {
+	if (conduit_open(&child->link, control[0]) == -1) {
 		kill(pid, SIGKILL);
 		return ph_error_set(error, "fcntl: %s", strerror(errno));
 	}
@@ -215,7 +215,7 @@ reconnect_spawner(struct generation *generation)
 		int fd = spawner_connection(generation);
 		if (fd == -1)
 			continue;
-		link_send(&child->link, PARENT_SPAWNER, (ph_span){0}, &fd, 1);
+		conduit_send(&child->link, PARENT_SPAWNER, (ph_span){0}, &fd, 1);
 		close(fd);
 	}
 }
@@ -280,7 +280,7 @@ send_blames(struct generation *generation)
 	if (!queue || queue->state != CHILD_READY)
 		return;
 	for (size_t i = 0; i < generation->waiting_count; i++) {
-		link_send(&queue->link, PARENT_BLAME, generation->waiting_blames[i], NULL, 0);
+		conduit_send(&queue->link, PARENT_BLAME, generation->waiting_blames[i], NULL, 0);
 		free((void *)(uintptr_t)generation->waiting_blames[i].data);
 	}
 	generation->waiting_count = 0;
@@ -350,7 +350,7 @@ stop_spawner(struct generation *generation)
 	for (size_t i = 1; i < generation->child_count; i++)
 		if (generation->children[i].pid && generation->children[i].entry->spawner)
 			return;
-	link_send(&spawner->link, PARENT_STOP, (ph_span){0}, NULL, 0);
+	conduit_send(&spawner->link, PARENT_STOP, (ph_span){0}, NULL, 0);
 	set_state(generation, spawner, CHILD_STOPPING);
 }
 
@@ -364,7 +364,7 @@ child_died(struct generation *generation, struct child *child, int status)
 	child->pid = 0;
 	/* What it said last is still to be read: why it failed. */
 	child_service(generation, child, POLLIN);
-	link_close(&child->link);
+	conduit_close(&child->link);
 	set_state(generation, child, CHILD_NONE);
 	if (child->entry && child->entry->limits && generation->roster->limits_clear)
 		generation->roster->limits_clear(child->number);
@@ -414,12 +414,11 @@ send_file(struct child *child, uint32_t number, int fd, const char *text)
 	wire_begin(&writer, pool);
 	wire_put_u32(&writer, number);
 	wire_put_string(&writer, text);
-	link_send(&child->link, PARENT_FILE, wire_span(&writer), &fd, fd == -1 ? 0 : 1);
+	conduit_send(&child->link, PARENT_FILE, wire_span(&writer), &fd, fd == -1 ? 0 : 1);
 	ph_pool_free(pool);
 }
 
-/* A role names a parameter of an instance, never a path: what it gets is what the configuration
- * says. */
+/* What a role gets is what the configuration names, and nothing else. */
 static void
 file_request(struct generation *generation, struct child *child, ph_span payload)
 {
@@ -430,17 +429,12 @@ file_request(struct generation *generation, struct child *child, ph_span payload
 
 	if (!pool)
 		return;
-	uint32_t number = wire_get_u32(&reader), class_number = wire_get_u32(&reader);
-	uint32_t index = wire_get_u32(&reader);
-	const char *parameter = wire_get_string(&reader, pool);
-	const char *suffix = wire_get_string(&reader, pool);
-	const struct instance *instance = NULL;
-	if (!reader.failed && class_number >= PH_CLASS_LISTENER && class_number <= PH_CLASS_TRANSPORT)
-		instance = config_instance(generation->config, (enum ph_class)class_number, index);
-	if (!instance)
-		ph_error_set(&error, "there is no such instance");
+	uint32_t number = wire_get_u32(&reader);
+	const char *path = wire_get_string(&reader, pool);
+	if (reader.failed || !files_allowed(generation->config, path))
+		ph_error_set(&error, "%s: is no file of the configuration", path);
 	else
-		fd = reopen_file(instance, parameter, suffix, &error);
+		fd = files_open(path, &error);
 	send_file(child, number, fd, fd == -1 ? error.text : "");
 	if (fd != -1)
 		close(fd);
@@ -454,7 +448,7 @@ on_child_frame(void *context, const struct frame *frame)
 	struct child *child = said->child;
 	char text[400];
 
-	link_drop_fds(frame);
+	conduit_drop_fds(frame);
 	switch (frame->type) {
 	case ROLE_READY:
 		if (child->state == CHILD_STARTING)
@@ -485,8 +479,8 @@ child_service(struct generation *generation, struct child *child, short revents)
 	struct said said = {generation, child};
 
 	/* One that closed its socket is about to end, or must: without it it cannot be led. */
-	if (child->link.fd != -1 && link_service(&child->link, revents, on_child_frame, &said) == -1)
-		link_close(&child->link);
+	if (child->link.fd != -1 && conduit_service(&child->link, revents, on_child_frame, &said) == -1)
+		conduit_close(&child->link);
 }
 
 /* ---- Commands --------------------------------------------------------------------------------- */
@@ -500,7 +494,7 @@ children_drain(struct generation *generation)
 		child->retry_at = 0;
 		if (!child->pid || child->state >= CHILD_DRAINING)
 			continue;
-		link_send(&child->link, PARENT_DRAIN, (ph_span){0}, NULL, 0);
+		conduit_send(&child->link, PARENT_DRAIN, (ph_span){0}, NULL, 0);
 		set_state(generation, child, CHILD_DRAINING);
 	}
 	generation->children[0].retry_at = 0;
@@ -529,7 +523,7 @@ children_stop(struct generation *generation)
 		child->retry_at = 0;
 		if (!child->pid || child->state == CHILD_STOPPING || (child->entry->last && !last_too))
 			continue;
-		link_send(&child->link, PARENT_STOP, (ph_span){0}, NULL, 0);
+		conduit_send(&child->link, PARENT_STOP, (ph_span){0}, NULL, 0);
 		set_state(generation, child, CHILD_STOPPING);
 	}
 	generation->children[0].retry_at = 0;
@@ -551,7 +545,7 @@ children_reopen(struct generation *generation)
 
 	for (size_t i = 0; i < generation->child_count; i++)
 		if (generation->children[i].pid)
-			link_send(&generation->children[i].link, PARENT_REOPEN, (ph_span){0}, &fd, fd == -1 ? 0 : 1);
+			conduit_send(&generation->children[i].link, PARENT_REOPEN, (ph_span){0}, &fd, fd == -1 ? 0 : 1);
 }
 
 bool

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -50,7 +51,7 @@ generation_problem(struct generation *generation, bool warning, const char *line
 	wire_begin(&writer, pool);
 	wire_put_u8(&writer, warning);
 	wire_put_string(&writer, line);
-	link_send(&generation->supervisor, GENERATION_PROBLEM, wire_span(&writer), NULL, 0);
+	conduit_send(&generation->supervisor, GENERATION_PROBLEM, wire_span(&writer), NULL, 0);
 	ph_pool_free(pool);
 }
 
@@ -87,7 +88,7 @@ register_generation(struct generation *generation)
 	wire_put_string(&writer, settings->syslog_name);
 	wire_put_u8(&writer, settings->log_format != 0);
 	wire_put_u64(&writer, (uint64_t)settings->reload_grace);
-	return link_send(&generation->supervisor, GENERATION_REGISTER, wire_span(&writer), NULL, 0);
+	return conduit_send(&generation->supervisor, GENERATION_REGISTER, wire_span(&writer), NULL, 0);
 }
 
 static int
@@ -112,7 +113,7 @@ request_sockets(struct generation *generation)
 	}
 	if (writer.failed)
 		return -1;
-	return link_send(&generation->supervisor, GENERATION_SOCKETS, wire_span(&writer), NULL, 0);
+	return conduit_send(&generation->supervisor, GENERATION_SOCKETS, wire_span(&writer), NULL, 0);
 }
 
 /* ---- Listening sockets ------------------------------------------------------------------------ */
@@ -168,7 +169,7 @@ on_sockets(void *context, const struct frame *frame)
 	default:
 		break;
 	}
-	link_drop_fds(frame);
+	conduit_drop_fds(frame);
 }
 
 static int
@@ -182,12 +183,12 @@ get_sockets(struct generation *generation, ph_error *error)
 	if (!generation->sockets || request_sockets(generation) == -1)
 		return ph_error_set(error, "the supervisor cannot be asked for sockets");
 	while (!answer.failed && answer.answered < generation->endpoints.count) {
-		struct pollfd entry = link_poll(&generation->supervisor);
+		struct pollfd entry = conduit_poll(&generation->supervisor);
 
 		if (generation_clock() >= until)
 			return ph_error_set(error, "the supervisor did not answer");
 		if (poll(&entry, 1, 1000) > 0 &&
-			link_service(&generation->supervisor, entry.revents, on_sockets, &answer) == -1)
+			conduit_service(&generation->supervisor, entry.revents, on_sockets, &answer) == -1)
 			return ph_error_set(error, "the supervisor is gone");
 	}
 	if (answer.failed)
@@ -270,7 +271,7 @@ on_supervisor_frame(void *context, const struct frame *frame)
 {
 	struct generation *generation = context;
 
-	link_drop_fds(frame);
+	conduit_drop_fds(frame);
 	switch (frame->type) {
 	case SUPERVISOR_DRAIN:
 		if (generation->state == GENERATION_SERVING) {
@@ -301,7 +302,7 @@ serve(struct generation *generation)
 		generation_fail(generation, fd == -1 ? "memfd_create failed" : error.text);
 	} else {
 		generation->state = GENERATION_SERVING;
-		link_send(&generation->supervisor, GENERATION_READY, (ph_span){0}, &fd, 1);
+		conduit_send(&generation->supervisor, GENERATION_READY, (ph_span){0}, &fd, 1);
 	}
 	if (fd != -1)
 		close(fd);
@@ -327,7 +328,7 @@ send_status(struct generation *generation)
 		wire_put_string(&writer, child_state_name(child->state));
 	}
 	if (!writer.failed)
-		link_send(&generation->supervisor, GENERATION_STATUS, wire_span(&writer), NULL, 0);
+		conduit_send(&generation->supervisor, GENERATION_STATUS, wire_span(&writer), NULL, 0);
 	ph_pool_free(pool);
 }
 
@@ -404,10 +405,10 @@ run(struct generation *generation)
 		tick(generation);
 		if (!children_alive(generation) && generation->state >= GENERATION_DRAINING)
 			break;
-		entries[0] = link_poll(&generation->supervisor);
+		entries[0] = conduit_poll(&generation->supervisor);
 		entries[1] = (struct pollfd){.fd = generation->signal_fd, .events = POLLIN};
 		for (size_t i = 0; i < generation->child_count; i++)
-			entries[2 + i] = link_poll(&generation->children[i].link);
+			entries[2 + i] = conduit_poll(&generation->children[i].link);
 		if (poll(entries, (nfds_t)(generation->child_count + 2), poll_timeout(generation)) <= 0)
 			continue;
 		for (size_t i = 0; i < generation->child_count; i++)
@@ -416,8 +417,8 @@ run(struct generation *generation)
 		if (entries[1].revents)
 			on_signals(generation);
 		if (entries[0].revents && generation->supervisor.fd != -1 &&
-			link_service(&generation->supervisor, entries[0].revents, on_supervisor_frame, generation) == -1) {
-			link_close(&generation->supervisor);
+			conduit_service(&generation->supervisor, entries[0].revents, on_supervisor_frame, generation) == -1) {
+			conduit_close(&generation->supervisor);
 			begin_stop(generation, ORPHAN_TIME);
 		}
 	}
@@ -500,6 +501,32 @@ open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Sessions need descriptors: as many as we may have. */
+static void
+raise_descriptors(void)
+{
+	struct rlimit limits;
+
+	if (getrlimit(RLIMIT_NOFILE, &limits) == -1 || limits.rlim_cur >= limits.rlim_max)
+		return;
+	limits.rlim_cur = limits.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limits);
+}
+
+static void
+generation_free(struct generation *generation)
+{
+	for (size_t i = 0; i < generation->child_count; i++)
+		conduit_close(&generation->children[i].link);
+	for (size_t i = 0; i < generation->waiting_count; i++)
+		free((void *)(uintptr_t)generation->waiting_blames[i].data);
+	conduit_close(&generation->supervisor);
+	ph_pool_free(generation->pool);
+	if (generation->config)
+		config_free(generation->config);
+	free(generation);
+}
+
 int
 generation_main(const struct generation_options *options, const struct roster *roster)
 {
@@ -514,10 +541,11 @@ generation_main(const struct generation_options *options, const struct roster *r
 	generation->pool = ph_pool_new(0);
 	generation->signal_fd = open_signals();
 	fcntl(options->supervisor_fd, F_SETFD, FD_CLOEXEC);
-	process_title("master");
+	raise_descriptors();
+	process_title("gen");
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (!generation->pool || generation->signal_fd == -1 ||
-		link_open(&generation->supervisor, options->supervisor_fd) == -1)
+		conduit_open(&generation->supervisor, options->supervisor_fd) == -1)
 		return 1;
 	if (load(generation) == 0) {
 		if (prepare(generation, &error) == -1) {
@@ -532,5 +560,6 @@ generation_main(const struct generation_options *options, const struct roster *r
 	}
 	drain_to_supervisor(generation);
 	logger_flush();
+	generation_free(generation);
 	return result;
 }

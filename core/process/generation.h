@@ -7,7 +7,7 @@
 #define PROCESS_GENERATION_H
 
 #include "process/endpoints.h"
-#include "process/link.h"
+#include "process/conduit.h"
 #include "process/owner.h"
 #include "process/role.h"
 
@@ -60,7 +60,7 @@ struct child {
 	unsigned number, count;
 	enum child_state state;
 	pid_t pid;                        /* 0: none */
-	struct link link;
+	struct conduit link;
 	char *blame;                      /* shared with the process */
 	int64_t started, retry_at;        /* milliseconds; retry_at 0: not to be forked */
 	unsigned failures;
@@ -77,7 +77,7 @@ struct generation {
 	const struct settings *settings;
 	struct owner owner;
 	ph_pool *pool;
-	struct link supervisor;
+	struct conduit supervisor;
 	int signal_fd;
 	struct ph_endpoints endpoints;
 	struct role_socket *sockets;

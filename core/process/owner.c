@@ -1,5 +1,6 @@
 #include "process/owner.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -74,6 +75,34 @@ make_directory(const char *path, mode_t mode, uid_t uid, gid_t gid, bool rootles
 	return failed ? ph_error_set(error, "%s: %s", path, strerror(failed)) : 0;
 }
 
+/* What a service manager makes for us: root's, and nothing in it yet. */
+static bool
+is_fresh(const char *path, const struct stat *status)
+{
+	if (status->st_uid != 0 || status->st_mode & (S_IWOTH | S_ISVTX))
+		return false;
+	DIR *directory = opendir(path);
+	if (!directory)
+		return false;
+	int entries = 0;
+	while (entries < 3 && readdir(directory))
+		entries++;
+	closedir(directory);
+	return entries == 2; /* "." and ".." */
+}
+
+static int
+adopt_directory(const char *path, mode_t mode, uid_t uid, gid_t gid, ph_error *error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1)
+		return ph_error_set(error, "%s: %s", path, strerror(errno));
+	int failed = fchown(fd, uid, gid) == -1 || fchmod(fd, mode) == -1 ? errno : 0;
+	close(fd);
+	return failed ? ph_error_set(error, "%s: %s", path, strerror(failed)) : 0;
+}
+
 static int
 need_directory(const char *name, const char *path, mode_t mode, uid_t uid, const struct owner *owner,
 	ph_error *error)
@@ -90,6 +119,8 @@ need_directory(const char *name, const char *path, mode_t mode, uid_t uid, const
 	}
 	if (!S_ISDIR(status.st_mode))
 		return ph_error_set(error, "%s = %s: not a directory", name, path);
+	if (!owner->rootless && !may_write(&status, owner) && is_fresh(path, &status))
+		return adopt_directory(path, mode, uid, owner->gid, error);
 	if (owner->rootless ? access(path, W_OK | X_OK) == -1 : !may_write(&status, owner))
 		return ph_error_set(error, "%s = %s: mail_owner may not write there", name, path);
 	return 0;

@@ -30,16 +30,14 @@ noreturn void role_run(const struct process_setup *setup);
 /* Runs the spawner to its end. */
 noreturn void spawner_run(const struct process_setup *setup);
 
-/* In the forked child: signals as they are in a new program, none blocked; the process's title. */
+/* In the forked child: signals as they are in a new program, none blocked; its short name. */
 void process_signals(void);
 void process_title(const char *name);
+/* Overwrites the arguments that ps shows: a forked process has those of its parent. Nothing may point
+ * to them any more. */
+void process_arguments(const char *name);
 /* Dies soon after the parent, whatever it is doing; exits at once when it is dead already. */
 void process_follow(pid_t parent);
-
-/* In a task of a role: has the parent open the file that a parameter of an instance names, with the
- * suffix. A descriptor or -1. */
-int role_request_file(unsigned class_number, unsigned instance, const char *parameter,
-	const char *suffix, ph_error *error);
 
 /* The local role has a new spawner (spawn_client.c). Takes over the descriptor. */
 void spawn_client_connect(int fd);

@@ -32,7 +32,7 @@ enum {
 enum {
 	ROLE_READY = 1,
 	ROLE_FAILED,      /* string text */
-	ROLE_FILE_REQUEST /* u32 number, u32 class, u32 instance, string parameter, string suffix */
+	ROLE_FILE_REQUEST /* u32 number, string path */
 };
 
 /* From the parent to a role (and the spawner). */

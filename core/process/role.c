@@ -6,12 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/files.h"
 #include "ground/dnsclient.h"
 #include "ground/logger.h"
 #include "ground/loop.h"
 #include "process/channel.h"
 #include "process/process.h"
 #include "process/protocol.h"
+
+enum { REOPEN_TIME = 10 * 1000 /* for the parent to open a file */ };
 
 /* A file that a task waits for. Lies on the heap: the task may be cancelled before the answer. */
 struct file_request {
@@ -104,8 +107,7 @@ request_unlink(struct file_request *request)
 }
 
 static int
-request_send(const struct file_request *request, unsigned class_number, unsigned instance,
-	const char *parameter, const char *suffix)
+request_send(const struct file_request *request, const char *path)
 {
 	ph_pool *pool = ph_pool_new(0);
 	struct wire_writer writer;
@@ -115,31 +117,28 @@ request_send(const struct file_request *request, unsigned class_number, unsigned
 		return -1;
 	wire_begin(&writer, pool);
 	wire_put_u32(&writer, request->number);
-	wire_put_u32(&writer, class_number);
-	wire_put_u32(&writer, instance);
-	wire_put_string(&writer, parameter);
-	wire_put_string(&writer, suffix);
+	wire_put_string(&writer, path);
 	if (!writer.failed && process.control)
 		result = channel_send(process.control, ROLE_FILE_REQUEST, wire_span(&writer));
 	ph_pool_free(pool);
 	return result;
 }
 
-int
-role_request_file(unsigned class_number, unsigned instance, const char *parameter, const char *suffix,
-	ph_error *error)
+/* config/files.h: has the parent open a file of the configuration. Waits. */
+static int
+reopen_file(const char *path, ph_error *error)
 {
 	struct file_request *request = calloc(1, sizeof(*request));
-	ph_deadline deadline = ph_in(10000);
+	ph_deadline deadline = ph_in(REOPEN_TIME);
 
 	if (!request)
 		return ph_error_set(error, "out of memory");
 	request->number = ++process.last_request;
 	request->task = ph_task_self();
 	request->fd = -1;
-	if (request_send(request, class_number, instance, parameter, suffix) == -1) {
+	if (!ph_task_alive(request->task) || request_send(request, path) == -1) {
 		free(request);
-		return ph_error_set(error, "the parent process cannot be asked");
+		return ph_error_set(error, "%s: the parent process cannot be asked to open it", path);
 	}
 	request->next = process.requests;
 	process.requests = request;
@@ -149,7 +148,7 @@ role_request_file(unsigned class_number, unsigned instance, const char *paramete
 	request_unlink(request);
 	int fd = request->fd;
 	if (!request->answered)
-		ph_error_set(error, "the parent process did not answer");
+		ph_error_set(error, "%s: the parent process did not open it in time", path);
 	else if (fd == -1)
 		ph_error_set(error, "%s", request->error.text);
 	free(request);
@@ -323,6 +322,7 @@ role_begin(const struct process_setup *setup)
 	};
 	process_signals();
 	process_title(setup->ops->name);
+	process_arguments(setup->ops->name);
 	logger_set_component(setup->ops->component);
 	crash_install(setup->ops->name, setup->blame, setup->blame_size);
 }
@@ -337,6 +337,7 @@ role_run(const struct process_setup *setup)
 		give_up(setup, &error);
 	if (owner_become(setup->owner, &error) == -1)
 		give_up(setup, &error);
+	files_set_reopen(reopen_file);
 	process_follow(setup->parent); /* after the change of rights, which cancels it */
 	if (open_services(setup, &error) == -1)
 		give_up(setup, &error);

@@ -12,24 +12,43 @@
 
 enum { BACKLOG = 4096, PORT_ATTEMPTS = 20 };
 
-static bool
-same_request(const struct socket_request *a, const struct socket_request *b)
+static uint16_t
+port_of(int fd)
 {
-	if (a->is_unix != b->is_unix)
+	struct sockaddr_storage address = {0};
+	socklen_t size = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)
+		return 0;
+	return ntohs(address.ss_family == AF_INET
+			? ((const struct sockaddr_in *)(const void *)&address)->sin_port
+			: ((const struct sockaddr_in6 *)(const void *)&address)->sin6_port);
+}
+
+/* Is the socket the one that is asked for? A port that the kernel picked stays the listener's, also
+ * when the configuration names it later or no longer. */
+static bool
+matches(const struct listening *item, const struct socket_request *request)
+{
+	const struct socket_request *have = &item->request;
+
+	if (have->is_unix != request->is_unix)
 		return false;
-	if (a->is_unix)
-		return strcmp(a->path, b->path) == 0;
-	if (a->address.family != b->address.family || a->address.port != b->address.port ||
-		memcmp(a->address.bytes, b->address.bytes, sizeof(a->address.bytes)) != 0)
+	if (have->is_unix)
+		return strcmp(have->path, request->path) == 0;
+	if (have->address.family != request->address.family ||
+		memcmp(have->address.bytes, request->address.bytes, sizeof(have->address.bytes)) != 0)
 		return false;
-	return a->address.port || strcmp(a->listener, b->listener) == 0;
+	if (request->address.port)
+		return port_of(item->fd) == request->address.port;
+	return have->address.port == 0 && strcmp(have->listener, request->listener) == 0;
 }
 
 static struct listening *
 sockets_find(struct sockets *sockets, const struct socket_request *request)
 {
 	for (size_t i = 0; i < sockets->count; i++)
-		if (same_request(&sockets->items[i].request, request))
+		if (matches(&sockets->items[i], request))
 			return &sockets->items[i];
 	return NULL;
 }
@@ -52,19 +71,6 @@ make_address(const ph_address *address, uint16_t port, struct sockaddr_storage *
 	in6->sin6_scope_id = address->scope;
 	memcpy(&in6->sin6_addr, address->bytes, 16);
 	return sizeof(*in6);
-}
-
-static uint16_t
-port_of(int fd)
-{
-	struct sockaddr_storage address = {0};
-	socklen_t size = sizeof(address);
-
-	if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)
-		return 0;
-	return ntohs(address.ss_family == AF_INET
-			? ((const struct sockaddr_in *)(const void *)&address)->sin_port
-			: ((const struct sockaddr_in6 *)(const void *)&address)->sin6_port);
 }
 
 /* The port of another address of the same listener, where the kernel picks: all are to have one. */

@@ -17,7 +17,7 @@
 
 #include "ground/logger.h"
 #include "ground/loop.h"
-#include "process/link.h"
+#include "process/conduit.h"
 #include "process/protocol.h"
 #include "process/spawn.h"
 
@@ -28,7 +28,7 @@ enum {
 };
 
 struct client {
-	struct link link;
+	struct conduit link;
 	int fds[PH_SPAWN_MAX]; /* of the request that is coming */
 	size_t fd_count;
 	unsigned serial;       /* tells it from another one in the same place */
@@ -52,7 +52,7 @@ struct work {
 struct spawner {
 	const struct process_setup *setup;
 	pid_t pid;
-	struct link control;
+	struct conduit control;
 	int signal_fd;
 	struct client clients[MAX_CLIENTS];
 	unsigned last_serial;
@@ -87,7 +87,7 @@ answer(struct client *client, uint32_t number, const char *error, const struct p
 	for (size_t i = 0; i < count; i++)
 		wire_put_bytes(&writer, (ph_span){(const char *)&results[i], sizeof(results[i])});
 	if (!writer.failed)
-		link_send(&client->link, SPAWN_RESULT, wire_span(&writer), NULL, 0);
+		conduit_send(&client->link, SPAWN_RESULT, wire_span(&writer), NULL, 0);
 	ph_pool_free(pool);
 }
 
@@ -216,9 +216,9 @@ child(struct spawner *spawner, const struct batch *batch, int result_fd)
 	setup.parent = spawner->pid;
 	process_signals();
 	close(spawner->signal_fd);
-	link_close(&spawner->control);
+	conduit_close(&spawner->control);
 	for (size_t i = 0; i < MAX_CLIENTS; i++)
-		link_close(&spawner->clients[i].link);
+		conduit_close(&spawner->clients[i].link);
 	for (size_t i = 0; i < MAX_CHILDREN; i++)
 		if (spawner->works[i].pid && spawner->works[i].fd != -1)
 			close(spawner->works[i].fd);
@@ -357,11 +357,11 @@ on_client_frame(void *context, const struct frame *frame)
 		}
 		break;
 	case SPAWN_REQUEST:
-		link_drop_fds(frame);
+		conduit_drop_fds(frame);
 		on_request(said, frame->payload);
 		break;
 	default:
-		link_drop_fds(frame);
+		conduit_drop_fds(frame);
 		break;
 	}
 }
@@ -370,7 +370,7 @@ static void
 client_close(struct client *client)
 {
 	drop_fds(client);
-	link_close(&client->link);
+	conduit_close(&client->link);
 }
 
 static void
@@ -381,7 +381,7 @@ client_add(struct spawner *spawner, int fd)
 
 		if (client->link.fd != -1)
 			continue;
-		if (link_open(&client->link, fd) == 0)
+		if (conduit_open(&client->link, fd) == 0)
 			client->serial = ++spawner->last_serial;
 		return;
 	}
@@ -410,7 +410,7 @@ on_control_frame(void *context, const struct frame *frame)
 	default:
 		break;
 	}
-	link_drop_fds(frame);
+	conduit_drop_fds(frame);
 }
 
 /* ---- The loop --------------------------------------------------------------------------------- */
@@ -455,7 +455,7 @@ service(struct spawner *spawner, struct pollfd *entries)
 		struct said said = {spawner, i};
 
 		if (entries[2 + i].revents && spawner->clients[i].link.fd == entries[2 + i].fd &&
-			link_service(&spawner->clients[i].link, entries[2 + i].revents, on_client_frame, &said) == -1)
+			conduit_service(&spawner->clients[i].link, entries[2 + i].revents, on_client_frame, &said) == -1)
 			client_close(&spawner->clients[i]);
 	}
 	for (size_t i = 0; i < MAX_CHILDREN; i++)
@@ -466,7 +466,7 @@ service(struct spawner *spawner, struct pollfd *entries)
 			spawner->stopping = true;
 	reap(spawner);
 	/* The parent is gone: what is in hand has its second (process_follow), we have nothing to do. */
-	if (entries[0].revents && link_service(&spawner->control, entries[0].revents, on_control_frame, spawner) == -1) {
+	if (entries[0].revents && conduit_service(&spawner->control, entries[0].revents, on_control_frame, spawner) == -1) {
 		logger_flush();
 		_exit(1);
 	}
@@ -480,10 +480,10 @@ run(struct spawner *spawner)
 	while (!spawner->stopping || works_left(spawner)) {
 		int timeout = check_deadlines(spawner);
 
-		entries[0] = link_poll(&spawner->control);
+		entries[0] = conduit_poll(&spawner->control);
 		entries[1] = (struct pollfd){.fd = spawner->signal_fd, .events = POLLIN};
 		for (size_t i = 0; i < MAX_CLIENTS; i++)
-			entries[2 + i] = link_poll(&spawner->clients[i].link);
+			entries[2 + i] = conduit_poll(&spawner->clients[i].link);
 		for (size_t i = 0; i < MAX_CHILDREN; i++)
 			entries[2 + MAX_CLIENTS + i] = (struct pollfd){
 				.fd = spawner->works[i].pid ? spawner->works[i].fd : -1, .events = POLLIN};
@@ -512,6 +512,7 @@ spawner_run(const struct process_setup *setup)
 
 	process_signals();
 	process_title("spawner");
+	process_arguments("spawner");
 	logger_set_component("local");
 	crash_install("spawner", NULL, 0);
 	process_follow(setup->parent);
@@ -524,8 +525,8 @@ spawner_run(const struct process_setup *setup)
 		spawner->clients[i].link.fd = -1;
 	for (size_t i = 0; i < MAX_CHILDREN; i++)
 		spawner->works[i].fd = -1;
-	if (spawner->signal_fd == -1 || link_open(&spawner->control, setup->control_fd) == -1 ||
-		link_send(&spawner->control, ROLE_READY, (ph_span){0}, NULL, 0) == -1)
+	if (spawner->signal_fd == -1 || conduit_open(&spawner->control, setup->control_fd) == -1 ||
+		conduit_send(&spawner->control, ROLE_READY, (ph_span){0}, NULL, 0) == -1)
 		_exit(1);
 	run(spawner);
 	logger_flush();

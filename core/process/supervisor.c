@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "ground/logger.h"
-#include "process/link.h"
+#include "process/conduit.h"
 #include "process/notify.h"
 #include "process/pidfile.h"
 #include "process/process.h"
@@ -43,7 +43,7 @@ struct record {
 	unsigned number;
 	pid_t pid;
 	bool reload;          /* an administrator waits for it */
-	struct link link;
+	struct conduit link;
 	ph_pool *pool;
 	bool registered;
 	const char *run_directory, *log_destination, *syslog_name;
@@ -204,7 +204,7 @@ execute(struct supervisor *supervisor, const struct record *record, int fd, int 
 static void
 record_free(struct record *record)
 {
-	link_close(&record->link);
+	conduit_close(&record->link);
 	if (record->pid_fd != -1)
 		pidfile_unlock(record->run_directory, record->pid_fd);
 	ph_pool_free(record->pool);
@@ -219,7 +219,7 @@ start_generation(struct supervisor *supervisor, bool reload, int snapshot_fd)
 	int pair[2];
 	ph_error error;
 
-	if (!record || link_pair(pair, &error) == -1)
+	if (!record || conduit_pair(pair, &error) == -1)
 		return -1;
 	*record = (struct record){.number = ++supervisor->last_number, .reload = reload, .pid_fd = -1,
 		.began = clock_ms(), .pool = ph_pool_new(1 << 20), .link = {.fd = -1}};
@@ -231,7 +231,7 @@ start_generation(struct supervisor *supervisor, bool reload, int snapshot_fd)
 		execute(supervisor, record, pair[1], snapshot_fd);
 	}
 	close(pair[1]);
-	if (pid == -1 || link_open(&record->link, pair[0]) == -1) {
+	if (pid == -1 || conduit_open(&record->link, pair[0]) == -1) {
 		if (pid == -1)
 			close(pair[0]);
 		else
@@ -287,7 +287,7 @@ schedule_restart(struct supervisor *supervisor, int64_t lived)
 static void
 stop_record(struct supervisor *supervisor, struct record *record)
 {
-	link_send(&record->link, SUPERVISOR_STOP, (ph_span){0}, NULL, 0);
+	conduit_send(&record->link, SUPERVISOR_STOP, (ph_span){0}, NULL, 0);
 	record->state = RECORD_STOPPING;
 	record->kill_at = clock_ms() + STOP_TIME;
 	supervisor->status_changed = true;
@@ -320,7 +320,7 @@ limit_draining(struct supervisor *supervisor)
 static void
 drain_record(struct supervisor *supervisor, struct record *record)
 {
-	link_send(&record->link, SUPERVISOR_DRAIN, (ph_span){0}, NULL, 0);
+	conduit_send(&record->link, SUPERVISOR_DRAIN, (ph_span){0}, NULL, 0);
 	record->state = RECORD_DRAINING;
 	record->kill_at = clock_ms() + record->reload_grace + DRAIN_EXTRA;
 	supervisor->status_changed = true;
@@ -371,11 +371,12 @@ accept_generation(struct supervisor *supervisor, struct record *record, int snap
 	record->state = RECORD_SERVING;
 	record->kill_at = 0;
 	supervisor->served = true;
+	supervisor->restart_at = 0;
 	if (supervisor->snapshot_fd != -1)
 		close(supervisor->snapshot_fd);
 	supervisor->snapshot_fd = snapshot_fd;
 	move_files(supervisor, record);
-	link_send(&record->link, SUPERVISOR_ACCEPTED, (ph_span){0}, NULL, 0);
+	conduit_send(&record->link, SUPERVISOR_ACCEPTED, (ph_span){0}, NULL, 0);
 	if (old)
 		drain_record(supervisor, old);
 	limit_draining(supervisor);
@@ -413,7 +414,7 @@ reject_reload(struct supervisor *supervisor, const struct record *record)
 static void
 report_start(const struct record *record)
 {
-	bool log_too = record->registered && strcmp(record->log_destination, "stderr") != 0;
+	bool log_too = logger_file() != -1;
 
 	for (size_t i = 0; i < record->problem_count; i++) {
 		fprintf(stderr, "posthoused: %s\n", record->problems[i]);
@@ -487,7 +488,7 @@ registered(struct said *said, struct wire_reader *reader)
 		record->pid_fd = pidfile_lock(record->run_directory, &holder, &error);
 		if (record->pid_fd == -1) {
 			add_problem(record, false, error.text);
-			link_send(&record->link, SUPERVISOR_STOP, (ph_span){0}, NULL, 0);
+			conduit_send(&record->link, SUPERVISOR_STOP, (ph_span){0}, NULL, 0);
 			return;
 		}
 	}
@@ -534,7 +535,7 @@ send_sockets(struct record *record, ph_pool *pool, const int *fds, size_t count)
 			if (fds[i] != -1)
 				batch[used++] = fds[i];
 		}
-		link_send(&record->link, SUPERVISOR_SOCKETS, wire_span(&writer), batch, used);
+		conduit_send(&record->link, SUPERVISOR_SOCKETS, wire_span(&writer), batch, used);
 		first = i;
 	}
 }
@@ -561,7 +562,7 @@ asked_for_sockets(struct said *said, struct wire_reader *reader)
 
 		wire_begin(&writer, pool);
 		wire_put_string(&writer, error.text);
-		link_send(&record->link, SUPERVISOR_NO_SOCKET, wire_span(&writer), NULL, 0);
+		conduit_send(&record->link, SUPERVISOR_NO_SOCKET, wire_span(&writer), NULL, 0);
 	}
 	ph_pool_free(pool);
 }
@@ -622,7 +623,7 @@ on_generation_frame(void *context, const struct frame *frame)
 		break;
 	}
 	if (!taken)
-		link_drop_fds(frame);
+		conduit_drop_fds(frame);
 }
 
 static void
@@ -630,8 +631,8 @@ service_record(struct supervisor *supervisor, struct record *record, short reven
 {
 	struct said said = {supervisor, record};
 
-	if (record->link.fd != -1 && link_service(&record->link, revents, on_generation_frame, &said) == -1)
-		link_close(&record->link);
+	if (record->link.fd != -1 && conduit_service(&record->link, revents, on_generation_frame, &said) == -1)
+		conduit_close(&record->link);
 }
 
 /* ---- Deaths and signals ----------------------------------------------------------------------- */
@@ -692,7 +693,7 @@ reopen_logs(struct supervisor *supervisor)
 	logger_reopen();
 	for (size_t i = 0; i < MAX_GENERATIONS; i++)
 		if (supervisor->records[i].state > RECORD_STARTING)
-			link_send(&supervisor->records[i].link, SUPERVISOR_REOPEN, (ph_span){0}, NULL, 0);
+			conduit_send(&supervisor->records[i].link, SUPERVISOR_REOPEN, (ph_span){0}, NULL, 0);
 }
 
 static void
@@ -786,7 +787,7 @@ run(struct supervisor *supervisor)
 		if (supervisor->stopping && !anyone_left(supervisor))
 			return;
 		for (size_t i = 0; i < MAX_GENERATIONS; i++)
-			entries[i] = link_poll(&supervisor->records[i].link);
+			entries[i] = conduit_poll(&supervisor->records[i].link);
 		entries[MAX_GENERATIONS] = (struct pollfd){.fd = supervisor->signal_fd, .events = POLLIN};
 		if (poll(entries, MAX_GENERATIONS + 1, poll_timeout(supervisor)) <= 0)
 			continue;

@@ -11,7 +11,7 @@
 
 #include "ground/loop.h"
 #include "process/channel.h"
-#include "queue/link.h"
+#include "queue/uplink.h"
 #include "queue/protocol.h"
 
 #define HINT_MAX 512
@@ -25,7 +25,7 @@ struct told {
 };
 
 struct client {
-	struct link *link;
+	struct uplink *link;
 	ph_task repeater;
 	ph_pool *pool;
 	struct told *told;
@@ -61,7 +61,7 @@ send_hint(struct client *c, struct told *told)
 	wire_put_string(&writer, told->queue->name);
 	wire_put_bytes(&writer, (ph_span){hint, size});
 	if (!writer.failed)
-		link_send(c->link, FRAME_HINT, wire_span(&writer));
+		uplink_send(c->link, FRAME_HINT, wire_span(&writer));
 	ph_pool_reset(c->pool);
 }
 
@@ -112,7 +112,7 @@ frame(void *context, unsigned type, ph_span payload)
 			c->told[i].acknowledged = sequence;
 }
 
-static const struct link_ops ops = {.up = up, .frame = frame};
+static const struct uplink_ops ops = {.up = up, .frame = frame};
 
 void
 queue_client_stop(void)
@@ -125,7 +125,7 @@ queue_client_stop(void)
 	loop_forget_round_end(send_fresh, c);
 	ph_task_cancel(c->repeater);
 	ph_task_join(c->repeater, ph_in(1000));
-	link_close(c->link);
+	uplink_close(c->link);
 	ph_pool_free(c->pool);
 	free(c->told);
 	free(c);
@@ -143,7 +143,7 @@ queue_client_start(const struct config *config, ph_error *error)
 	client = c;
 	snprintf(c->path, sizeof(c->path), "%s/queue", config_settings(config)->run_directory);
 	c->repeater = ph_task_spawn("hints", repeater, c);
-	c->link = link_open("hints", c->path, &ops, c, error);
+	c->link = uplink_open("hints", c->path, &ops, c, error);
 	if (c->link == NULL || !ph_task_alive(c->repeater)) {
 		queue_client_stop();
 		return -1;

@@ -29,6 +29,7 @@ struct visitor {
 	struct manager *manager;
 	struct channel *channel;
 	uid_t uid;
+	const char *domain; /* of a flush */
 	bool gone;
 	TAILQ_ENTRY(visitor) link;
 };
@@ -301,32 +302,20 @@ goes_to(const struct body *body, const char *domain)
 	return false;
 }
 
-static uint64_t
-flush_domain(struct visitor *visitor, const char *domain)
+static int
+wake_if_bound(struct visitor *visitor, struct message *message)
 {
-	struct scheduler *scheduler = visitor->manager->scheduler;
-	struct message *message = scheduler_first(scheduler), *next;
-	uint64_t count = 0;
+	ph_pool *pool = ph_pool_new(0);
+	struct message *picture = NULL;
+	int result = 0;
 
-	if (message != NULL)
-		message->pins++;
-	for (; message != NULL; message = next) {
-		if (message->state == MESSAGE_WAITING) {
-			ph_pool *pool = ph_pool_new(0);
-			struct message *picture =
-				pool == NULL ? NULL : picture_of(visitor->manager, message, pool);
-
-			if (picture != NULL && goes_to(picture->body, domain))
-				count += (uint64_t)wake_one(visitor, message);
-			message_free(picture);
-			ph_pool_free(pool);
-		}
-		next = ph_task_cancelled() || visitor->manager->stopping ? NULL : TAILQ_NEXT(message, all);
-		if (next != NULL)
-			next->pins++;
-		scheduler_unpin(scheduler, message);
-	}
-	return count;
+	if (pool != NULL && message->state == MESSAGE_WAITING)
+		picture = picture_of(visitor->manager, message, pool);
+	if (picture != NULL && goes_to(picture->body, visitor->domain))
+		result = wake_one(visitor, message);
+	message_free(picture);
+	ph_pool_free(pool);
+	return result;
 }
 
 static void
@@ -351,7 +340,8 @@ flush(struct visitor *visitor, const char *what)
 		return;
 	} else {
 		scheduler_revive(manager->scheduler, what);
-		count = flush_domain(visitor, what);
+		visitor->domain = what;
+		count = each_message(visitor, wake_if_bound);
 	}
 	manager_wake(manager);
 	end(visitor, EX_OK, "", count);

@@ -1,5 +1,5 @@
 /*
- * The queue manager: claims what the storages have, runs the scheduler, makes results durable.
+ * The queue manager: its messages and storages, what the scheduler asks for, its beginning and end.
  */
 #include "queue/manager.h"
 
@@ -12,14 +12,7 @@
 #include <posthouse/transport.h>
 
 
-/* Messages of one claim. */
-#define CLAIM_BATCH 256
 /* Milliseconds. */
-#define ANNOUNCE_TIME 1000
-#define SYNC_DELAY 200
-#define TEND_INTERVAL 3000
-#define LOST_JOB_TIME 2000
-#define LEASE 600000
 #define STOP_TIME 5000
 /* Deaths after which a message is held. */
 #define DEATHS_MAX 3
@@ -265,212 +258,6 @@ static const struct schedule_ops schedule_ops = {
 	.random = no_random,
 };
 
-/* ---- Claiming ------------------------------------------------------------------------------------------ */
-
-/* When is it to be tried, on the monotonic clock? What lies further ahead than any wait that we
- * make comes from a clock that was wrong: that is now. */
-static int64_t
-due_of(struct manager *manager, const struct message *message)
-{
-	int64_t now = ph_now(), delay = 0, due;
-
-	if (message->due != 0)
-		delay = (message->due - ph_wall_clock()) / 1000;
-	if (delay < 0 || delay > manager->limits.maximal_backoff)
-		delay = 0;
-	due = now + delay;
-	/* a worker may have it in hand */
-	if (message->arrival < manager->owned_since && due < manager->announced)
-		due = manager->announced;
-	return due;
-}
-
-static void
-take_up(struct manager *manager, struct storage *storage, const struct ph_queue_item *item)
-{
-	struct message *message = scheduler_find(manager->scheduler, storage, item->id);
-	ph_error error = {""};
-	int64_t due;
-
-	if (message != NULL) {
-		/* it was moved within its storage */
-		message->handle = item->handle;
-		message->token = item->token;
-		return;
-	}
-	if ((message = message_new(storage, item, &error)) == NULL) {
-		ph_log(PH_LOG_ERROR, "%s: %s", item->id, error.text);
-		return;
-	}
-	if (message->body == NULL)
-		ph_log(PH_LOG_ERROR, "%s: held: its envelope cannot be read: %s", message->id, error.text);
-	due = due_of(manager, message);
-	if (message->body != NULL && (manager->recovering || message->hold || due > ph_now() ||
-		scheduler_active_count(manager->scheduler) >= manager->limits.active_messages / 2))
-		message_close(message);
-	if (scheduler_add(manager->scheduler, message, due) == -1) {
-		ph_log(PH_LOG_ERROR, "%s: no memory to take it up", message->id);
-		message_free(message);
-	}
-}
-
-static bool
-claim(struct manager *manager, struct storage *storage, struct ph_queue_item *items)
-{
-	ph_error error;
-	int count;
-
-	storage->more = false;
-	count = storage->ops->claim(storage->self, items, CLAIM_BATCH, LEASE, &error);
-	if (count == -1)
-		ph_log(PH_LOG_ERROR, "%s: cannot read new messages: %s", storage->name, error.text);
-	for (int i = 0; i < count; i++)
-		take_up(manager, storage, &items[i]);
-	if (count == CLAIM_BATCH)
-		storage->more = true;
-	return count > 0;
-}
-
-static void
-claim_all(struct manager *manager)
-{
-	struct ph_queue_item *items = NULL;
-
-	for (size_t i = 0; i < manager->storage_count; i++) {
-		struct storage *storage = &manager->storages[i];
-
-		if (!storage->owned || !storage->more)
-			continue;
-		if (items == NULL && (items = calloc(CLAIM_BATCH, sizeof(*items))) == NULL)
-			return;
-		claim(manager, storage, items);
-	}
-	free(items);
-}
-
-static bool
-has_more(const struct manager *manager)
-{
-	for (size_t i = 0; i < manager->storage_count; i++)
-		if (manager->storages[i].owned && manager->storages[i].more)
-			return true;
-	return false;
-}
-
-int64_t
-manager_round(struct manager *manager)
-{
-	int64_t due;
-
-	claim_all(manager);
-	due = scheduler_run(manager->scheduler, ph_now());
-	return has_more(manager) ? ph_now() : due;
-}
-
-/* ---- Tasks ------------------------------------------------------------------------------------------------ */
-
-void
-manager_wake(struct manager *manager)
-{
-	ph_unpark(manager->engine);
-}
-
-static void
-engine(void *argument)
-{
-	struct manager *manager = argument;
-	ph_wait wait = PH_WAIT_OK;
-
-	while (!manager->stopping && wait != PH_WAIT_CANCELLED) {
-		int64_t due = manager_round(manager);
-
-		if (due <= ph_now())
-			wait = ph_yield();
-		else
-			wait = ph_park(due);
-	}
-}
-
-static bool
-sync_storage(struct storage *storage)
-{
-	ph_error error;
-
-	if (!storage->owned || !storage->dirty)
-		return true;
-	storage->dirty = false;
-	if (storage->ops->sync(storage->self, &error) == 0)
-		return true;
-	storage->dirty = true;
-	ph_log(PH_LOG_ERROR, "%s: results cannot be made durable: %s", storage->name, error.text);
-	return false;
-}
-
-int
-manager_sync(struct manager *manager)
-{
-	struct peer *peer;
-	bool done = true;
-
-	/* acknowledge only what was noted before this sync began */
-	TAILQ_FOREACH(peer, &manager->peers, link)
-		peer->syncing = peer->ack_count;
-	for (size_t i = 0; i < manager->storage_count; i++)
-		done &= sync_storage(&manager->storages[i]);
-	if (!done)
-		return -1;
-	peers_send_acks(manager);
-	return 0;
-}
-
-static bool
-is_dirty(const struct manager *manager)
-{
-	const struct peer *peer;
-
-	for (size_t i = 0; i < manager->storage_count; i++)
-		if (manager->storages[i].dirty)
-			return true;
-	TAILQ_FOREACH(peer, &manager->peers, link)
-		if (peer->ack_count > 0)
-			return true;
-	return false;
-}
-
-static void
-syncer(void *argument)
-{
-	struct manager *manager = argument;
-
-	for (;;) {
-		while (!is_dirty(manager))
-			if (ph_park(PH_NEVER) == PH_WAIT_CANCELLED)
-				return;
-		/* what else comes meanwhile goes with the same sync */
-		if (ph_sleep(ph_in(SYNC_DELAY)) == PH_WAIT_CANCELLED)
-			return;
-		manager_sync(manager);
-	}
-}
-
-static void
-tender(void *argument)
-{
-	struct manager *manager = argument;
-
-	while (ph_sleep(ph_in(TEND_INTERVAL)) == PH_WAIT_OK) {
-		for (size_t i = 0; i < manager->storage_count; i++) {
-			struct storage *storage = &manager->storages[i];
-
-			if (storage->ops->tend != NULL)
-				storage->ops->tend(storage->self);
-			storage->more = true;
-		}
-		jobs_expire(manager->scheduler, ph_now() - LOST_JOB_TIME, ph_now());
-		manager_wake(manager);
-	}
-}
-
 /* ---- Life -------------------------------------------------------------------------------------------------- */
 
 struct storage *
@@ -507,8 +294,9 @@ limits_of(const struct settings *settings)
 		limits.concurrency = 1000;
 	if (limits.local_concurrency == 0)
 		limits.local_concurrency = 1000;
-	if (limits.job_recipients == 0 || limits.job_recipients > 1000)
-		limits.job_recipients = 1000;
+	/* their results must fit in one frame */
+	if (limits.job_recipients == 0 || limits.job_recipients > 400)
+		limits.job_recipients = 400;
 	if (limits.window < 100)
 		limits.window = 100;
 	return limits;
@@ -565,47 +353,6 @@ manager_free(struct manager *manager)
 	ph_pool_free(manager->scratch);
 	free(manager->storages);
 	free(manager);
-}
-
-int
-manager_own(struct manager *manager, ph_error *error)
-{
-	for (size_t i = 0; i < manager->storage_count; i++) {
-		struct storage *storage = &manager->storages[i];
-
-		if (storage->ops->own(storage->self, error) == -1)
-			return -1;
-		storage->owned = storage->more = true;
-	}
-	manager->owned = true;
-	manager->owned_since = ph_wall_clock();
-	manager->recovering = true;
-	do {
-		claim_all(manager);
-		if (ph_task_cancelled())
-			return ph_error_set(error, "cancelled");
-	} while (has_more(manager));
-	manager->recovering = false;
-	return 0;
-}
-
-void
-manager_announce(struct manager *manager)
-{
-	manager->announced = ph_in(ANNOUNCE_TIME);
-	scheduler_not_before(manager->scheduler, manager->announced);
-}
-
-int
-manager_start(struct manager *manager, ph_error *error)
-{
-	manager->syncer = ph_task_spawn("queue sync", syncer, manager);
-	manager->tender = ph_task_spawn("queue tend", tender, manager);
-	manager->engine = ph_task_spawn("queue engine", engine, manager);
-	if (manager->engine.generation == 0 || manager->tender.generation == 0 ||
-		manager->syncer.generation == 0)
-		return ph_error_set(error, "no task for the queue");
-	return 0;
 }
 
 static void

@@ -89,9 +89,7 @@ struct message {
 	uint8_t deaths;
 	uint8_t state;              /* enum message_state */
 	uint8_t retries;            /* content not found where it was said to be */
-	bool announced;             /* its "queue active" line was written */
 	bool hold;                  /* to be held at the end of the pass */
-	bool old;                   /* was there before this role owned the storage */
 	char id[PH_QUEUE_ID_SIZE];
 };
 

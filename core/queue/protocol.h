@@ -48,7 +48,7 @@ enum {
 	/* answers */
 	CONTROL_MESSAGE = 32, /* string ID, string queue name, u64 arrival (µs), u64 size, string
 	                       * sender, string reason, u64 next attempt (µs, 0: now) */
-	CONTROL_RECIPIENTS,   /* count, {string address, string reason}; of the last message */
+	CONTROL_RECIPIENTS,   /* count, bytes {string address, string reason}; of the last message */
 	CONTROL_TEXT,         /* bytes */
 	CONTROL_END           /* exit code, string text, u64 how many messages were meant */
 };

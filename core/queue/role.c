@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include <posthouse/log.h>
 
+#include "ground/logger.h"
 #include "process/channel.h"
 #include "process/role.h"
 #include "queue/client.h"
@@ -126,8 +129,11 @@ own(void *argument)
 	use_blames(q);
 	queue_client_set_local(announce_own, q->manager);
 	manager_announce(q->manager);
-	if (listen_all(q, &error) == -1 || manager_start(q->manager, &error) == -1)
-		ph_log(PH_LOG_FATAL, "the queue cannot be served: %s", error.text);
+	if (listen_all(q, &error) == 0 && manager_start(q->manager, &error) == 0)
+		return;
+	ph_log(PH_LOG_FATAL, "the queue cannot be served: %s", error.text);
+	logger_flush();
+	_exit(EX_OSERR); /* another one tries */
 }
 
 static int
@@ -189,6 +195,8 @@ role_stop(struct role *role)
 	role->data = NULL;
 	ph_task_cancel(q->owner);
 	ph_task_join(q->owner, ph_in(5000));
+	if (ph_task_alive(q->owner))
+		return; /* it waits for the storage, in vain: the process ends anyway */
 	queue_client_set_local(NULL, NULL);
 	/* the paths stay: they may be the successor's */
 	channel_unlisten(q->queue);

@@ -8,6 +8,8 @@
 
 /* Recipients that are resolved before another message has its turn. */
 #define FEED_BATCH 200
+/* Messages that get their bodies before other tasks have their turn. */
+#define ACTIVATE_BATCH 500
 
 /* ---- The heap of those that wait ---------------------------------------------------------------- */
 
@@ -481,11 +483,17 @@ scheduler_activate(struct scheduler *scheduler, struct message *message)
 	return result;
 }
 
+static bool
+has_due(const struct scheduler *scheduler)
+{
+	return scheduler->heap_count > 0 && scheduler->active < scheduler->limits.active_messages &&
+		scheduler->heap[0]->due <= scheduler->now;
+}
+
 static void
 activate_due(struct scheduler *scheduler)
 {
-	while (scheduler->heap_count > 0 && scheduler->active < scheduler->limits.active_messages &&
-		scheduler->heap[0]->due <= scheduler->now) {
+	for (unsigned i = 0; i < ACTIVATE_BATCH && has_due(scheduler); i++) {
 		struct message *message = scheduler->heap[0];
 
 		message->pins++;

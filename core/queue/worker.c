@@ -11,7 +11,7 @@
 #include "process/channel.h"
 #include "process/role.h"
 #include "queue/delivery.h"
-#include "queue/link.h"
+#include "queue/uplink.h"
 #include "queue/protocol.h"
 
 /* Jobs at once. */
@@ -47,7 +47,7 @@ struct office {
 	struct role *role;
 	bool local;
 	bool draining;
-	struct link *link;
+	struct uplink *link;
 	ph_pool *pool;              /* for one frame */
 	TAILQ_HEAD(, work) works;
 	size_t work_count;
@@ -72,7 +72,7 @@ say(struct office *office, struct kept *kept, unsigned type, ph_span payload)
 {
 	struct saying *saying = malloc(sizeof(*saying) + payload.size);
 
-	link_send(office->link, type, payload);
+	uplink_send(office->link, type, payload);
 	if (saying == NULL)
 		return; /* it was said once, at least */
 	*saying = (struct saying){.type = type, .size = payload.size};
@@ -297,7 +297,7 @@ say_hello(struct office *office)
 	wire_put_u32(&writer, (uint32_t)office->work_count);
 	TAILQ_FOREACH(work, &office->works, link)
 		put_work(&writer, work->delivery);
-	link_send(office->link, FRAME_HELLO, wire_span(&writer));
+	uplink_send(office->link, FRAME_HELLO, wire_span(&writer));
 	ph_pool_reset(office->pool);
 }
 
@@ -310,7 +310,7 @@ up(void *context)
 	say_hello(office);
 	TAILQ_FOREACH(kept, &office->kept, link)
 		for (const struct saying *saying = kept->first; saying != NULL; saying = saying->next)
-			link_send(office->link, saying->type, (ph_span){saying->bytes, saying->size});
+			uplink_send(office->link, saying->type, (ph_span){saying->bytes, saying->size});
 }
 
 static void
@@ -324,7 +324,7 @@ frame(void *context, unsigned type, ph_span payload)
 		take_acks(office, payload);
 }
 
-static const struct link_ops link_ops = {.up = up, .frame = frame};
+static const struct uplink_ops uplink_ops = {.up = up, .frame = frame};
 
 /* ---- The roles ---------------------------------------------------------------------------------------------------- */
 
@@ -374,7 +374,7 @@ role_start(struct role *role, ph_error *error)
 		for (size_t i = 0; (instance = config_instance(role->config, classes[c], i)) != NULL; i++)
 			if (instance->opened && instance_start(instance, error) == -1)
 				return -1;
-	office->link = link_open("queue link", office->path, &link_ops, office, error);
+	office->link = uplink_open("queue link", office->path, &uplink_ops, office, error);
 	return office->link == NULL ? -1 : 0;
 }
 
@@ -382,7 +382,7 @@ static void
 no_more_jobs(struct office *office)
 {
 	office->draining = true;
-	link_send(office->link, FRAME_DRAIN, (ph_span){NULL, 0});
+	uplink_send(office->link, FRAME_DRAIN, (ph_span){NULL, 0});
 }
 
 static void
@@ -398,7 +398,7 @@ static void
 wait_for_acks(struct office *office, ph_deadline deadline, bool while_down)
 {
 	office->waiter = ph_task_self();
-	while (!TAILQ_EMPTY(&office->kept) && (while_down || link_is_up(office->link)))
+	while (!TAILQ_EMPTY(&office->kept) && (while_down || uplink_is_up(office->link)))
 		if (ph_park(deadline) != PH_WAIT_OK)
 			break;
 }
@@ -424,7 +424,7 @@ close_office(struct office *office)
 {
 	struct kept *kept;
 
-	link_close(office->link);
+	uplink_close(office->link);
 	office->link = NULL;
 	stop_instances(office);
 	while ((kept = TAILQ_FIRST(&office->kept)) != NULL)

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
 #include <posthouse/log.h>
 
 #include "ground/loop.h"
@@ -22,14 +24,17 @@
 enum {
 	ACCEPT_BATCH = 16,     /* connections of one socket, before others have their turn */
 	SHORTAGE_WAIT = 500,   /* without descriptors or memory, milliseconds */
+	RELOAD_PATIENCE = 5 * 1000, /* with idle sessions after a reload, milliseconds */
 	STOP_GRACE = 3 * 1000  /* for transactions in hand when everything stops, milliseconds */
 };
 
-/* One listening socket and the task that accepts on it. */
+/* One listening socket, watched for as long as the role accepts. */
 struct acceptor {
 	int fd;
 	const struct instance *listener;
-	ph_task task;
+	struct event *readable; /* level-triggered: what is left comes up again in the next round */
+	struct event *recovery; /* the end of the wait after a shortage */
+	bool short_of_something;
 };
 
 /* The role of this process. */
@@ -41,7 +46,7 @@ struct smtpd {
 
 /* ---- Accepting -------------------------------------------------------------------------------- */
 
-/* Takes up to a batch. 1 when there may be more, 0 when there is none, -1 on shortage. */
+/* Takes up to a batch. 0, or -1 on shortage. */
 static int
 accept_batch(const struct acceptor *acceptor)
 {
@@ -56,39 +61,66 @@ accept_batch(const struct acceptor *acceptor)
 		fd = accept4(acceptor->fd, any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return 0;
-		if (fd == -1 && (errno == EINTR || errno == ECONNABORTED || errno == EPROTO))
-			continue;
-		if (fd == -1)
+		if (fd == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
 			return -1;
+		if (fd == -1)
+			continue; /* that connection's own trouble */
 		client = sockaddress_read(any);
 		connection_accept(fd, &client, acceptor->listener);
 	}
-	return 1;
+	return 0;
 }
 
 /* A shortage is told once, and again when it comes after a time without. */
 static void
-accept_connections(void *argument)
+on_readable(evutil_socket_t fd, short what, void *argument)
+{
+	struct acceptor *acceptor = argument;
+	const struct timeval wait = {.tv_usec = SHORTAGE_WAIT * 1000};
+
+	if (accept_batch(acceptor) == 0) {
+		acceptor->short_of_something = false;
+		return;
+	}
+	if (!acceptor->short_of_something)
+		ph_log(PH_LOG_WARNING, "%s: accept: %s", acceptor->listener->name, strerror(errno));
+	acceptor->short_of_something = true;
+	(void)event_del(acceptor->readable);
+	(void)event_add(acceptor->recovery, &wait);
+}
+
+static void
+on_recovery(evutil_socket_t fd, short what, void *argument)
 {
 	const struct acceptor *acceptor = argument;
-	bool told = false;
 
-	while (!ph_task_cancelled()) {
-		int result = accept_batch(acceptor);
+	(void)event_add(acceptor->readable, NULL);
+}
 
-		if (result == -1) {
-			if (!told)
-				ph_log(PH_LOG_WARNING, "%s: accept: %s", acceptor->listener->name, strerror(errno));
-			told = true;
-			(void)ph_sleep(ph_in(SHORTAGE_WAIT));
-			continue;
-		}
-		told = false;
-		if (result == 1)
-			(void)ph_yield();
-		else
-			(void)ph_wait_fd(acceptor->fd, PH_READABLE, PH_NEVER);
-	}
+static int
+acceptor_open(struct acceptor *acceptor, const struct role_socket *socket)
+{
+	acceptor->fd = socket->fd;
+	acceptor->listener = socket->listener;
+	acceptor->readable =
+		event_new(loop_base(), socket->fd, EV_READ | EV_PERSIST, on_readable, acceptor);
+	acceptor->recovery = event_new(loop_base(), -1, 0, on_recovery, acceptor);
+	if (acceptor->readable == NULL || acceptor->recovery == NULL ||
+		event_add(acceptor->readable, NULL) == -1)
+		return -1;
+	return 0;
+}
+
+/* The socket is closed so that a port which is no longer configured is refused, not left to fill
+ * its backlog. */
+static void
+acceptor_close(struct acceptor *acceptor)
+{
+	if (acceptor->readable != NULL)
+		event_free(acceptor->readable);
+	if (acceptor->recovery != NULL)
+		event_free(acceptor->recovery);
+	(void)close(acceptor->fd);
 }
 
 /* ---- The life of the role --------------------------------------------------------------------- */
@@ -171,14 +203,9 @@ start_accepting(struct role *role, ph_error *error)
 	if (smtpd->acceptors == NULL)
 		return ph_error_set(error, "out of memory");
 	for (size_t i = 0; i < role->socket_count; i++) {
-		struct acceptor *acceptor = &smtpd->acceptors[i];
-
-		acceptor->fd = role->sockets[i].fd;
-		acceptor->listener = role->sockets[i].listener;
-		acceptor->task = ph_task_spawn("accept", accept_connections, acceptor);
-		if (!ph_task_alive(acceptor->task))
-			return ph_error_set(error, "no task to accept connections");
 		smtpd->count++;
+		if (acceptor_open(&smtpd->acceptors[i], &role->sockets[i]) == -1)
+			return ph_error_set(error, "no memory to watch the listening sockets");
 	}
 	return 0;
 }
@@ -193,27 +220,21 @@ smtpd_start(struct role *role, ph_error *error)
 	return start_accepting(role, error);
 }
 
-/* The sockets are closed so that a port which is no longer configured is refused, not left to
- * fill its backlog. */
 static void
 stop_accepting(struct smtpd *smtpd)
 {
 	for (size_t i = 0; i < smtpd->count; i++)
-		ph_task_cancel(smtpd->acceptors[i].task);
-	for (size_t i = 0; i < smtpd->count; i++) {
-		(void)ph_task_join(smtpd->acceptors[i].task, ph_in(1000));
-		(void)close(smtpd->acceptors[i].fd);
-	}
+		acceptor_close(&smtpd->acceptors[i]);
 	smtpd->count = 0;
 }
 
 static void
-wind_down(struct role *role, int64_t grace)
+wind_down(struct role *role, int64_t grace, int64_t patience)
 {
 	struct smtpd *smtpd = role->data;
 
 	stop_accepting(smtpd);
-	connections_drain(grace);
+	connections_drain(grace, patience);
 	if (smtpd->ended)
 		return;
 	smtpd->ended = true;
@@ -224,14 +245,14 @@ wind_down(struct role *role, int64_t grace)
 static void
 smtpd_drain(struct role *role)
 {
-	wind_down(role, role->settings->reload_grace);
+	wind_down(role, role->settings->reload_grace, RELOAD_PATIENCE);
 	role_done(role);
 }
 
 static void
 smtpd_stop(struct role *role)
 {
-	wind_down(role, STOP_GRACE);
+	wind_down(role, STOP_GRACE, 0);
 }
 
 const struct role_ops smtpd_role = {

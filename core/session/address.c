@@ -330,10 +330,13 @@ int
 ph_path_parse(ph_pool *pool, ph_span text, unsigned flags, const char **address, ph_span *rest,
 	ph_error *error)
 {
-	struct cursor in = {text.data, text.data + text.size, flags};
-	const char *end = in.end;
+	struct cursor in = {text.data, text.data, flags};
+	const char *end;
 	bool bracket;
 
+	if (text.size == 0)
+		return ph_error_set(error, "missing address");
+	in.end = end = text.data + text.size;
 	if ((flags & PH_PATH_STRICT) == 0)
 		while (in.at < in.end && *in.at == ' ')
 			in.at++;

@@ -281,7 +281,7 @@ ph_message_size(const ph_session *session)
 const char *
 ph_queue_id(const ph_session *session)
 {
-	return session->intake != NULL ? ph_intake_queue_id(session->intake) : "";
+	return session->queue_id != NULL ? session->queue_id : "";
 }
 
 /* No listener offers a login or TLS yet: a session has neither. */

@@ -67,6 +67,7 @@ struct ph_session {
 	int64_t content_size;
 	size_t recipients, refused;
 	ph_intake *intake;                   /* from the first accepted recipient on */
+	const char *queue_id;                /* of the intake, or of the one that was just ended */
 	bool in_data;
 	bool discard;                        /* a restriction said so; for the transaction */
 

@@ -11,6 +11,10 @@
 #include "session/policy.h"
 #include "session/session.h"
 
+enum {
+	FREE_SPACE_AGE = 1000 /* milliseconds */
+};
+
 /* The log names the message for which the task works. */
 static void
 name_message(const ph_session *session)
@@ -18,7 +22,7 @@ name_message(const ph_session *session)
 	struct task_context *context = task_context();
 
 	if (context != NULL)
-		context->queue_id = session->intake != NULL ? ph_intake_queue_id(session->intake) : NULL;
+		context->queue_id = session->queue_id;
 }
 
 bool
@@ -33,6 +37,7 @@ ph_session_reset(ph_session *session)
 	if (session->intake != NULL)
 		ph_intake_abort(session->intake);
 	session->intake = NULL;
+	session->queue_id = NULL;
 	name_message(session);
 	session->sender = session->recipient = NULL;
 	session->parameters = NULL;
@@ -47,17 +52,35 @@ ph_session_reset(ph_session *session)
 
 /* ---- MAIL ------------------------------------------------------------------------------------- */
 
-/* Is there room for a message of that size, and for what must stay free? */
+/* What a storage has free, asked anew after a second. */
+static int64_t
+free_space(const struct instance *queue)
+{
+	static const struct instance *last_queue;
+	static int64_t last_time, last_answer;
+	const struct ph_queue_ops *ops = queue->ops;
+
+	if (ops->free_space == NULL)
+		return INT64_MAX;
+	if (queue != last_queue || ph_now() - last_time > FREE_SPACE_AGE) {
+		last_queue = queue;
+		last_time = ph_now();
+		last_answer = ops->free_space(queue->self);
+	}
+	return last_answer;
+}
+
+/* Is there room for a message of that size, and for what must stay free? The storage has the last
+ * word: this is so that a large message is not sent for nothing. */
 static bool
 storage_has_room(const ph_session *session, int64_t size)
 {
 	const struct instance *queue = config_queue(config_current(), session->queue);
-	const struct ph_queue_ops *ops = queue->ops;
 	int64_t minimum = session->settings->queue_minfree;
 
-	if (ops->free_space == NULL || (minimum <= 0 && size <= 0))
+	if (minimum <= 0 && size <= 0)
 		return true;
-	return ops->free_space(queue->self) - (minimum > 0 ? minimum : 0) > size;
+	return free_space(queue) - (minimum > 0 ? minimum : 0) > size;
 }
 
 static int
@@ -147,9 +170,9 @@ open_intake(ph_session *session, ph_reply *reply)
 		session->intake = NULL;
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	}
+	session->queue_id = ph_pool_strdup(ph_message_pool(session), ph_intake_queue_id(session->intake));
 	name_message(session);
-	ph_log(PH_LOG_INFO, "%s: client=%s", ph_intake_queue_id(session->intake),
-		session_label(session));
+	ph_log(PH_LOG_INFO, "%s: client=%s", ph_queue_id(session), session_label(session));
 	return 0;
 }
 
@@ -253,17 +276,15 @@ judge_content(ph_session *session, const ph_reply *refusal, ph_reply *reply)
 void
 ph_session_end_of_data(ph_session *session, const ph_reply *refusal, ph_reply *reply)
 {
-	ph_intake *intake;
+	ph_intake_result result;
 
 	memset(reply, 0, sizeof(*reply));
 	if (judge_content(session, refusal, reply) == 0) {
 		pass_discard_on(session);
-		intake = session->intake;
-		if (ph_intake_commit(intake, reply) == PH_INTAKE_REFUSED) {
-			session->intake = NULL;
-			policy_log(session, "reject", "END-OF-MESSAGE", reply);
-		}
+		result = ph_intake_commit(session->intake, reply);
 		session->intake = NULL;
+		if (result == PH_INTAKE_REFUSED)
+			policy_log(session, "reject", "END-OF-MESSAGE", reply);
 	}
 	ph_session_reset(session);
 }

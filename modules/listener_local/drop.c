@@ -30,14 +30,13 @@ drop_prepare(const struct drop *drop, ph_error *error)
 {
 	struct stat st;
 
-	if (mkdir(drop->path, PH_SUBMIT_DROP_MODE & 0777) == 0) {
-		if (chmod(drop->path, PH_SUBMIT_DROP_MODE) == -1)
-			return ph_error_set(error, "%s: chmod: %s", drop->path, strerror(errno));
-	} else if (errno != EEXIST) {
+	if (mkdir(drop->path, 0700) == -1 && errno != EEXIST)
 		return ph_error_set(error, "%s: %s", drop->path, strerror(errno));
-	}
 	if (lstat(drop->path, &st) == -1 || !S_ISDIR(st.st_mode))
 		return ph_error_set(error, "%s is no directory", drop->path);
+	if (st.st_uid == geteuid() && (st.st_mode & 07777) != PH_SUBMIT_DROP_MODE &&
+		chmod(drop->path, PH_SUBMIT_DROP_MODE) == -1)
+		return ph_error_set(error, "%s: chmod: %s", drop->path, strerror(errno));
 	return 0;
 }
 

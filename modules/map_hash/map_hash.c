@@ -173,19 +173,34 @@ hash_close(void *self)
 	hash->state = NULL;
 }
 
+/* Most often it was never built. */
+static void
+explain(const struct hash *hash, const ph_error *why, ph_error *error)
+{
+	struct stat st;
+
+	if (stat(hash->path, &st) == 0 && strstr(why->text, "No such file"))
+		ph_error_set(error, "%s; build it from %s with postalias or postmap", why->text, hash->path);
+	else
+		ph_error_set(error, "%s", why->text);
+}
+
 static int
 hash_open(void *self, ph_error *error)
 {
 	static const struct ph_table_ops ops = {.size = sizeof(ops), .load = load};
 	struct hash *hash = self;
+	ph_error why = {""};
 
 	hash->state = calloc(1, sizeof(*hash->state));
 	if (hash->state != NULL)
 		hash->state->table = ph_table_new(self, "path", hash->path, ".cdb", MAX_FILE, &ops);
 	if (hash->state == NULL || hash->state->table == NULL)
 		ph_error_set(error, "%s: no memory", hash->path);
-	else if (content_of(hash, error) != NULL)
+	else if (content_of(hash, &why) != NULL)
 		return 0;
+	else
+		explain(hash, &why, error);
 	hash_close(self);
 	return -1;
 }

@@ -80,6 +80,8 @@ static const struct {
 	{"(comment", NULL},
 	{"\"quoted", NULL},
 	{"u@[1.2.3.4", NULL},
+	{"u@[1\\]2]", NULL},
+	{"u@[1 2]", NULL},
 	{"a\\b@c", NULL},
 	{"\"a\\\r\\\nDATA\"@x", NULL},
 };

@@ -481,7 +481,7 @@ test_ends(void **state)
 		world.log[0] = '\0';
 		ph_session_end_of_data(session, i == 1 ? &bare : NULL, &reply);
 		assert_int_equal(reply.code, codes[i]);
-		assert_non_null(strstr(world.log, ": reject: END-OF-MESSAGE from unknown[192.0.2.1]: "));
+		assert_non_null(strstr(world.log, "4FADF218FED8: reject: END-OF-MESSAGE from unknown[192.0.2.1]: "));
 		assert_int_equal(world.intakes, 0);
 	}
 	assert_int_equal(world.committed, 0);

@@ -1,7 +1,7 @@
 /*
  * Links: see link.h.
  */
-#include "queue/link.h"
+#include "queue/uplink.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,9 +14,9 @@
  * several of them. */
 #define RETRY 200
 
-struct link {
+struct uplink {
 	const char *name, *path;
-	const struct link_ops *ops;
+	const struct uplink_ops *ops;
 	void *context;
 	struct channel *channel; /* NULL: down */
 	ph_task task;
@@ -27,7 +27,7 @@ static void
 frame(struct channel *channel, void *context, unsigned type, ph_span payload, const int *fds,
 	size_t fd_count)
 {
-	struct link *link = context;
+	struct uplink *link = context;
 
 	for (size_t i = 0; i < fd_count; i++)
 		close(fds[i]);
@@ -37,7 +37,7 @@ frame(struct channel *channel, void *context, unsigned type, ph_span payload, co
 static void
 closed(struct channel *channel, void *context)
 {
-	struct link *link = context;
+	struct uplink *link = context;
 
 	link->channel = NULL;
 	ph_unpark(link->task);
@@ -46,7 +46,7 @@ closed(struct channel *channel, void *context)
 static const struct channel_ops ops = {.frame = frame, .closed = closed};
 
 static void
-try_connect(struct link *link)
+try_connect(struct uplink *link)
 {
 	int fd = channel_connect_blocking(link->path, NULL);
 
@@ -61,7 +61,7 @@ try_connect(struct link *link)
 static void
 run(void *argument)
 {
-	struct link *link = argument;
+	struct uplink *link = argument;
 	ph_wait wait = PH_WAIT_OK;
 
 	while (!link->ending && wait != PH_WAIT_CANCELLED) {
@@ -71,17 +71,17 @@ run(void *argument)
 	}
 }
 
-struct link *
-link_open(const char *name, const char *path, const struct link_ops *link_ops, void *context,
+struct uplink *
+uplink_open(const char *name, const char *path, const struct uplink_ops *uplink_ops, void *context,
 	ph_error *error)
 {
-	struct link *link = calloc(1, sizeof(*link));
+	struct uplink *link = calloc(1, sizeof(*link));
 
 	if (link == NULL) {
 		ph_error_set(error, "no memory");
 		return NULL;
 	}
-	*link = (struct link){.name = name, .path = path, .ops = link_ops, .context = context};
+	*link = (struct uplink){.name = name, .path = path, .ops = uplink_ops, .context = context};
 	link->task = ph_task_spawn(name, run, link);
 	if (!ph_task_alive(link->task)) {
 		ph_error_set(error, "no task is left");
@@ -92,7 +92,7 @@ link_open(const char *name, const char *path, const struct link_ops *link_ops, v
 }
 
 void
-link_close(struct link *link)
+uplink_close(struct uplink *link)
 {
 	if (link == NULL)
 		return;
@@ -105,13 +105,13 @@ link_close(struct link *link)
 }
 
 bool
-link_is_up(const struct link *link)
+uplink_is_up(const struct uplink *link)
 {
 	return link != NULL && link->channel != NULL;
 }
 
 int
-link_send(struct link *link, unsigned type, ph_span payload)
+uplink_send(struct uplink *link, unsigned type, ph_span payload)
 {
-	return link_is_up(link) ? channel_send(link->channel, type, payload) : -1;
+	return uplink_is_up(link) ? channel_send(link->channel, type, payload) : -1;
 }

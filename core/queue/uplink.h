@@ -1,14 +1,14 @@
 /*
  * A channel to a named socket that is made again whenever it ends.
  */
-#ifndef QUEUE_LINK_H
-#define QUEUE_LINK_H
+#ifndef QUEUE_UPLINK_H
+#define QUEUE_UPLINK_H
 
 #include <posthouse/base.h>
 
-struct link;
+struct uplink;
 
-struct link_ops {
+struct uplink_ops {
 	/* It stands: say hello. In a task. */
 	void (*up)(void *context);
 	/* A frame came; in the channel's task. */
@@ -16,12 +16,12 @@ struct link_ops {
 };
 
 /* Starts connecting; the strings and ops are kept by reference. NULL: no memory or task. */
-struct link *link_open(const char *name, const char *path, const struct link_ops *ops, void *context,
+struct uplink *uplink_open(const char *name, const char *path, const struct uplink_ops *ops, void *context,
 	ph_error *error);
 /* Ends it; waits for its task. NULL: nothing. */
-void link_close(struct link *link);
-bool link_is_up(const struct link *link);
+void uplink_close(struct uplink *link);
+bool uplink_is_up(const struct uplink *link);
 /* -1: it is down, or the other side does not read. */
-int link_send(struct link *link, unsigned type, ph_span payload);
+int uplink_send(struct uplink *link, unsigned type, ph_span payload);
 
 #endif

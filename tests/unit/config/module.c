@@ -1,0 +1,136 @@
+/*
+ * Modules for the tests of the loader and of the configuration, from one source: the makefile says
+ * which by defining one of the names below.
+ */
+#include <posthouse/filter.h>
+#include <posthouse/listener.h>
+#include <posthouse/map.h>
+#include <posthouse/queue.h>
+#include <posthouse/restriction.h>
+#include <posthouse/transport.h>
+
+#if defined(OTHER_ABI)
+#undef PH_ABI_MAJOR
+#define PH_ABI_MAJOR 7
+#elif defined(NEWER_MINOR)
+#undef PH_ABI_MINOR
+#define PH_ABI_MINOR 99
+#elif defined(OTHER_MAGIC)
+#undef PH_MODULE_MAGIC
+#define PH_MODULE_MAGIC 1
+#endif
+
+#if defined(MAP_NAME)
+struct map {
+	const char *path;
+	bool test_folding;
+};
+
+static const struct ph_param map_params[] = {
+	{.name = "path", .type = PH_PATH, .flags = PH_SECTION_ONLY, .offset = offsetof(struct map, path)},
+	{.name = "test_folding", .type = PH_BOOL, .offset = offsetof(struct map, test_folding),
+		.default_value = "yes"},
+};
+
+#if defined(UNDEFINED_SYMBOL)
+extern ph_found ph_from_a_later_release(void *, ph_pool *, ph_span, ph_span *, ph_error *);
+#define FIND ph_from_a_later_release
+#else
+#define FIND find
+/* The key "fails" fails, "known" is found, and so is the last part of the path. */
+static ph_found
+find(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *error)
+{
+	static const char known[] = "known", fails[] = "fails";
+
+	if (key.size == 5 && __builtin_memcmp(key.data, fails, 5) == 0)
+		return PH_FAILED;
+	if (key.size != 5 || __builtin_memcmp(key.data, known, 5) != 0)
+		return PH_NOT_FOUND;
+	*value = (ph_span){"value", 5};
+	return PH_FOUND;
+}
+#endif
+
+#define EXPANDED(name, ...) PH_MODULE(name, __VA_ARGS__)
+EXPANDED(MAP_NAME, "1.0", "a table for tests", PH_MAP(.find = FIND),
+	PH_INSTANCE(struct map, map_params));
+#elif defined(QUEUE_TEST)
+PH_MODULE(queue_test, "1.0", "a queue for tests", PH_QUEUE(.flags = 0));
+#elif defined(TRANSPORT_TEST)
+struct transport {
+	int64_t test_connect_timeout;
+};
+
+static const struct ph_param transport_params[] = {
+	{.name = "test_connect_timeout", .type = PH_TIME, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct transport, test_connect_timeout), .default_value = "30s",
+		.min = 1000, .max = 3600000},
+};
+
+PH_MODULE(transport_test, "1.0", "a transport for tests", PH_TRANSPORT(.flags = 0),
+	PH_INSTANCE(struct transport, transport_params));
+#elif defined(RESTRICTION_TEST)
+static ph_verdict
+no_opinion(const ph_rule *rule, ph_session *session)
+{
+	return PH_DUNNO;
+}
+
+static const struct ph_restriction restrictions[] = {
+	{"permit_mynetworks", PH_STAGE_CLIENT, PH_NO_ARGUMENT, no_opinion, "Permits our networks."},
+	{"permit_sasl_authenticated", PH_STAGE_CLIENT, PH_NO_ARGUMENT, no_opinion, "Permits users."},
+	{"reject_unauth_destination", PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS, PH_NO_ARGUMENT,
+		no_opinion, "Refuses to relay."},
+	{"defer_unauth_destination", PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS, PH_NO_ARGUMENT,
+		no_opinion, "Refuses to relay for now."},
+	{"reject_rbl_client", PH_STAGE_CLIENT, PH_ARGUMENT_STRING, no_opinion, "Asks a list."},
+	{"check_sender_access", PH_STAGE_SENDER, PH_ARGUMENT_MAP, no_opinion, "Asks a table."},
+};
+
+PH_MODULE(restriction_test, "1.0", "restrictions for tests", PH_RESTRICTION_TABLE(restrictions));
+#elif defined(RESTRICTION_OTHER)
+static ph_verdict
+no_opinion(const ph_rule *rule, ph_session *session)
+{
+	return PH_DUNNO;
+}
+
+PH_MODULE(restriction_other, "1.0", "another for tests",
+	PH_RESTRICTION("reject_other", PH_STAGE_CLIENT, PH_NO_ARGUMENT, no_opinion));
+#elif defined(LISTENER_TEST)
+struct listener {
+	int64_t port;
+	const char *test_banner;
+	int test_level;
+	ph_strings test_words;
+};
+
+static const struct ph_param listener_params[] = {
+	{.name = "port", .type = PH_INT, .flags = PH_SECTION_ONLY, .offset = offsetof(struct listener, port),
+		.default_value = "25", .max = 65535},
+	{.name = "test_banner", .type = PH_STRING, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct listener, test_banner), .default_value = "$myhostname ESMTP"},
+	{.name = "test_level", .type = PH_ENUM, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct listener, test_level), .default_value = "none",
+		.choices = "none, may, encrypt"},
+	{.name = "test_words", .type = PH_STRINGS, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct listener, test_words), .default_value = "a, b"},
+};
+
+static int
+check(void *self, ph_error *error)
+{
+	const struct listener *listener = self;
+	static const char text[] = "port 666 is not for mail";
+
+	if (listener->port != 666)
+		return 0;
+	for (size_t i = 0; i < sizeof(text); i++)
+		error->text[i] = text[i];
+	return -1;
+}
+
+PH_MODULE(listener_test, "1.0", "a listener for tests", PH_LISTENER(.flags = 0),
+	PH_INSTANCE(struct listener, listener_params), PH_LIFE(.check = check));
+#endif

@@ -1,0 +1,545 @@
+/* The spawner with a transport of the test's own, in rootless mode (and as root where we are it). */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "config/files.h"
+#include "ground/loop.h"
+#include "process/channel.h"
+#include "process/protocol.h"
+#include "process/spawn.h"
+
+static const char user_name[] = "nobody"; /* every system has it */
+static char folder[64], mailbox[128], dotlock[128];
+
+/* ---- A configuration with one transport -------------------------------------------------------- */
+
+static void
+deliver_as_user(void *self, const struct ph_user_context *user, const struct ph_user_delivery *requests,
+	const int *fds, size_t count, struct ph_user_result *results)
+{
+	for (size_t i = 0; i < count; i++) {
+		char content[64] = "";
+		ssize_t got = pread(fds[i], content, sizeof(content) - 1, requests[i].offset);
+
+		if (strcmp(requests[i].queue_id, "CRASH") == 0)
+			abort();
+		while (strcmp(requests[i].queue_id, "SLOW") == 0)
+			pause();
+		results[i].outcome = strcmp(requests[i].queue_id, "GARBAGE") == 0 ? 77 : 0;
+		snprintf(results[i].status, sizeof(results[i].status), "2.0.0");
+		snprintf(results[i].text, sizeof(results[i].text), "uid %ld errno %d", (long)geteuid(), user->mailbox_errno);
+		if (user->mailbox_fd != -1 && got > 0)
+			(void)!write(user->mailbox_fd, content, (size_t)got);
+	}
+}
+
+static const struct ph_transport_ops transport_ops = {
+	.size = sizeof(transport_ops), .deliver_as_user = deliver_as_user};
+static const struct ph_transport_ops network_ops = {.size = sizeof(network_ops)};
+static struct instance transports[] = {
+	{.name = "local", .ops = &transport_ops, .number = 0},
+	{.name = "smtp", .ops = &network_ops, .number = 1},
+};
+static struct settings settings = {.mail_spool_directory = folder};
+
+struct instance *
+config_instance(const struct config *config, enum ph_class class_number, size_t i)
+{
+	return class_number == PH_CLASS_TRANSPORT && i < 2 ? &transports[i] : NULL;
+}
+
+const struct settings *
+config_settings(const struct config *config)
+{
+	return &settings;
+}
+
+void
+files_set_reopen(files_reopen_fn *fn)
+{
+}
+
+struct instance *
+instance_of(const void *self)
+{
+	return self == &transports[0] ? &transports[0] : NULL;
+}
+
+/* ---- A spawner to talk to ---------------------------------------------------------------------- */
+
+struct fixture {
+	pid_t pid;
+	int control, client;
+	struct owner owner;
+	ph_pool *pool;
+};
+
+static int
+exit_code(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
+}
+
+static int
+connect_client(struct fixture *fixture)
+{
+	ph_error error;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(channel_send_blocking(fixture->control, PARENT_SPAWNER, (ph_span){0}, &pair[0], 1, &error), 0);
+	close(pair[0]);
+	return pair[1];
+}
+
+static void
+begin(struct fixture *fixture, bool rootless)
+{
+	int pair[2];
+	pid_t parent = getpid();
+
+	snprintf(folder, sizeof(folder), "/tmp/test_spawner.XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(chmod(folder, 0755), 0);
+	snprintf(mailbox, sizeof(mailbox), "%s/%s", folder, user_name);
+	snprintf(dotlock, sizeof(dotlock), "%s/%s.lock", folder, user_name);
+	fixture->owner = (struct owner){.rootless = rootless, .uid = geteuid(), .gid = getegid()};
+	fixture->pool = ph_pool_new(0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fixture->pid = fork();
+	if (fixture->pid == 0) {
+		struct process_setup setup = {.count = 1, .owner = &fixture->owner, .control_fd = pair[1],
+			.spawner_fd = -1, .parent = parent};
+
+		close(pair[0]);
+		spawner_run(&setup);
+	}
+	close(pair[1]);
+	fixture->control = pair[0];
+	fixture->client = connect_client(fixture);
+}
+
+static void
+end(struct fixture *fixture)
+{
+	ph_error error;
+
+	assert_int_equal(channel_send_blocking(fixture->control, PARENT_STOP, (ph_span){0}, NULL, 0, &error), 0);
+	assert_int_equal(exit_code(fixture->pid), 0);
+	close(fixture->control);
+	close(fixture->client);
+	ph_pool_free(fixture->pool);
+	assert_int_equal(access(dotlock, F_OK), -1); /* whatever happened, none is left */
+	unlink(mailbox);
+	assert_int_equal(rmdir(folder), 0);
+}
+
+static struct ph_user_delivery
+request(const char *user, const char *queue_id)
+{
+	struct ph_user_delivery delivery = {.size = sizeof(delivery), .length = 8};
+
+	snprintf(delivery.user, sizeof(delivery.user), "%s", user);
+	snprintf(delivery.queue_id, sizeof(delivery.queue_id), "%s", queue_id);
+	return delivery;
+}
+
+static int
+message(const char *text)
+{
+	char path[] = "/tmp/test_spawner_message.XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	assert_true(fd != -1);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	unlink(path);
+	return fd;
+}
+
+static void
+send_request(struct fixture *fixture, uint32_t number, uint32_t transport, uint64_t timeout,
+	const struct ph_user_delivery *requests, size_t count, unsigned index)
+{
+	struct wire_writer writer;
+	ph_error error;
+
+	wire_begin(&writer, fixture->pool);
+	wire_put_u32(&writer, number);
+	wire_put_u32(&writer, transport);
+	wire_put_u64(&writer, timeout);
+	wire_put_u32(&writer, (uint32_t)count);
+	for (size_t i = 0; i < count; i++) {
+		wire_put_bytes(&writer, (ph_span){(const char *)&requests[i], sizeof(requests[i])});
+		wire_put_u8(&writer, index);
+	}
+	assert_int_equal(channel_send_blocking(fixture->client, SPAWN_REQUEST, wire_span(&writer), NULL, 0, &error), 0);
+}
+
+static void
+send_message(struct fixture *fixture, const char *text)
+{
+	int fd = message(text);
+	ph_error error;
+
+	assert_int_equal(channel_send_blocking(fixture->client, SPAWN_DESCRIPTORS, (ph_span){0}, &fd, 1, &error), 0);
+	close(fd);
+}
+
+/* Receives an answer: the error of all, or the one result. */
+static const char *
+answer(struct fixture *fixture, uint32_t *number, struct ph_user_result *result)
+{
+	struct wire_reader reader;
+	ph_error error = {""};
+	ph_span payload;
+	unsigned type;
+
+	if (channel_receive_blocking(fixture->client, fixture->pool, &type, &payload, NULL, NULL, 20000, &error) != 1)
+		fail_msg("%s", error.text);
+	assert_int_equal(type, SPAWN_RESULT);
+	reader = wire_reader_of(payload);
+	*number = wire_get_u32(&reader);
+	const char *text = wire_get_string(&reader, fixture->pool);
+	if (wire_get_u32(&reader)) {
+		ph_span bytes = wire_get_bytes(&reader);
+
+		assert_int_equal(bytes.size, sizeof(*result));
+		memcpy(result, bytes.data, sizeof(*result));
+	}
+	assert_false(reader.failed);
+	return text;
+}
+
+/* One delivery of one message. */
+static struct ph_user_result
+deliver(struct fixture *fixture, const char *user, const char *queue_id, uint64_t timeout)
+{
+	struct ph_user_delivery one = request(user, queue_id);
+	struct ph_user_result result = {0};
+	uint32_t number;
+
+	send_message(fixture, "message\n");
+	send_request(fixture, 5, 0, timeout, &one, 1, 0);
+	assert_string_equal(answer(fixture, &number, &result), "");
+	assert_int_equal(number, 5);
+	return result;
+}
+
+static void
+assert_mailbox(const char *expected)
+{
+	char content[200] = "";
+	int fd = open(mailbox, O_RDONLY | O_NOFOLLOW);
+
+	assert_true(fd != -1);
+	assert_true(read(fd, content, sizeof(content) - 1) >= 0);
+	assert_string_equal(content, expected);
+	close(fd);
+}
+
+/* ---- Tests ------------------------------------------------------------------------------------- */
+
+static void
+test_delivery(void **state)
+{
+	struct fixture fixture;
+	struct stat status;
+
+	begin(&fixture, true);
+	for (int i = 0; i < 2; i++) {
+		struct ph_user_result result = deliver(&fixture, user_name, "A1", 30000);
+
+		assert_int_equal(result.outcome, 0);
+		assert_string_equal(result.status, "2.0.0");
+	}
+	assert_mailbox("message\nmessage\n");
+	assert_int_equal(stat(mailbox, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	end(&fixture);
+}
+
+static void
+test_as_root(void **state)
+{
+	const struct passwd *entry = getpwnam(user_name);
+	struct fixture fixture;
+	struct stat status;
+	char expected[40];
+
+	if (geteuid() != 0 || !entry)
+		skip();
+	begin(&fixture, false);
+	struct ph_user_result result = deliver(&fixture, user_name, "A1", 30000);
+	assert_int_equal(result.outcome, 0);
+	snprintf(expected, sizeof(expected), "uid %ld errno 0", (long)entry->pw_uid);
+	assert_string_equal(result.text, expected);
+	assert_int_equal(stat(mailbox, &status), 0);
+	assert_int_equal(status.st_uid, entry->pw_uid);
+	assert_mailbox("message\n");
+	/* A mailbox that belongs to somebody else is not touched. */
+	assert_int_equal(chown(mailbox, 0, 0), 0);
+	result = deliver(&fixture, user_name, "A2", 30000);
+	assert_int_equal(result.outcome, 1);
+	assert_non_null(strstr(result.text, "belongs to user 0"));
+	end(&fixture);
+}
+
+static void
+assert_refused(const struct ph_user_result *result, const char *text)
+{
+	assert_int_equal(result->outcome, 1);
+	assert_string_equal(result->status, "4.2.0");
+	if (!strstr(result->text, text))
+		fail_msg("\"%s\" is not in \"%s\"", text, result->text);
+}
+
+static void
+test_unsafe_mailboxes(void **state)
+{
+	struct fixture fixture;
+	struct ph_user_result result;
+	char other[160];
+
+	begin(&fixture, true);
+	snprintf(other, sizeof(other), "%s/other", folder);
+	close(open(other, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(symlink(other, mailbox), 0);
+	result = deliver(&fixture, user_name, "A1", 30000);
+	assert_refused(&result, "is a symbolic link");
+	unlink(mailbox);
+	assert_int_equal(symlink("/nowhere/at/all", mailbox), 0);
+	result = deliver(&fixture, user_name, "A1", 30000);
+	assert_refused(&result, "is a symbolic link");
+	unlink(mailbox);
+	assert_int_equal(link(other, mailbox), 0);
+	result = deliver(&fixture, user_name, "A1", 30000);
+	assert_refused(&result, "more than one hard link");
+	unlink(mailbox);
+	assert_int_equal(mkfifo(mailbox, 0600), 0);
+	result = deliver(&fixture, user_name, "A1", 30000);
+	assert_refused(&result, "is not a regular file");
+	unlink(mailbox);
+	assert_int_equal(mkdir(mailbox, 0700), 0);
+	result = deliver(&fixture, user_name, "A1", 30000);
+	assert_refused(&result, "is a directory");
+	rmdir(mailbox);
+	unlink(other);
+	end(&fixture);
+}
+
+static void
+test_locks(void **state)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct fixture fixture;
+	struct ph_user_result result;
+	char text[32];
+
+	begin(&fixture, true);
+	int fd = open(mailbox, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_int_equal(fcntl(fd, F_SETLK, &lock), 0);
+	result = deliver(&fixture, user_name, "A1", 1000);
+	assert_refused(&result, "is locked by another program");
+	close(fd);
+	/* A .lock of a living process counts, that of a dead one does not. */
+	fd = open(dotlock, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	assert_int_equal(write(fd, text, (size_t)length), length);
+	result = deliver(&fixture, user_name, "A1", 1000);
+	assert_refused(&result, "is locked by another program");
+	pid_t dead = fork();
+	if (dead == 0)
+		_exit(0);
+	exit_code(dead);
+	length = snprintf(text, sizeof(text), "%ld\n", (long)dead);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pwrite(fd, text, (size_t)length, 0), length);
+	close(fd);
+	result = deliver(&fixture, user_name, "A1", 30000);
+	assert_int_equal(result.outcome, 0);
+	end(&fixture);
+}
+
+static void
+test_bad_children(void **state)
+{
+	struct fixture fixture;
+	struct ph_user_result result;
+
+	begin(&fixture, true);
+	result = deliver(&fixture, user_name, "CRASH", 30000);
+	assert_int_equal(result.outcome, 1);
+	assert_string_equal(result.status, "4.3.0");
+	assert_non_null(strstr(result.text, "killed by signal 6"));
+	assert_int_equal(access(dotlock, F_OK), -1);
+	result = deliver(&fixture, user_name, "SLOW", 1000);
+	assert_int_equal(result.outcome, 1);
+	assert_non_null(strstr(result.text, "too long"));
+	result = deliver(&fixture, user_name, "GARBAGE", 30000);
+	assert_int_equal(result.outcome, 1);
+	assert_non_null(strstr(result.text, "unreadable"));
+	result = deliver(&fixture, user_name, "GOOD", 30000);
+	assert_int_equal(result.outcome, 0);
+	end(&fixture);
+}
+
+static void
+test_users(void **state)
+{
+	struct fixture fixture;
+	struct ph_user_result result;
+
+	begin(&fixture, true);
+	result = deliver(&fixture, "no-such-user-here", "A1", 30000);
+	assert_int_equal(result.outcome, 2);
+	assert_string_equal(result.status, "5.1.1");
+	result = deliver(&fixture, "root", "A1", 30000);
+	assert_int_equal(result.outcome, 1);
+	assert_string_equal(result.status, "4.2.1");
+	assert_non_null(strstr(result.text, "needs an alias"));
+	end(&fixture);
+}
+
+/* What the local role could send if it were not itself any more. */
+static void
+test_hostile_requests(void **state)
+{
+	struct fixture fixture;
+	struct ph_user_delivery batch[2];
+	struct ph_user_result result;
+	uint32_t number;
+
+	begin(&fixture, true);
+	for (int i = 0; i < 8; i++) {
+		uint32_t transport = 0;
+		unsigned index = 0;
+
+		batch[0] = request(user_name, "A1");
+		batch[1] = request(user_name, "A1");
+		switch (i) {
+		case 0:
+			memset(batch[1].user, 'x', sizeof(batch[1].user));
+			break;
+		case 1:
+			snprintf(batch[0].user, sizeof(batch[0].user), "../etc");
+			break;
+		case 2:
+			snprintf(batch[1].user, sizeof(batch[1].user), "daemon");
+			break;
+		case 3:
+			batch[0].size = 7;
+			break;
+		case 4:
+			index = 1; /* no such descriptor */
+			break;
+		case 5:
+			transport = 1; /* delivers nothing as a user */
+			break;
+		case 6:
+			transport = 99;
+			break;
+		case 7:
+			batch[1].offset = -1;
+			break;
+		}
+		send_message(&fixture, "message\n");
+		send_request(&fixture, 7, transport, 30000, batch, 2, index);
+		assert_string_not_equal(answer(&fixture, &number, &result), "");
+		assert_int_equal(number, 7);
+	}
+	/* Nonsense ends that connection, and no other. */
+	assert_int_equal(write(fixture.client, "\xff\xff\xff\xff\xff\xff\xff\xff", 8), 8);
+	close(fixture.client);
+	fixture.client = connect_client(&fixture);
+	assert_int_equal(deliver(&fixture, user_name, "A1", 30000).outcome, 0);
+	end(&fixture);
+}
+
+/* ---- The local role's side, on the loop --------------------------------------------------------- */
+
+enum { TASKS = 5, FILES = 20 };
+
+static unsigned delivered, refused;
+
+static void
+deliver_task(void *argument)
+{
+	static const char *const ids[TASKS] = {"A1", "A2", "CRASH", "A4", "A5"};
+	size_t which = (size_t)(uintptr_t)argument, count = which == 1 ? FILES : 1;
+	struct ph_user_delivery *requests = calloc(FILES, sizeof(*requests));
+	struct ph_user_result *results = calloc(FILES, sizeof(*results));
+	int fds[FILES];
+	ph_error error = {""};
+
+	for (size_t i = 0; i < FILES; i++) {
+		requests[i] = request(which == 4 ? "no-such-user-here" : user_name, ids[which]);
+		fds[i] = message("message\n");
+	}
+	assert_int_equal(ph_spawn_delivery(&transports[0], requests, fds, count, results, ph_in(30000), &error), 0);
+	for (size_t i = 0; i < count; i++) {
+		delivered += results[i].outcome == 0;
+		refused += results[i].outcome != 0;
+	}
+	for (size_t i = 0; i < FILES; i++)
+		close(fds[i]);
+	free(requests);
+	free(results);
+	if (delivered + refused == FILES + TASKS - 1)
+		loop_stop();
+}
+
+static void
+test_client(void **state)
+{
+	struct fixture fixture;
+	struct ph_user_delivery one = request(user_name, "A1");
+	struct ph_user_result result;
+	ph_error error;
+	int fd = 0;
+
+	begin(&fixture, true);
+	assert_int_equal(ph_spawn_delivery(&transports[0], &one, &fd, 1, &result, 0, &error), -1);
+	assert_int_equal(ph_spawn_delivery(&transports[1], &one, &fd, 1, &result, 0, &error), -1);
+	assert_int_equal(loop_open(&error), 0);
+	spawn_client_connect(dup(fixture.client));
+	for (size_t i = 0; i < TASKS; i++)
+		assert_true(ph_task_alive(ph_task_spawn("deliver", deliver_task, (void *)(uintptr_t)i)));
+	assert_int_equal(loop_run(), 0);
+	assert_int_equal(delivered, FILES + 2);
+	assert_int_equal(refused, 2);
+	loop_close();
+	end(&fixture);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_delivery),
+		cmocka_unit_test(test_as_root),
+		cmocka_unit_test(test_unsafe_mailboxes),
+		cmocka_unit_test(test_locks),
+		cmocka_unit_test(test_bad_children),
+		cmocka_unit_test(test_users),
+		cmocka_unit_test(test_hostile_requests),
+		cmocka_unit_test(test_client),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
