@@ -40,12 +40,13 @@ buffer_reserve(struct buffer *buffer, size_t size)
 int
 buffer_add(struct buffer *buffer, const void *data, size_t size)
 {
-	char *at = buffer_reserve(buffer, size);
+	char *at;
 
-	if (at == NULL)
+	if (size == 0)
+		return 0;
+	if ((at = buffer_reserve(buffer, size)) == NULL)
 		return -1;
-	if (size > 0)
-		memcpy(at, data, size);
+	memcpy(at, data, size);
 	buffer->size += size;
 	return 0;
 }

@@ -537,6 +537,8 @@ commit(ph_intake *intake)
 		return -1;
 	if (!intake->discarded && take_verdict(intake, filter_run_end(message)) == -1)
 		return -1;
+	if (message_drop_duplicates(message) == -1)
+		return fail_memory(intake);
 	if (message->envelope.recipient_count == 0)
 		return fail_with(intake, 554, "5.5.1", "Error: no valid recipients");
 	log_message_id(message);

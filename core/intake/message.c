@@ -52,6 +52,49 @@ message_add_recipient(struct ph_filter_message *message, const char *address,
 	return 0;
 }
 
+/* FNV-1a. */
+static uint32_t
+hash_text(const char *text, uint32_t hash)
+{
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash;
+}
+
+static bool
+same_recipient(const struct recipient *a, const struct recipient *b)
+{
+	return strcmp(a->address, b->address) == 0 && strcmp(a->original, b->original) == 0;
+}
+
+int
+message_drop_duplicates(struct ph_filter_message *message)
+{
+	struct envelope *envelope = &message->envelope;
+	size_t count = envelope->recipient_count, kept = 0, size = 4;
+	struct recipient *list = envelope->recipients;
+	uint32_t *slots; /* index + 1 */
+
+	if (count < 2)
+		return 0;
+	while (size < 2 * count)
+		size *= 2;
+	if ((slots = ph_pool_array(message->pool, size, sizeof(*slots))) == NULL)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		size_t at = hash_text(list[i].original, hash_text(list[i].address, 2166136261u)) & (size - 1);
+
+		while (slots[at] != 0 && !same_recipient(&list[slots[at] - 1], &list[i]))
+			at = (at + 1) & (size - 1);
+		if (slots[at] != 0)
+			continue;
+		list[kept++] = list[i];
+		slots[at] = (uint32_t)kept;
+	}
+	envelope->recipient_count = kept;
+	return 0;
+}
+
 /* Some room is left for headers that filters add. */
 int
 message_take_headers(struct ph_filter_message *message, ph_span section)

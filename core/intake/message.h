@@ -67,6 +67,8 @@ void filter_run_done(struct ph_filter_message *message);
 /* Appends a recipient that is complete already. 0 or -1. */
 int message_add_recipient(struct ph_filter_message *message, const char *address,
 	const char *original, const struct ph_rcpt_parameters *parameters);
+/* Of recipients that are the same, before and after completion, the first stays. 0 or -1. */
+int message_drop_duplicates(struct ph_filter_message *message);
 /* Takes the header section apart; its bytes live in the pool. 0 or -1. */
 int message_take_headers(struct ph_filter_message *message, ph_span section);
 /* The header section as it stands now and, unless part of it passed by unseen, the blank line. */

@@ -24,6 +24,7 @@
 enum {
 	ACCEPT_BATCH = 16,     /* connections of one socket, before others have their turn */
 	SHORTAGE_WAIT = 500,   /* without descriptors or memory, milliseconds */
+	RELOAD_PATIENCE = 5 * 1000, /* with idle sessions after a reload, milliseconds */
 	STOP_GRACE = 3 * 1000  /* for transactions in hand when everything stops, milliseconds */
 };
 
@@ -228,12 +229,12 @@ stop_accepting(struct smtpd *smtpd)
 }
 
 static void
-wind_down(struct role *role, int64_t grace)
+wind_down(struct role *role, int64_t grace, int64_t patience)
 {
 	struct smtpd *smtpd = role->data;
 
 	stop_accepting(smtpd);
-	connections_drain(grace);
+	connections_drain(grace, patience);
 	if (smtpd->ended)
 		return;
 	smtpd->ended = true;
@@ -244,14 +245,14 @@ wind_down(struct role *role, int64_t grace)
 static void
 smtpd_drain(struct role *role)
 {
-	wind_down(role, role->settings->reload_grace);
+	wind_down(role, role->settings->reload_grace, RELOAD_PATIENCE);
 	role_done(role);
 }
 
 static void
 smtpd_stop(struct role *role)
 {
-	wind_down(role, STOP_GRACE);
+	wind_down(role, STOP_GRACE, 0);
 }
 
 const struct role_ops smtpd_role = {

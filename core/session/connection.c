@@ -18,6 +18,7 @@
 
 enum {
 	SPARE_TASKS = 64,      /* for the role's own work */
+	DRAIN_ROUND = 250,     /* between two looks for idle connections, milliseconds */
 	LAST_WORDS = 5 * 1000  /* for cancelled connections to end, milliseconds */
 };
 
@@ -31,6 +32,7 @@ struct ph_connection {
 	bool counted; /* in the limits */
 	bool refused; /* too many of this client */
 	bool idle;
+	int64_t idle_since;
 	struct task_context context;
 };
 
@@ -38,7 +40,8 @@ struct ph_connection {
 static struct {
 	ph_connection *first;
 	size_t count;
-	bool draining;
+	bool draining; /* there will be no new ones */
+	bool closing;  /* and those that are there have had their time */
 	ph_task drainer; /* waits for the last one */
 } all;
 
@@ -189,7 +192,7 @@ ph_connection_stream(ph_connection *connection)
 bool
 ph_connection_draining(const ph_connection *connection)
 {
-	return all.draining;
+	return all.closing;
 }
 
 const char *
@@ -208,8 +211,10 @@ connection_attach(ph_connection *connection, ph_session *session)
 void
 connection_set_idle(ph_connection *connection, bool idle)
 {
-	if (connection != NULL)
-		connection->idle = idle;
+	if (connection == NULL)
+		return;
+	connection->idle = idle;
+	connection->idle_since = ph_now();
 }
 
 /* ---- The end of the process ------------------------------------------------------------------- */
@@ -220,11 +225,12 @@ connections_count(void)
 	return all.count;
 }
 
+/* Cancels those that have been idle for that long; with a negative time, all. */
 static void
-cancel(bool idle_only)
+cancel(int64_t patience)
 {
 	for (ph_connection *c = all.first; c != NULL; c = c->next)
-		if (c->idle || !idle_only)
+		if (patience < 0 || (c->idle && ph_now() - c->idle_since >= patience))
 			ph_task_cancel(c->task);
 }
 
@@ -236,13 +242,21 @@ wait_for_last(ph_deadline deadline)
 }
 
 void
-connections_drain(int64_t grace)
+connections_drain(int64_t grace, int64_t patience)
 {
+	ph_deadline end = ph_in(grace);
+
 	all.draining = true;
 	all.drainer = ph_task_self();
-	cancel(true);
-	wait_for_last(ph_in(grace));
-	cancel(false);
+	all.closing = patience == 0;
+	while (all.count > 0 && ph_now() < end && !ph_task_cancelled()) {
+		ph_deadline next = ph_in(DRAIN_ROUND);
+
+		cancel(patience);
+		wait_for_last(next < end ? next : end);
+	}
+	all.closing = true;
+	cancel(-1);
 	wait_for_last(ph_in(LAST_WORDS));
 	if (all.count > 0)
 		ph_log(PH_LOG_WARNING, "%zu connections did not end", all.count);

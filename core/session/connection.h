@@ -16,9 +16,13 @@ void connection_attach(ph_connection *connection, ph_session *session);
 /* Does it wait for a command, with nothing in hand? */
 void connection_set_idle(ph_connection *connection, bool idle);
 
-/* The process is about to end: idle connections are cancelled now, the others when they become
- * idle, all of them after grace milliseconds. Waits until none is left; in a task. */
-void connections_drain(int64_t grace);
+/*
+ * The process is about to end: waits until no connection is left, at most for grace milliseconds,
+ * then cancels those that are. Meanwhile sessions are served as ever, so that no client notices a
+ * reload; one that has waited for a command for patience milliseconds is cancelled earlier, and with
+ * no patience at all it is as soon as it has nothing in hand. In a task.
+ */
+void connections_drain(int64_t grace, int64_t patience);
 size_t connections_count(void);
 
 #endif

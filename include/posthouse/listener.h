@@ -36,7 +36,8 @@ PH_API const ph_address *ph_connection_server(const ph_connection *connection);
 PH_API int ph_connection_peer_uid(const ph_connection *connection, uint32_t *uid);
 /* The stream; it is closed by the core when serve() returns. */
 PH_API ph_stream *ph_connection_stream(ph_connection *connection);
-/* Is the process about to end (reload, stop)? Then finish the transaction in hand, answer 421. */
+/* Is the process about to end (a stop, the end of the time after a reload)? Then finish the
+ * transaction in hand, answer 421. */
 PH_API bool ph_connection_draining(const ph_connection *connection);
 /* "" or why the core wants this client turned away at once, as the text of a 421 reply. */
 PH_API const char *ph_connection_refusal(const ph_connection *connection);

@@ -7,6 +7,7 @@
  * copy → sync → rename over the old one → sync the folder: at each point one of the two is there.
  */
 #include "owner.h"
+#include "header.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,8 +105,7 @@ copy_header(struct copy *copy)
 	const struct files *files = copy->job->storage->files;
 	struct segment_header header;
 
-	if (file_read_at(files, copy->from, copy->buffer, SEGMENT_HEADER, 0) != SEGMENT_HEADER ||
-		segment_header_decode((unsigned char *)copy->buffer, SEGMENT_HEADER, &header) != 0) {
+	if (header_read(files, copy->from, copy->job->number, &header) != 0) {
 		errno = EIO;
 		return -1;
 	}

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "header.h"
 #include "writer.h"
 
 #define OWN_RETRY 50                       /* milliseconds between attempts to get the lock */
@@ -177,7 +178,6 @@ owner_meet(struct owner *owner, uint32_t number)
 {
 	const struct storage *storage = owner->storage;
 	struct segment_header header;
-	unsigned char bytes[64];
 	char *path = malloc(FILE_PATH_ROOM);
 	struct log *log = NULL;
 	int fd;
@@ -189,9 +189,7 @@ owner_meet(struct owner *owner, uint32_t number)
 	free(path);
 	if (fd == -1)
 		return NULL;
-	if (file_read_at(storage->files, fd, bytes, sizeof bytes, 0) == sizeof bytes &&
-		segment_header_decode(bytes, sizeof bytes, &header) == 0 &&
-		header.number == number)
+	if (header_read(storage->files, fd, number, &header) == 0)
 		log = logs_add(&owner->logs, number, header.identity, header.compactions);
 	if (log != NULL)
 		log->fd = fd;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "big.h"
+#include "header.h"
 #include "record.h"
 
 /* One read brings the header and most envelopes. */
@@ -29,11 +30,10 @@ struct reader {
  * written again, ends with the descriptor that the caller gets.
  */
 static ph_found
-reader_open_segment(struct reader *reader, unsigned char *bytes, ph_error *error)
+reader_open_segment(struct reader *reader, ph_error *error)
 {
 	const struct storage *storage = reader->storage;
 	char *path = malloc(FILE_PATH_ROOM);
-	ssize_t n;
 
 	if (path == NULL) {
 		ph_error_set(error, "out of memory");
@@ -51,13 +51,8 @@ reader_open_segment(struct reader *reader, unsigned char *bytes, ph_error *error
 		storage_error(storage, error, "cannot open a segment", errno);
 		return PH_FAILED;
 	}
-	n = file_read_at(storage->files, reader->fd, bytes, 64, 0);
-	if (n == -1) {
-		storage_error(storage, error, "cannot read a segment", errno);
-		return PH_FAILED;
-	}
-	if (segment_header_decode(bytes, (size_t)n, &reader->segment) != 0 ||
-		reader->segment.number != HANDLE_NUMBER(reader->handle))
+	if (header_read(storage->files, reader->fd, HANDLE_NUMBER(reader->handle),
+		    &reader->segment) != 0)
 		return PH_NOT_FOUND;
 	return PH_FOUND;
 }
@@ -194,7 +189,7 @@ reader_run(struct reader *reader, struct storage *storage, ph_pool *pool, ph_err
 		ph_error_set(error, "out of memory");
 		return PH_FAILED;
 	}
-	found = reader_open_segment(reader, bytes, error);
+	found = reader_open_segment(reader, error);
 	if (found == PH_FOUND)
 		found = reader_read_record(reader, bytes, pool, error);
 	free(bytes);

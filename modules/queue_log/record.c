@@ -9,6 +9,7 @@
 #define RECORD_MAGIC UINT32_C(0x31724850)            /* "PHr1" */
 #define SEGMENT_MAGIC UINT64_C(0x474f4c51554f4850)   /* "PHOUQLOG" */
 #define SEGMENT_HEADER_USED 48
+#define SEGMENT_HEADER_COPY 2048 /* where the second copy is */
 #define SIZE_LIMIT (UINT64_C(1) << 48) /* above it a size is nonsense, and sums could overflow */
 
 /* Where each field lies. */
@@ -141,16 +142,15 @@ segment_header_encode(const struct segment_header *header, unsigned char bytes[S
 	put64(bytes + 24, (uint64_t)header->created);
 	put32(bytes + 32, header->compactions);
 	put32(bytes + SEGMENT_HEADER_USED - 4, record_crc(0, bytes, SEGMENT_HEADER_USED - 4));
+	memcpy(bytes + SEGMENT_HEADER_COPY, bytes, SEGMENT_HEADER_USED);
 }
 
-int
-segment_header_decode(const unsigned char *bytes, size_t size, struct segment_header *header)
+static int
+header_decode(const unsigned char *bytes, struct segment_header *header)
 {
-	if (size < SEGMENT_HEADER_USED || get64(bytes) != SEGMENT_MAGIC)
-		return -1;
-	if (get32(bytes + 8) != SEGMENT_MAJOR)
-		return -2;
-	if (get32(bytes + SEGMENT_HEADER_USED - 4) != record_crc(0, bytes, SEGMENT_HEADER_USED - 4))
+	if (get64(bytes) != SEGMENT_MAGIC ||
+		get32(bytes + SEGMENT_HEADER_USED - 4) !=
+			record_crc(0, bytes, SEGMENT_HEADER_USED - 4))
 		return -1;
 	*header = (struct segment_header){
 		.major = get32(bytes + 8),
@@ -159,5 +159,13 @@ segment_header_decode(const unsigned char *bytes, size_t size, struct segment_he
 		.created = (int64_t)get64(bytes + 24),
 		.compactions = get32(bytes + 32),
 	};
-	return 0;
+	return header->major == SEGMENT_MAJOR ? 0 : -2;
+}
+
+int
+segment_header_decode(const unsigned char bytes[SEGMENT_HEADER], struct segment_header *header)
+{
+	int result = header_decode(bytes, header);
+
+	return result == 0 || header_decode(bytes + SEGMENT_HEADER_COPY, header) != 0 ? result : 0;
 }

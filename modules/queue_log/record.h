@@ -16,7 +16,7 @@
 #include <posthouse/queue.h>
 
 #define RECORD_HEADER 104
-#define SEGMENT_HEADER 4096 /* records begin here */
+#define SEGMENT_HEADER 4096 /* records begin here; the header is there twice */
 #define SEGMENT_MAJOR 1
 
 enum record_type {
@@ -84,7 +84,7 @@ struct segment_header {
 
 void segment_header_encode(const struct segment_header *header,
 	unsigned char bytes[SEGMENT_HEADER]);
-/* 0; -1: no header, or damaged; -2: of another major. */
-int segment_header_decode(const unsigned char *bytes, size_t size, struct segment_header *header);
+/* The first of its copies that is whole. 0; -1: no header, or damaged; -2: of another major. */
+int segment_header_decode(const unsigned char bytes[SEGMENT_HEADER], struct segment_header *header);
 
 #endif

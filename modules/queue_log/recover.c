@@ -2,6 +2,7 @@
  * Finding segments and reading them: at start, every minute, and when a hint came.
  */
 #include "owner.h"
+#include "header.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 /* What the helper found of a segment's file. */
 struct seen {
 	uint32_t number;
-	int result; /* of segment_header_decode(); 1: could not be read */
+	int result; /* of header_read() */
 	struct segment_header header;
 };
 
@@ -49,25 +50,17 @@ listing_add(void *context, const char *text)
 	listing->items[listing->count++] = (struct seen){.number = name.number, .result = 1};
 }
 
-static int
+static void
 seen_read(const struct storage *storage, struct seen *seen)
 {
-	unsigned char bytes[64];
 	char path[FILE_PATH_ROOM];
 	int fd = storage->files->open(storage->files,
 		name_path_of(storage->path, NAME_SEGMENT, seen->number, path), O_RDONLY);
-	ssize_t n;
 
 	if (fd == -1)
-		return 1;
-	n = file_read_at(storage->files, fd, bytes, sizeof bytes, 0);
+		return;
+	seen->result = header_read(storage->files, fd, seen->number, &seen->header);
 	close(fd);
-	if (n == -1)
-		return 1;
-	seen->result = segment_header_decode(bytes, (size_t)n, &seen->header);
-	if (seen->result == 0 && seen->header.number != seen->number)
-		seen->result = -1;
-	return seen->result;
 }
 
 static int
