@@ -12,6 +12,12 @@
 #include "config/grow.h"
 #include "config/nearest.h"
 
+/* The statements load(): kept until the whole file is read, as module_directory may stand below. */
+struct loads {
+	const struct statement **items;
+	size_t count, room;
+};
+
 /* The statements of all files, in the order in which they count: those of an included file stand
  * where include_dir() did. */
 struct stream {
@@ -22,9 +28,23 @@ struct stream {
 	void (*each)(struct stream *stream, const struct parsed *parsed, size_t i);
 	const struct parsed *file;  /* the file in hand */
 	struct section **sections;  /* of the file in hand, by the index of the statement */
+	struct loads *loads;        /* the first pass */
 };
 
 /* ---- Files ---------------------------------------------------------------------------------------- */
+
+/* Whoever may write the configuration decides what root loads. */
+static void
+check_mode(struct config *config, const char *path)
+{
+	struct stat status;
+
+	if (config->sources.snapshot || stat(path, &status) == -1)
+		return;
+	if (status.st_mode & (S_IWGRP | S_IWOTH))
+		problems_warn(config->problems, path, 0, "is writable by %s: chmod go-w it",
+			status.st_mode & S_IWOTH ? "everybody" : "its group");
+}
 
 static void read_file(struct stream *stream, const char *path, int from_line, const char *from_file);
 
@@ -91,6 +111,8 @@ read_file(struct stream *stream, const char *path, int from_line, const char *fr
 		return;
 	}
 	problems_file(config->problems, path);
+	if (!stream->vocabulary)
+		check_mode(config, path);
 	if (parse_text(config->pool, path, text, stream->vocabulary, &parsed, config->problems) != 0)
 		stream->result = -1;
 	stream->depth++;
@@ -100,9 +122,10 @@ read_file(struct stream *stream, const char *path, int from_line, const char *fr
 
 static int
 read_all(struct config *config, const struct vocabulary *vocabulary,
-	void (*each)(struct stream *, const struct parsed *, size_t))
+	void (*each)(struct stream *, const struct parsed *, size_t), struct loads *loads)
 {
-	struct stream stream = {.config = config, .vocabulary = vocabulary, .each = each};
+	struct stream stream = {.config = config, .vocabulary = vocabulary, .each = each,
+		.loads = loads};
 
 	read_file(&stream, config->path, 0, NULL);
 	return stream.result;
@@ -223,25 +246,18 @@ load_module(struct config *config, const struct statement *statement, const stru
 	config->modules[config->module_count++] = module;
 }
 
-/* The statements load(): kept until the whole file is read, as module_directory may stand below. */
-struct loads {
-	const struct statement **items;
-	size_t count, room;
-};
-
-static struct loads *pending;
-
 static void
 first_pass(struct stream *stream, const struct parsed *parsed, size_t i)
 {
 	struct config *config = stream->config;
 	const struct statement *statement = &parsed->statements[i];
+	struct loads *loads = stream->loads;
 	const struct parameter *parameter;
 
 	if (statement->kind == SCAN_CALL) {
-		pending->items = grow(config->pool, pending->items, pending->count, &pending->room,
-			sizeof(*pending->items));
-		pending->items[pending->count++] = statement;
+		loads->items = grow(config->pool, loads->items, loads->count, &loads->room,
+			sizeof(*loads->items));
+		loads->items[loads->count++] = statement;
 		return;
 	}
 	parameter = parameter_find(config, statement->name);
@@ -273,9 +289,7 @@ load_modules(struct config *config, unsigned flags)
 	struct loads loads = {0};
 	int result;
 
-	pending = &loads;
-	result = read_all(config, NULL, first_pass);
-	pending = NULL;
+	result = read_all(config, NULL, first_pass, &loads);
 	fill_module_directory(config);
 	if (result != 0)
 		return -1;
@@ -686,19 +700,6 @@ config_new(const char *path, struct problems *problems)
 	return config;
 }
 
-/* Whoever may write the configuration decides what root loads. */
-static void
-check_mode(struct config *config)
-{
-	struct stat status;
-
-	if (stat(config->path, &status) == -1)
-		return;
-	if (status.st_mode & (S_IWGRP | S_IWOTH))
-		problems_warn(config->problems, config->path, 0, "is writable by %s: chmod go-w it",
-			status.st_mode & S_IWOTH ? "everybody" : "its group");
-}
-
 static void
 fill_all(struct config *config)
 {
@@ -727,7 +728,7 @@ read_into(struct config *config, unsigned flags)
 	check_parameters(config);
 	if (!(flags & CONFIG_DEFAULTS)) {
 		/* Syntax was the first pass's to complain of; problems are not added twice. */
-		whole = read_all(config, make_vocabulary(config), second_pass) == 0;
+		whole = read_all(config, make_vocabulary(config), second_pass, NULL) == 0;
 		check_sections(config);
 	}
 	fill_all(config);
@@ -746,8 +747,6 @@ config_read(const char *path, ph_span text, int snapshot_fd, unsigned flags,
 		problems_add(problems, NULL, 0, "%s", error.text);
 	if (text.data)
 		sources_add(&config->sources, config->path, text);
-	else if (snapshot_fd == -1 && !(flags & CONFIG_DEFAULTS))
-		check_mode(config);
 	read_into(config, flags);
 	config->problems = NULL;
 	return config;
