@@ -339,7 +339,7 @@ flush(struct visitor *visitor, const char *what)
 		end(visitor, EX_DATAERR, "no such message", 0);
 		return;
 	} else {
-		scheduler_revive(manager->scheduler, what);
+		scheduler_revive(manager->scheduler, NULL);
 		visitor->domain = what;
 		count = each_message(visitor, wake_if_bound);
 	}

@@ -162,6 +162,7 @@ active(void *context, struct message *message)
 	body->active_since = ph_wall_clock();
 	ph_log_as("qmgr", PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%u (queue active)", message->id,
 		body->envelope.sender, (long long)message->size, body_open_count(body));
+	manager_logged(manager);
 	if (body->envelope.hops <= (uint64_t)manager->settings->hopcount_limit)
 		return;
 	for (uint32_t i = 0; i < body->count; i++)
