@@ -32,6 +32,8 @@ command_fn command_daemon;
 const char *cli_config_path(const char *option);
 /* Prints "name: text" to standard error. */
 void cli_error(const char *format, ...) PH_PRINTF(1, 2);
+/* The name that cli_error() prints; kept by reference. */
+void cli_set_program(const char *name);
 
 /* The whole program; exported by the library for the executable's main(). */
 PH_API int posthouse_main(int argc, char **argv);

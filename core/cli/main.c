@@ -5,32 +5,11 @@
 
 #include <config.h>
 
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "config/nearest.h"
-
-/* A command whose room is not part of this build is left out. */
-#pragma weak command_map
-#pragma weak command_queue
-#pragma weak command_reload
-#pragma weak command_start
-#pragma weak command_status
-#pragma weak command_stop
-#pragma weak command_mailq
-#pragma weak command_newaliases
-#pragma weak command_postalias
-#pragma weak command_postcat
-#pragma weak command_postfix
-#pragma weak command_daemon
-#pragma weak command_postmap
-#pragma weak command_postqueue
-#pragma weak command_postsuper
-#pragma weak command_sendmail
 
 static const struct command subcommands[] = {
 	{"check", command_check, "", "reads the configuration and says what is wrong with it"},
@@ -62,42 +41,11 @@ static const struct command traditional[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The name under which the program runs, for the texts of errors. */
-static const char *program = "posthouse";
-
-void
-cli_error(const char *format, ...)
-{
-	va_list arguments;
-
-	fflush(stdout);
-	fprintf(stderr, "%s: ", program);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-}
-
-const char *
-cli_config_path(const char *option)
-{
-	static char path[4096];
-	const char *given = option ? option : secure_getenv("POSTHOUSE_CONFIG");
-	struct stat status;
-
-	if (!given || !given[0])
-		return CONF_DIR "/posthouse.conf";
-	snprintf(path, sizeof(path), "%s", given);
-	if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-		snprintf(path, sizeof(path), "%s/posthouse.conf", given);
-	return path;
-}
-
 static const struct command *
 find(const struct command *commands, size_t count, const char *name)
 {
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(commands[i].name, name) == 0 && commands[i].run)
+		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
 }
@@ -107,9 +55,8 @@ usage(FILE *out)
 {
 	fprintf(out, "usage: posthouse COMMAND [-c FILE] [ARGUMENT ...]\n");
 	for (size_t i = 0; i < COUNT(subcommands); i++)
-		if (subcommands[i].run)
-			fprintf(out, "  %-7s %-52s %s\n", subcommands[i].name, subcommands[i].purpose,
-				subcommands[i].synopsis);
+		fprintf(out, "  %-7s %-52s%s%s\n", subcommands[i].name, subcommands[i].purpose,
+			subcommands[i].synopsis[0] ? " " : "", subcommands[i].synopsis);
 	fprintf(out, "posthouse --version shows the version; man posthouse tells more\n");
 }
 
@@ -120,8 +67,7 @@ unknown(const char *name)
 	char hint[80];
 
 	for (size_t i = 0; i < COUNT(subcommands); i++)
-		if (subcommands[i].run)
-			nearest_try(&nearest, subcommands[i].name);
+		nearest_try(&nearest, subcommands[i].name);
 	cli_error("%s: no such command%s", name, nearest_hint(&nearest, hint, sizeof(hint)));
 	return EX_USAGE;
 }
@@ -154,7 +100,7 @@ posthouse_main(int argc, char **argv)
 	const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "posthouse";
 	const struct command *command = find(traditional, COUNT(traditional), name);
 
-	program = name;
+	cli_set_program(name);
 	/* "posthoused config": the one executable that a build folder has. */
 	if (command && command->run == command_daemon && argc > 1 && argv[1][0] != '-')
 		command = NULL;

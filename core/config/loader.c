@@ -98,7 +98,17 @@ check_owner(const char *path, const struct stat *status, ph_error *error)
 	return 0;
 }
 
-/* The file and its folder, before anything of it runs: dlopen runs constructors. */
+static int
+check_folder(const char *folder, ph_error *error)
+{
+	struct stat status;
+
+	if (stat(folder, &status) == -1)
+		return ph_error_set(error, "%s: %s", folder, strerror(errno));
+	return check_owner(folder, &status, error);
+}
+
+/* The file and the folder that it really lies in, before anything of it runs: dlopen runs constructors. */
 static int
 check_trust(const char *path, ph_error *error)
 {
@@ -112,9 +122,7 @@ check_trust(const char *path, ph_error *error)
 	if (check_owner(path, &status, error) != 0)
 		return -1;
 	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path);
-	if (stat(folder[0] ? folder : "/", &status) == -1)
-		return ph_error_set(error, "%s: %s", folder, strerror(errno));
-	return check_owner(folder[0] ? folder : "/", &status, error);
+	return check_folder(folder[0] ? folder : "/", error);
 }
 
 /* Does every segment lie within the file? Mapping one that does not ends in SIGBUS. */
@@ -420,8 +428,10 @@ loader_load(const char *directory, const char *name, unsigned flags, ph_error *e
 		ph_error_set(error, "%s is loaded already, from %s", name, known->path);
 		return NULL;
 	}
-	if (((flags & LOADER_UNTRUSTED) == 0 && check_trust(real, error) != 0) ||
-		check_whole(real, error) != 0)
+	if ((flags & LOADER_UNTRUSTED) == 0 &&
+		(check_folder(directory, error) != 0 || check_trust(real, error) != 0))
+		return NULL;
+	if (check_whole(real, error) != 0)
 		return NULL;
 	snprintf(symbol, sizeof(symbol), "posthouse_module_%s", name);
 	descriptor = open_object(real, symbol, &why);

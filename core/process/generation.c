@@ -121,7 +121,7 @@ request_sockets(struct generation *generation)
 struct sockets_answer {
 	struct generation *generation;
 	size_t answered;
-	bool failed;
+	bool failed, stopped;
 	ph_error error;
 };
 
@@ -162,9 +162,8 @@ on_sockets(void *context, const struct frame *frame)
 		answer->failed = true;
 		ph_error_set(&answer->error, "%s", wire_get_string(&reader, answer->generation->pool));
 		break;
-	case SUPERVISOR_STOP:
-		answer->failed = true;
-		ph_error_set(&answer->error, "stopped before it served");
+	case SUPERVISOR_STOP: /* it knows why */
+		answer->failed = answer->stopped = true;
 		break;
 	default:
 		break;
@@ -191,9 +190,9 @@ get_sockets(struct generation *generation, ph_error *error)
 			conduit_service(&generation->supervisor, entry.revents, on_sockets, &answer) == -1)
 			return ph_error_set(error, "the supervisor is gone");
 	}
-	if (answer.failed)
-		return ph_error_set(error, "%s", answer.error.text[0] ? answer.error.text : "the supervisor's answer is unreadable");
-	return 0;
+	if (answer.failed && !answer.stopped && !answer.error.text[0])
+		return ph_error_set(error, "the supervisor's answer is unreadable");
+	return answer.failed ? ph_error_set(error, "%s", answer.error.text) : 0;
 }
 
 static int
@@ -549,7 +548,8 @@ generation_main(const struct generation_options *options, const struct roster *r
 		return 1;
 	if (load(generation) == 0) {
 		if (prepare(generation, &error) == -1) {
-			generation_problem(generation, false, error.text);
+			if (error.text[0])
+				generation_problem(generation, false, error.text);
 			generation->failed = true;
 			begin_stop(generation, 1000);
 			if (generation->children)

@@ -7,250 +7,33 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ground/logger.h"
-#include "process/conduit.h"
 #include "process/notify.h"
 #include "process/pidfile.h"
-#include "process/process.h"
 #include "process/protocol.h"
-#include "process/sockets.h"
+#include "process/records.h"
 #include "process/status.h"
 
-#include "config.h"
-
 enum {
-	MAX_GENERATIONS = 8,
 	MAX_DRAINING = 2,
-	MAX_PROBLEMS = 200,
-	MAX_REQUESTS = 1024,
-	START_TIME = 60 * 1000, /* for a generation to serve or to fail */
 	DRAIN_EXTRA = 15 * 1000, /* what it may take beyond reload_grace */
 	STOP_TIME = 9 * 1000,   /* for an orderly stop */
 	HEALTHY = 60 * 1000
 };
 
-enum record_state { RECORD_FREE, RECORD_STARTING, RECORD_SERVING, RECORD_DRAINING, RECORD_STOPPING };
-
-/* A generation, as the supervisor sees it. Texts are in its pool. */
-struct record {
-	enum record_state state;
-	unsigned number;
-	pid_t pid;
-	bool reload;          /* an administrator waits for it */
-	struct conduit link;
-	ph_pool *pool;
-	bool registered;
-	const char *run_directory, *log_destination, *syslog_name;
-	bool json;
-	int64_t reload_grace;
-	int pid_fd;           /* of a pid file in a directory of its own; -1: the supervisor has it */
-	int64_t began, kill_at;
-	const char *problems[MAX_PROBLEMS];
-	size_t problem_count, warning_count;
-	ph_span status;       /* the last GENERATION_STATUS */
-	ph_pool *status_pool;
-};
-
-struct supervisor {
-	const struct supervisor_options *options;
-	struct record records[MAX_GENERATIONS];
-	struct sockets sockets;
-	int signal_fd;
-	int snapshot_fd;      /* of the last accepted configuration */
-	unsigned last_number;
-	char run_directory[256]; /* ""; where the pid file and the status are */
-	int pid_fd;
-	bool served;          /* the first generation came up */
-	bool stopping;
-	bool reload_again;    /* asked for while one was starting */
-	int64_t started, restart_at;
-	unsigned failures;    /* of generations that ended unasked */
-	unsigned reloads;
-	int64_t reload_time;
-	const char *reload_result;
-	ph_pool *reload_pool;
-	const char *reload_problems[MAX_PROBLEMS];
-	size_t reload_problem_count;
-	bool status_changed;
-	int exit_code;
-};
-
-static int64_t
-clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static struct record *
-find_state(struct supervisor *supervisor, enum record_state state)
-{
-	for (size_t i = 0; i < MAX_GENERATIONS; i++)
-		if (supervisor->records[i].state == state)
-			return &supervisor->records[i];
-	return NULL;
-}
-
-/* ---- The status file -------------------------------------------------------------------------- */
-
-static const char *
-state_name(enum record_state state)
-{
-	switch (state) {
-	case RECORD_FREE:
-		return "gone";
-	case RECORD_STARTING:
-		return "starting";
-	case RECORD_SERVING:
-		return "serving";
-	case RECORD_DRAINING:
-		return "draining";
-	case RECORD_STOPPING:
-		return "stopping";
-	}
-	return "";
-}
-
-static void
-print_roles(FILE *out, const struct record *record)
-{
-	struct wire_reader reader = wire_reader_of(record->status);
-	uint32_t count = wire_get_u32(&reader);
-	ph_pool *pool = ph_pool_new(0);
-
-	for (uint32_t i = 0; pool && i < count && !reader.failed; i++) {
-		const char *name = wire_get_string(&reader, pool);
-		uint32_t number = wire_get_u32(&reader), pid = wire_get_u32(&reader);
-		const char *state = wire_get_string(&reader, pool);
-
-		if (!reader.failed)
-			fprintf(out, "role %u %s %u %u %s\n", record->number, name, number, pid, state);
-	}
-	ph_pool_free(pool);
-}
-
-static void
-print_status(FILE *out, void *context)
-{
-	const struct supervisor *supervisor = context;
-	const char *state = supervisor->stopping ? "stopping" : supervisor->served ? "serving" : "starting";
-
-	fprintf(out, "supervisor %ld\nversion %s\nstate %s\nstarted %lld\n", (long)getpid(), PACKAGE_VERSION,
-		state, (long long)supervisor->started);
-	fprintf(out, "reload %u %lld %s\n", supervisor->reloads, (long long)supervisor->reload_time,
-		supervisor->reload_result);
-	for (size_t i = 0; i < supervisor->reload_problem_count; i++)
-		fprintf(out, "problem %s\n", supervisor->reload_problems[i]);
-	for (size_t i = 0; i < MAX_GENERATIONS; i++) {
-		const struct record *record = &supervisor->records[i];
-
-		if (record->state == RECORD_FREE)
-			continue;
-		fprintf(out, "generation %u %ld %s\n", record->number, (long)record->pid,
-			state_name(record->state));
-		print_roles(out, record);
-	}
-}
-
-static void
-write_status(struct supervisor *supervisor)
-{
-	ph_error error;
-
-	supervisor->status_changed = false;
-	if (!supervisor->run_directory[0])
-		return;
-	if (status_replace(supervisor->run_directory, print_status, supervisor, &error) == -1)
-		ph_log(PH_LOG_ERROR, "%s", error.text);
-}
-
-/* ---- Starting generations --------------------------------------------------------------------- */
-
-static noreturn void
-execute(struct supervisor *supervisor, const struct record *record, int fd, int snapshot_fd)
-{
-	char number[16], link[16], snapshot[16];
-	const char *arguments[12] = {"posthoused", "--generation", number, "--supervisor-fd", link, "-c",
-		supervisor->options->config};
-	size_t count = 7;
-
-	process_signals();
-	snprintf(number, sizeof(number), "%u", record->number);
-	snprintf(link, sizeof(link), "%d", fd);
-	fcntl(fd, F_SETFD, 0);
-	if (snapshot_fd != -1) {
-		fcntl(snapshot_fd, F_SETFD, 0);
-		lseek(snapshot_fd, 0, SEEK_SET);
-		snprintf(snapshot, sizeof(snapshot), "%d", snapshot_fd);
-		arguments[count++] = "--snapshot-fd";
-		arguments[count++] = snapshot;
-	}
-	if (!supervisor->options->foreground)
-		arguments[count++] = "--detach";
-	arguments[count] = NULL;
-	execv(supervisor->options->program, (char *const *)(uintptr_t)arguments);
-	fprintf(stderr, "posthoused: %s: %s\n", supervisor->options->program, strerror(errno));
-	_exit(127);
-}
-
-static void
-record_free(struct record *record)
-{
-	conduit_close(&record->link);
-	if (record->pid_fd != -1)
-		pidfile_unlock(record->run_directory, record->pid_fd);
-	ph_pool_free(record->pool);
-	ph_pool_free(record->status_pool);
-	*record = (struct record){.link = {.fd = -1}, .pid_fd = -1};
-}
-
-static int
-start_generation(struct supervisor *supervisor, bool reload, int snapshot_fd)
-{
-	struct record *record = find_state(supervisor, RECORD_FREE);
-	int pair[2];
-	ph_error error;
-
-	if (!record || conduit_pair(pair, &error) == -1)
-		return -1;
-	*record = (struct record){.number = ++supervisor->last_number, .reload = reload, .pid_fd = -1,
-		.began = clock_ms(), .pool = ph_pool_new(1 << 20), .link = {.fd = -1}};
-	record->kill_at = record->began + START_TIME;
-	logger_flush();
-	pid_t pid = record->pool ? fork() : -1;
-	if (pid == 0) {
-		close(pair[0]);
-		execute(supervisor, record, pair[1], snapshot_fd);
-	}
-	close(pair[1]);
-	if (pid == -1 || conduit_open(&record->link, pair[0]) == -1) {
-		if (pid == -1)
-			close(pair[0]);
-		else
-			kill(pid, SIGKILL);
-		record_free(record);
-		return -1;
-	}
-	record->pid = pid;
-	record->state = RECORD_STARTING;
-	supervisor->status_changed = true;
-	return 0;
-}
+/* ---- Reloads and restarts -------------------------------------------------------------------- */
 
 static void
 begin_reload(struct supervisor *supervisor)
 {
 	if (supervisor->stopping)
 		return;
-	if (find_state(supervisor, RECORD_STARTING)) {
+	if (record_find(supervisor, RECORD_STARTING)) {
 		supervisor->reload_again = true;
 		return;
 	}
@@ -261,7 +44,7 @@ begin_reload(struct supervisor *supervisor)
 	supervisor->reload_problem_count = 0;
 	notify_reloading();
 	ph_log(PH_LOG_INFO, "reload: reading %s", supervisor->options->config);
-	if (start_generation(supervisor, true, -1) == -1) {
+	if (record_start(supervisor, true, -1) == -1) {
 		supervisor->reload_result = "failed";
 		ph_log(PH_LOG_ERROR, "reload: a new generation cannot be started");
 		notify_send("READY=1\nSTATUS=serving; the last reload failed");
@@ -279,7 +62,7 @@ schedule_restart(struct supervisor *supervisor, int64_t lived)
 	if (supervisor->failures)
 		delay = supervisor->failures > 6 ? 60000 : INT64_C(1000) << (supervisor->failures - 1);
 	supervisor->failures++;
-	supervisor->restart_at = clock_ms() + (delay < 60000 ? delay : 60000);
+	supervisor->restart_at = supervisor_clock() + (delay < 60000 ? delay : 60000);
 }
 
 /* ---- Judging generations ---------------------------------------------------------------------- */
@@ -289,7 +72,7 @@ stop_record(struct supervisor *supervisor, struct record *record)
 {
 	conduit_send(&record->link, SUPERVISOR_STOP, (ph_span){0}, NULL, 0);
 	record->state = RECORD_STOPPING;
-	record->kill_at = clock_ms() + STOP_TIME;
+	record->kill_at = supervisor_clock() + STOP_TIME;
 	supervisor->status_changed = true;
 }
 
@@ -322,7 +105,7 @@ drain_record(struct supervisor *supervisor, struct record *record)
 {
 	conduit_send(&record->link, SUPERVISOR_DRAIN, (ph_span){0}, NULL, 0);
 	record->state = RECORD_DRAINING;
-	record->kill_at = clock_ms() + record->reload_grace + DRAIN_EXTRA;
+	record->kill_at = supervisor_clock() + record->reload_grace + DRAIN_EXTRA;
 	supervisor->status_changed = true;
 }
 
@@ -362,10 +145,10 @@ leave_terminal(struct supervisor *supervisor, bool log_there)
 		close(fd);
 }
 
-static void
-accept_generation(struct supervisor *supervisor, struct record *record, int snapshot_fd)
+void
+supervisor_accept(struct supervisor *supervisor, struct record *record, int snapshot_fd)
 {
-	struct record *old = find_state(supervisor, RECORD_SERVING);
+	struct record *old = record_find(supervisor, RECORD_SERVING);
 	bool first = !supervisor->served;
 
 	record->state = RECORD_SERVING;
@@ -384,7 +167,7 @@ accept_generation(struct supervisor *supervisor, struct record *record, int snap
 	if (record->reload)
 		supervisor->reload_result = "accepted";
 	ph_log(PH_LOG_INFO, "%s: generation %u serves", record->reload ? "reload" : "start", record->number);
-	write_status(supervisor);
+	supervisor_write_status(supervisor);
 	notify_send("READY=1\nSTATUS=serving");
 	if (first)
 		leave_terminal(supervisor, strcmp(record->log_destination, "stderr") == 0);
@@ -445,196 +228,6 @@ reject_generation(struct supervisor *supervisor, struct record *record)
 	}
 }
 
-/* ---- What a generation says ------------------------------------------------------------------- */
-
-struct said {
-	struct supervisor *supervisor;
-	struct record *record;
-};
-
-static void
-add_problem(struct record *record, bool warning, const char *line)
-{
-	char *copy = ph_pool_strdup(record->pool, line);
-
-	/* A newline would be a line of its own in the status file. */
-	for (char *at = copy; at && *at; at++)
-		if (*at == '\n')
-			*at = ' ';
-	if (warning)
-		ph_log(PH_LOG_WARNING, "%s", line);
-	else if (copy && record->problem_count < MAX_PROBLEMS)
-		record->problems[record->problem_count++] = copy;
-}
-
-static void
-registered(struct said *said, struct wire_reader *reader)
-{
-	struct supervisor *supervisor = said->supervisor;
-	struct record *record = said->record;
-	ph_error error = {""};
-	pid_t holder;
-
-	record->run_directory = wire_get_string(reader, record->pool);
-	record->log_destination = wire_get_string(reader, record->pool);
-	record->syslog_name = wire_get_string(reader, record->pool);
-	record->json = wire_get_u8(reader) != 0;
-	record->reload_grace = (int64_t)wire_get_u64(reader);
-	if (reader->failed || record->registered || !record->run_directory[0] ||
-		strlen(record->run_directory) >= sizeof(supervisor->run_directory))
-		return;
-	record->registered = true;
-	if (strcmp(record->run_directory, supervisor->run_directory) != 0) {
-		record->pid_fd = pidfile_lock(record->run_directory, &holder, &error);
-		if (record->pid_fd == -1) {
-			add_problem(record, false, error.text);
-			conduit_send(&record->link, SUPERVISOR_STOP, (ph_span){0}, NULL, 0);
-			return;
-		}
-	}
-	/* The log of the first one is ours at once, that of a reload when it serves. */
-	if (!supervisor->served &&
-		logger_open(record->log_destination, record->syslog_name, "master", record->json, &error) == -1)
-		add_problem(record, true, error.text);
-}
-
-static int
-read_requests(struct wire_reader *reader, ph_pool *pool, struct socket_request *requests, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct socket_request *request = &requests[i];
-
-		request->is_unix = wire_get_u8(reader) != 0;
-		request->optional = wire_get_u8(reader) != 0;
-		request->listener = wire_get_string(reader, pool);
-		bool ipv4 = wire_get_u8(reader) == 4;
-		ph_span bytes = wire_get_bytes(reader);
-		request->address.family = ipv4 ? AF_INET : AF_INET6;
-		request->address.port = (uint16_t)wire_get_u32(reader);
-		request->path = wire_get_string(reader, pool);
-		request->mode = wire_get_u32(reader);
-		if (reader->failed || bytes.size != (ipv4 ? 4 : 16))
-			return -1;
-		memcpy(request->address.bytes, bytes.data, bytes.size);
-	}
-	return 0;
-}
-
-static void
-send_sockets(struct record *record, ph_pool *pool, const int *fds, size_t count)
-{
-	for (size_t first = 0; first < count;) {
-		struct wire_writer writer;
-		int batch[CHANNEL_MAX_FDS];
-		size_t used = 0, i = first;
-
-		wire_begin(&writer, pool);
-		wire_put_u32(&writer, (uint32_t)first);
-		for (; i < count && used < CHANNEL_MAX_FDS; i++) {
-			wire_put_u8(&writer, fds[i] != -1);
-			if (fds[i] != -1)
-				batch[used++] = fds[i];
-		}
-		conduit_send(&record->link, SUPERVISOR_SOCKETS, wire_span(&writer), batch, used);
-		first = i;
-	}
-}
-
-static void
-asked_for_sockets(struct said *said, struct wire_reader *reader)
-{
-	struct record *record = said->record;
-	ph_pool *pool = ph_pool_new(0);
-	uint32_t count = wire_get_u32(reader);
-	struct socket_request *requests = NULL;
-	int *fds = NULL;
-	ph_error error = {"the request for sockets is unreadable"};
-
-	if (pool && count <= MAX_REQUESTS) {
-		requests = ph_pool_array(pool, count + 1, sizeof(*requests));
-		fds = ph_pool_array(pool, count + 1, sizeof(*fds));
-	}
-	if (requests && fds && read_requests(reader, pool, requests, count) == 0 &&
-		sockets_acquire(&said->supervisor->sockets, requests, count, record->number, fds, &error) == 0) {
-		send_sockets(record, pool, fds, count);
-	} else if (pool) {
-		struct wire_writer writer;
-
-		wire_begin(&writer, pool);
-		wire_put_string(&writer, error.text);
-		conduit_send(&record->link, SUPERVISOR_NO_SOCKET, wire_span(&writer), NULL, 0);
-	}
-	ph_pool_free(pool);
-}
-
-static void
-new_status(struct said *said, ph_span payload)
-{
-	struct record *record = said->record;
-	ph_pool *pool = ph_pool_new(0);
-	char *copy = pool ? ph_pool_copy(pool, payload) : NULL;
-
-	if (!copy) {
-		ph_pool_free(pool);
-		return;
-	}
-	ph_pool_free(record->status_pool);
-	record->status_pool = pool;
-	record->status = (ph_span){copy, payload.size};
-	said->supervisor->status_changed = true;
-}
-
-static void
-on_generation_frame(void *context, const struct frame *frame)
-{
-	struct said *said = context;
-	struct wire_reader reader = wire_reader_of(frame->payload);
-	bool taken = false;
-
-	switch (frame->type) {
-	case GENERATION_PROBLEM: {
-		bool warning = wire_get_u8(&reader) != 0;
-
-		add_problem(said->record, warning, wire_get_string(&reader, said->record->pool));
-		break;
-	}
-	case GENERATION_REGISTER:
-		registered(said, &reader);
-		break;
-	case GENERATION_SOCKETS:
-		if (said->record->state == RECORD_STARTING && said->record->registered &&
-			!said->record->problem_count)
-			asked_for_sockets(said, &reader);
-		break;
-	case GENERATION_READY:
-		if (said->record->state == RECORD_STARTING && frame->fd_count == 1 &&
-			said->record->registered && !said->supervisor->stopping) {
-			logger_open(said->record->log_destination, said->record->syslog_name, "master",
-				said->record->json, NULL);
-			accept_generation(said->supervisor, said->record, frame->fds[0]);
-			taken = true;
-		}
-		break;
-	case GENERATION_STATUS:
-		new_status(said, frame->payload);
-		break;
-	default:
-		ph_log(PH_LOG_ERROR, "generation %u: unknown message %u", said->record->number, frame->type);
-		break;
-	}
-	if (!taken)
-		conduit_drop_fds(frame);
-}
-
-static void
-service_record(struct supervisor *supervisor, struct record *record, short revents)
-{
-	struct said said = {supervisor, record};
-
-	if (record->link.fd != -1 && conduit_service(&record->link, revents, on_generation_frame, &said) == -1)
-		conduit_close(&record->link);
-}
-
 /* ---- Deaths and signals ----------------------------------------------------------------------- */
 
 static void
@@ -642,14 +235,14 @@ record_died(struct supervisor *supervisor, struct record *record, int status)
 {
 	enum record_state state;
 
-	service_record(supervisor, record, POLLIN); /* what it said last */
+	record_service(supervisor, record, POLLIN); /* what it said last */
 	state = record->state;
 	supervisor->status_changed = true;
 	if (state == RECORD_SERVING && !supervisor->stopping) {
 		ph_log(PH_LOG_ERROR, "generation %u [%ld] %s %d: starting the last accepted configuration",
 			record->number, (long)record->pid, WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		schedule_restart(supervisor, clock_ms() - record->began);
+		schedule_restart(supervisor, supervisor_clock() - record->began);
 	} else if (state == RECORD_STARTING) {
 		reject_generation(supervisor, record);
 	} else if (state == RECORD_DRAINING && !supervisor->stopping) {
@@ -726,7 +319,7 @@ on_signals(struct supervisor *supervisor)
 static void
 tick(struct supervisor *supervisor)
 {
-	int64_t now = clock_ms();
+	int64_t now = supervisor_clock();
 
 	for (size_t i = 0; i < MAX_GENERATIONS; i++) {
 		struct record *record = &supervisor->records[i];
@@ -738,24 +331,24 @@ tick(struct supervisor *supervisor)
 			continue;
 		}
 		if (record->state == RECORD_STARTING)
-			add_problem(record, false, "a generation did not serve within 60 seconds");
+			record_problem(record, false, "a generation did not serve within 60 seconds");
 		kill(record->pid, SIGKILL);
 		record->kill_at = now + 1000;
 	}
 	if (supervisor->restart_at && now >= supervisor->restart_at && !supervisor->stopping &&
-		!find_state(supervisor, RECORD_STARTING)) {
+		!record_find(supervisor, RECORD_STARTING)) {
 		supervisor->restart_at = 0;
-		if (start_generation(supervisor, false, supervisor->snapshot_fd) == -1)
+		if (record_start(supervisor, false, supervisor->snapshot_fd) == -1)
 			schedule_restart(supervisor, 0);
 	}
 	if (supervisor->status_changed)
-		write_status(supervisor);
+		supervisor_write_status(supervisor);
 }
 
 static int
 poll_timeout(const struct supervisor *supervisor)
 {
-	int64_t now = clock_ms(), until = now + 60 * 1000;
+	int64_t now = supervisor_clock(), until = now + 60 * 1000;
 
 	for (size_t i = 0; i < MAX_GENERATIONS; i++) {
 		const struct record *record = &supervisor->records[i];
@@ -793,7 +386,7 @@ run(struct supervisor *supervisor)
 			continue;
 		for (size_t i = 0; i < MAX_GENERATIONS; i++)
 			if (entries[i].revents)
-				service_record(supervisor, &supervisor->records[i], entries[i].revents);
+				record_service(supervisor, &supervisor->records[i], entries[i].revents);
 		if (entries[MAX_GENERATIONS].revents)
 			on_signals(supervisor);
 	}
@@ -843,7 +436,7 @@ supervisor_main(const struct supervisor_options *options)
 		supervisor->records[i] = (struct record){.link = {.fd = -1}, .pid_fd = -1};
 	umask(022);
 	supervisor->signal_fd = open_signals();
-	if (supervisor->signal_fd == -1 || start_generation(supervisor, false, -1) == -1) {
+	if (supervisor->signal_fd == -1 || record_start(supervisor, false, -1) == -1) {
 		fprintf(stderr, "posthoused: cannot start: %s\n", strerror(errno));
 		free(supervisor);
 		return 1;

@@ -61,6 +61,7 @@ struct manager {
 	unsigned reporters;          /* tasks that write reports */
 	unsigned busy;               /* frames that are being worked on */
 	uint32_t random;
+	unsigned lines;              /* logged so far */
 	ph_pool *scratch;            /* for one call that does not wait */
 };
 
@@ -108,6 +109,8 @@ void results_expansion(struct peer *peer, ph_span payload);
 void results_result(struct peer *peer, ph_span payload);
 
 /* pass.c */
+/* A line was logged: empties the log's ring now and then. */
+void manager_logged(struct manager *manager);
 void pass_over(struct manager *manager, struct message *message);
 /* After reports: what is open is scheduled again, or the message removed. */
 void pass_finish(struct manager *manager, struct message *message);

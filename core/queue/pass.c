@@ -6,11 +6,24 @@
 
 #include <posthouse/log.h>
 
+#include "ground/logger.h"
 #include "queue/logline.h"
 #include "queue/manager.h"
 
+/* Lines that one round may leave in the log's ring before it is emptied: a destination that dies
+ * puts off thousands at once. */
+#define LINES_MAX 256
+
+void
+manager_logged(struct manager *manager)
+{
+	if (++manager->lines % LINES_MAX == 0)
+		logger_flush();
+}
+
 static void
-log_recipient(struct message *message, const struct rcpt *rcpt, const char *word)
+log_recipient(struct manager *manager, struct message *message, const struct rcpt *rcpt,
+	const char *word)
 {
 	int64_t now = ph_wall_clock();
 
@@ -26,6 +39,7 @@ log_recipient(struct message *message, const struct rcpt *rcpt, const char *word
 		.times = {.arrival = message->arrival, .active = message->body->active_since,
 			.started = now, .ended = now},
 	});
+	manager_logged(manager);
 }
 
 void
@@ -34,7 +48,7 @@ pass_fail(struct manager *manager, struct message *message, uint32_t number, con
 {
 	body_set_reason(message->body, number, status, text, "none");
 	body_set_state(message->body, number, RCPT_FAILED);
-	log_recipient(message, &message->body->rcpts[number], "bounced");
+	log_recipient(manager, message, &message->body->rcpts[number], "bounced");
 }
 
 void
@@ -43,7 +57,7 @@ pass_defer(struct manager *manager, struct message *message, uint32_t number, co
 {
 	body_set_reason(message->body, number, status, text, "none");
 	body_set_state(message->body, number, RCPT_DEFERRED);
-	log_recipient(message, &message->body->rcpts[number], "deferred");
+	log_recipient(manager, message, &message->body->rcpts[number], "deferred");
 }
 
 int64_t
@@ -145,6 +159,7 @@ pass_finish(struct manager *manager, struct message *message)
 
 	if (body_open_count(message->body) == 0) {
 		ph_log_as("qmgr", PH_LOG_INFO, "%s: removed", message->id);
+		manager_logged(manager);
 		manager_remove(manager, message);
 		return;
 	}

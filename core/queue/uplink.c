@@ -12,7 +12,7 @@
 
 /* Between attempts, milliseconds: the time of announcing after a restart of the queue role must hold
  * several of them. */
-#define RETRY 200
+#define RETRY 50
 
 struct uplink {
 	const char *name, *path;

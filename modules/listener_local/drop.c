@@ -139,7 +139,8 @@ refused(int dir, const char *name, struct submission *submission, const ph_reply
 	const char *sender = submission->from != NULL ? submission->from : submission->user.name;
 
 	snprintf(why, sizeof(why), "%d %s %s", reply->code, reply->status, reply->text);
-	if (*sender != '\0')
+	/* What is not in our format is no mail of anyone's. */
+	if (*sender != '\0' && strcmp(reply->status, "5.5.2") != 0)
 		report(sender, reply);
 	set_aside(dir, name, why);
 }
@@ -207,7 +208,7 @@ take_file(const struct drop *drop, int dir, const char *name)
 	if (fd == -1 && errno == ENOENT)
 		return 0;
 	if (fd == -1 && (errno == ELOOP || errno == EACCES || errno == ENXIO || errno == EPERM)) {
-		set_aside(dir, name, strerror(errno));
+		set_aside(dir, name, errno == ELOOP ? "a symbolic link" : strerror(errno));
 		return 0;
 	}
 	if (fd == -1)

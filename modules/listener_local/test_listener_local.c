@@ -358,6 +358,7 @@ scene_drop(void)
 	drop_file("CUT", PH_SUBMIT_MAGIC "to a@b\ndata 5\nhell");
 	drop_file("MAGIC", "From: nobody in particular\n\nhello\n");
 	drop_file("SHORT", "x");
+	drop_file("REFUSED", PH_SUBMIT_MAGIC "from a@b\nto c d\nend\n");
 	path_in(path, "LINK");
 	check(symlink("/etc/passwd", path) == 0);
 	path_in(path, "DIRECTORY");
@@ -372,7 +373,7 @@ scene_drop(void)
 	target[strlen(target) - 1] = '\0';
 	watcher = ph_task_spawn("drop", drop_watch, &drop);
 	static const char *const names[] = {
-		"GOOD1", "CUT", "MAGIC", "SHORT", "LINK", "DIRECTORY", "FIFO", "TWICE"};
+		"GOOD1", "CUT", "MAGIC", "SHORT", "REFUSED", "LINK", "DIRECTORY", "FIFO", "TWICE"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char bad[32];

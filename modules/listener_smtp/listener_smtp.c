@@ -1,5 +1,5 @@
 /*
- * listener_smtp: the SMTP server (RFC 5321). The parameters and the descriptor; the dialogue is in
+ * listener_smtp: the SMTP server (RFC 5321). The parameters and the descriptor; a session begins in
  * smtp.c.
  */
 #include "listener_smtp.h"

@@ -158,7 +158,7 @@ def test_what_does_not_belong_into_the_drop_directory(posthouse):
             ".tmpONE", "DIRECTORY.bad", "FIFO.bad", "JUNK.bad", "LINK.bad", "TWO.bad"], "bad files moved aside", 40)
         os.unlink(drop / "TWO.bad")
         os.rename(drop / ".tmpONE", drop / "ONE")
-        assert "hello" in server.wait_letters()[0].get_payload()
+        assert server.wait_letters()[0].get_payload() == "hello\n"
         wait_until(lambda: "ONE" not in drop_names(server), "the good file taken")
 
 

@@ -9,6 +9,7 @@ step() { printf '=== %s\n' "$1"; }
 mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir -p /mnt/{etc,sbin}.{up,work}
 mount --bind "$stage/usr/local" /usr/local
+mkdir -p /usr/local/var
 mount -t tmpfs -o mode=755 tmpfs /usr/local/var
 mkdir -p /usr/local/var/spool
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/mnt/etc.up,workdir=/mnt/etc.work /etc

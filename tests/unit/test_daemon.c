@@ -196,6 +196,12 @@ serve_task(void *argument)
 
 		if (client == -1)
 			continue;
+		if (strncmp(role->config->word, "good-crash", 10) == 0) {
+			struct task_context context = {.queue_id = "4FADF218FED8", .instance = "restriction_x"};
+
+			task_set_context(&context);
+			abort();
+		}
 		int length = snprintf(text, sizeof(text), "%.20s %ld\n", role->config->word, (long)getpid());
 		(void)!write(client, text, (size_t)length);
 		close(client);
@@ -592,6 +598,19 @@ test_dead_roles(void **state)
 	stop();
 }
 
+/* A role dies of a message: the queue role hears of which, and of which module. */
+static void
+test_blame(void **state)
+{
+	char word[32];
+
+	start("good-crash");
+	assert_int_equal(who_serves(word), 0);
+	until(log_has, "blamed 4FADF218FED8 restriction_x smtpd", "the blame");
+	assert_true(log_has("was killed by signal 6"));
+	stop();
+}
+
 static pid_t
 generation_pid(void)
 {
@@ -663,6 +682,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_second_start),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_dead_roles),
+		cmocka_unit_test(test_blame),
 		cmocka_unit_test(test_dead_generation),
 		cmocka_unit_test(test_dead_supervisor),
 	};

@@ -1,6 +1,6 @@
 # Posthouse from a staged build: STAGE is the DESTDIR of "make install" (default: build/stage of this tree).
 STAGE=${STAGE:-$(cd "$BENCH/../.." 2>/dev/null && pwd)/build/stage}
-PEER_PORT=42000; PEER_ROOT=$ROOTS/posthouse PEER_SPOOL=/var/spool/posthouse
+PEER_PORT=25200; PEER_ROOT=$ROOTS/posthouse PEER_SPOOL=/var/spool/posthouse
 P=$STAGE/usr/local
 peer_setup() { mkdir -p "$PEER_ROOT"; [ -x "$P/sbin/posthoused" ] || { echo "no build in $STAGE: ./bootstrap build, make -C build install DESTDIR=…/build/stage" >&2; return 1; }; }
 peer_config() {

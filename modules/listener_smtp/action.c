@@ -1,0 +1,366 @@
+/*
+ * What is done for each command. What it means is the session's; here is how it is said.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <posthouse/address.h>
+#include <posthouse/log.h>
+
+#include "dialogue.h"
+#include "dotted.h"
+#include "params.h"
+
+enum {
+	MAX_HELO = 255
+};
+
+/* ---- Greeting and leaving --------------------------------------------------------------------- */
+
+static bool
+discards_keyword(const struct listener_smtp *self, const char *keyword)
+{
+	for (size_t i = 0; i < self->discard_ehlo_keywords.count; i++)
+		if (ph_strcasecmp(self->discard_ehlo_keywords.items[i], keyword) == 0)
+			return true;
+	return false;
+}
+
+static void
+say_extensions(struct dialogue *d)
+{
+	static const char *const keywords[] = {"PIPELINING", "SIZE", "VRFY", "ENHANCEDSTATUSCODES",
+		"8BITMIME"};
+	const char *pending = d->self->hostname;
+	int64_t limit = ph_session_size_limit(d->session);
+	char size[32];
+
+	/* A line is known to be the last one when no other follows. */
+	for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
+		if (discards_keyword(d->self, keywords[i]) ||
+			(d->self->disable_vrfy && strcmp(keywords[i], "VRFY") == 0))
+			continue;
+		(void)ph_stream_printf(d->stream, dialogue_deadline(d), "250-%s\r\n", pending);
+		pending = keywords[i];
+		if (strcmp(keywords[i], "SIZE") == 0 && limit > 0) {
+			(void)snprintf(size, sizeof(size), "SIZE %lld", (long long)limit);
+			pending = size;
+		}
+	}
+	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "250 %s\r\n", pending);
+}
+
+static bool
+greet_client(struct dialogue *d, const struct command *command, const char *protocol)
+{
+	char name[MAX_HELO + 1];
+	size_t n = 0;
+	ph_reply reply = {0};
+
+	while (n < command->argument.size && command->argument.data[n] != ' ')
+		n++;
+	if (n == 0 || n > MAX_HELO) {
+		dialogue_say(d, command->verb == VERB_EHLO ? "501 5.5.4 Syntax: EHLO hostname"
+						  : "501 5.5.4 Syntax: HELO hostname");
+		return false;
+	}
+	memcpy(name, command->argument.data, n);
+	name[n] = '\0';
+	if (ph_session_helo(d->session, name, protocol, &reply) == -1) {
+		dialogue_reply(d, &reply);
+		return false;
+	}
+	return true;
+}
+
+static bool
+do_helo(struct dialogue *d, const struct command *command)
+{
+	if (!greet_client(d, command, "SMTP"))
+		return false;
+	d->extended = false;
+	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "250 %s\r\n", d->self->hostname);
+	return true;
+}
+
+static bool
+do_ehlo(struct dialogue *d, const struct command *command)
+{
+	if (!greet_client(d, command, "ESMTP"))
+		return false;
+	d->extended = !discards_keyword(d->self, "PIPELINING");
+	say_extensions(d);
+	return true;
+}
+
+static bool
+do_quit(struct dialogue *d, const struct command *command)
+{
+	dialogue_say(d, "221 2.0.0 Bye");
+	d->closing = true;
+	return true;
+}
+
+static bool
+do_web(struct dialogue *d, const struct command *command)
+{
+	int size = (int)(command->argument.size < 100 ? command->argument.size : 100);
+
+	ph_log(PH_LOG_WARNING, "non-SMTP command from %s[%s]: %.*s %.*s", ph_client_name(d->session),
+		ph_client_address_text(d->session), (int)command->word.size, command->word.data, size,
+		command->argument.data);
+	dialogue_drop(d, "221 2.7.0", "Error: this is a mail server");
+	return false;
+}
+
+/* ---- MAIL and RCPT ---------------------------------------------------------------------------- */
+
+static bool
+has_8bit(ph_span text)
+{
+	for (size_t i = 0; i < text.size; i++)
+		if ((unsigned char)text.data[i] >= 0x80)
+			return true;
+	return false;
+}
+
+/* The address of MAIL or RCPT, in scratch memory, and what follows it. NULL with the refusal said. */
+static const char *
+take_path(struct dialogue *d, const struct command *command, ph_span *rest)
+{
+	bool mail = command->verb == VERB_MAIL;
+	unsigned flags = (mail ? PH_PATH_EMPTY_OK : 0) | (d->self->strict_envelopes ? PH_PATH_STRICT : 0);
+	ph_pool *pool = ph_scratch_pool(d->session);
+	const char *address;
+	ph_error error = {""};
+	ph_span path;
+
+	if (!command_path(command->argument, mail ? "FROM" : "TO", &path)) {
+		dialogue_say(d, mail ? "501 5.5.4 Syntax: MAIL FROM:<address>"
+			    : "501 5.5.4 Syntax: RCPT TO:<address>");
+		return NULL;
+	}
+	if (pool == NULL) {
+		dialogue_say(d, "452 4.3.1 Insufficient system resources");
+		return NULL;
+	}
+	if (has_8bit(path)) {
+		dialogue_say(d, "553 5.6.7 Non-ASCII addresses are not supported");
+		return NULL;
+	}
+	ph_pool_reset(pool);
+	if (ph_path_parse(pool, path, flags, &address, rest, &error) == 0)
+		return address;
+	ph_log(PH_LOG_WARNING, "Illegal address syntax from %s[%s] in %s command: %.*s (%s)",
+		ph_client_name(d->session), ph_client_address_text(d->session), command_word(command->verb),
+		(int)(path.size < 100 ? path.size : 100), path.data, error.text);
+	dialogue_say(d, mail ? "501 5.1.7 Bad sender address syntax" : "501 5.1.3 Bad recipient address syntax");
+	return NULL;
+}
+
+static bool
+do_mail(struct dialogue *d, const struct command *command)
+{
+	struct mail_params params;
+	ph_reply reply = {0};
+	const char *sender;
+	ph_span rest;
+
+	sender = take_path(d, command, &rest);
+	if (sender == NULL)
+		return false;
+	if (params_mail(rest, &params, &reply) == -1 ||
+		ph_session_mail(d->session, sender, &params.envelope, params.size, &reply) == -1) {
+		dialogue_reply(d, &reply);
+		return false;
+	}
+	dialogue_say(d, "250 2.1.0 Ok");
+	return true;
+}
+
+static bool
+do_rcpt(struct dialogue *d, const struct command *command)
+{
+	struct ph_rcpt_parameters params;
+	ph_reply reply = {0};
+	const char *recipient;
+	ph_span rest;
+
+	recipient = take_path(d, command, &rest);
+	if (recipient == NULL)
+		return false;
+	if (params_rcpt(rest, &params, &reply) == -1 ||
+		ph_session_rcpt(d->session, recipient, &params, &reply) == -1) {
+		dialogue_reply(d, &reply);
+		return false;
+	}
+	dialogue_say(d, "250 2.1.5 Ok");
+	return true;
+}
+
+/* ---- DATA ------------------------------------------------------------------------------------- */
+
+static void
+take_content(void *context, ph_span bytes)
+{
+	ph_session_content(context, bytes);
+}
+
+/* How long for the next piece: for each some time, and for all of it a rate. */
+static ph_deadline
+content_deadline(const struct dialogue *d, ph_deadline started, int64_t received)
+{
+	ph_deadline next = dialogue_deadline(d);
+	ph_deadline paced = started + d->self->timeout + received / d->self->min_data_rate * 1000;
+
+	return next < paced ? next : paced;
+}
+
+/* Reads up to the end of the content. False: the connection is at its end. */
+static bool
+read_content(struct dialogue *d, struct dotted *dotted)
+{
+	ph_deadline started = ph_now();
+	int64_t received = 0;
+
+	while (dotted->state != DOTTED_END) {
+		ph_span bytes;
+		size_t taken;
+		int64_t result =
+			ph_stream_peek(d->stream, &bytes, content_deadline(d, started, received));
+
+		if (result < 0) {
+			dialogue_give_up(d, result);
+			return false;
+		}
+		taken = dotted_feed(dotted, bytes, take_content, d->session);
+		ph_stream_consume(d->stream, taken);
+		received += (int64_t)taken;
+	}
+	return true;
+}
+
+/* Why the content is unacceptable as it came, or NULL. */
+static const ph_reply *
+judge_lines(const struct dialogue *d, const struct dotted *dotted)
+{
+	static const ph_reply lf = {550, "5.5.2", "Error: bare <LF> received"};
+	static const ph_reply cr = {550, "5.5.2", "Error: bare <CR> received"};
+	static const ph_reply nul = {550, "5.6.0", "Error: NUL received"};
+
+	if (dotted->suspect)
+		ph_log(PH_LOG_INFO, "smuggle_suspect: a lone dot with a bare line end, from %s[%s]",
+			ph_client_name(d->session), ph_client_address_text(d->session));
+	if (!dialogue_is_strict(d))
+		return NULL;
+	return dotted->bare_lf ? &lf : dotted->bare_cr ? &cr : dotted->nul ? &nul : NULL;
+}
+
+static bool
+do_data(struct dialogue *d, const struct command *command)
+{
+	struct dotted dotted = {0};
+	ph_reply reply = {0};
+
+	if (command->argument.size > 0) {
+		dialogue_say(d, "501 5.5.4 Syntax: DATA");
+		return false;
+	}
+	if (ph_session_data(d->session, &reply) == -1) {
+		dialogue_reply(d, &reply);
+		return false;
+	}
+	dialogue_say(d, "354 End data with <CR><LF>.<CR><LF>");
+	if (!read_content(d, &dotted))
+		return false;
+	ph_session_end_of_data(d->session, judge_lines(d, &dotted), &reply);
+	dialogue_reply(d, &reply);
+	if (reply.code >= 400)
+		return false;
+	d->errors = d->junk = 0;
+	return true;
+}
+
+/* ---- The small ones --------------------------------------------------------------------------- */
+
+static bool
+do_rset(struct dialogue *d, const struct command *command)
+{
+	if (command->argument.size > 0) {
+		dialogue_say(d, "501 5.5.4 Syntax: RSET");
+		return false;
+	}
+	ph_session_reset(d->session);
+	dialogue_say(d, "250 2.0.0 Ok");
+	return true;
+}
+
+static bool
+do_noop(struct dialogue *d, const struct command *command)
+{
+	dialogue_say(d, "250 2.0.0 Ok");
+	return true;
+}
+
+static bool
+do_vrfy(struct dialogue *d, const struct command *command)
+{
+	if (d->self->disable_vrfy)
+		dialogue_say(d, "502 5.5.1 VRFY command is disabled");
+	else if (command->argument.size == 0)
+		dialogue_say(d, "501 5.5.4 Syntax: VRFY address");
+	else
+		dialogue_say(d, "252 2.0.0 Cannot verify the user; send the message and see");
+	return command->argument.size > 0 && !d->self->disable_vrfy;
+}
+
+static bool
+do_help(struct dialogue *d, const struct command *command)
+{
+	dialogue_say(d, "214 2.0.0 HELO EHLO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP: see RFC 5321");
+	return true;
+}
+
+static bool
+do_absent(struct dialogue *d, const struct command *command)
+{
+	dialogue_say(d, "502 5.5.1 Error: command not implemented");
+	return false;
+}
+
+static bool
+do_auth(struct dialogue *d, const struct command *command)
+{
+	dialogue_say(d, "503 5.5.1 Error: authentication not enabled");
+	return false;
+}
+
+static bool
+do_unknown(struct dialogue *d, const struct command *command)
+{
+	dialogue_say(d, "500 5.5.2 Error: command not recognized");
+	return false;
+}
+
+/* ---- All of them ------------------------------------------------------------------------------ */
+
+const struct action actions[VERB_COUNT] = {
+	[VERB_UNKNOWN] = {do_unknown, 0},
+	[VERB_HELO] = {do_helo, LAST_OF_GROUP},
+	[VERB_EHLO] = {do_ehlo, LAST_OF_GROUP},
+	[VERB_MAIL] = {do_mail, 0},
+	[VERB_RCPT] = {do_rcpt, 0},
+	[VERB_DATA] = {do_data, LAST_OF_GROUP},
+	[VERB_RSET] = {do_rset, JUNK},
+	[VERB_NOOP] = {do_noop, LAST_OF_GROUP | JUNK},
+	[VERB_QUIT] = {do_quit, 0},
+	[VERB_VRFY] = {do_vrfy, LAST_OF_GROUP | JUNK},
+	[VERB_EXPN] = {do_absent, LAST_OF_GROUP},
+	[VERB_HELP] = {do_help, JUNK},
+	[VERB_STARTTLS] = {do_absent, LAST_OF_GROUP},
+	[VERB_AUTH] = {do_auth, LAST_OF_GROUP},
+	[VERB_BDAT] = {do_absent, 0},
+	[VERB_ETRN] = {do_absent, 0},
+	[VERB_TURN] = {do_absent, LAST_OF_GROUP},
+	[VERB_WEB] = {do_web, 0},
+};
