@@ -32,7 +32,7 @@ struct talk {
 	int fd;
 };
 
-/* ---- Connecting ------------------------------------------------------------------------------------- */
+/* ---- Connecting ------------------------------------------------------------------------------ */
 
 /* The supervisor's process lives: the queue role may be on its way. */
 static bool
@@ -132,7 +132,7 @@ talk_close(struct talk *talk)
 	ph_pool_free(talk->pool);
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------------ */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static int
 send_request(struct talk *talk, unsigned type, const char *argument, unsigned what)
@@ -245,7 +245,7 @@ ask_each(struct talk *talk, unsigned type, char **ids, int id_count, uint64_t *t
 	return worst;
 }
 
-/* ---- posthouse queue ------------------------------------------------------------------------------------ */
+/* ---- posthouse queue ------------------------------------------------------------------------- */
 
 static const char usage_text[] =
 	"usage: posthouse queue [-c FILE] list [-j] [ID]\n"
@@ -413,7 +413,7 @@ command_queue(int argc, char **argv)
 	return usage(usage_text);
 }
 
-/* ---- The traditional names ------------------------------------------------------------------------------ */
+/* ---- The traditional names ------------------------------------------------------------------- */
 
 int
 command_mailq(int argc, char **argv)

@@ -20,7 +20,7 @@ queueprint_begin(struct queueprint *print, FILE *out, bool json)
 	*print = (struct queueprint){.out = out, .json = json};
 }
 
-/* ---- Texts ----------------------------------------------------------------------------------------- */
+/* ---- Texts ----------------------------------------------------------------------------------- */
 
 /* The length of the UTF-8 sequence at text; 0: none begins there. */
 static size_t
@@ -76,7 +76,7 @@ put_json(FILE *out, const char *text)
 	fputc('"', out);
 }
 
-/* ---- A message ---------------------------------------------------------------------------------------- */
+/* ---- A message ------------------------------------------------------------------------------- */
 
 struct head {
 	const char *id, *queue, *sender, *reason;
@@ -159,7 +159,7 @@ print_message(struct queueprint *print, ph_span payload, ph_pool *pool)
 		message_row(print, &head);
 }
 
-/* ---- Recipients ------------------------------------------------------------------------------------------ */
+/* ---- Recipients ------------------------------------------------------------------------------ */
 
 static void
 recipient_json(struct queueprint *print, const char *address, const char *reason)

@@ -1,5 +1,5 @@
 /*
- * Reading a configuration: the files, in two passes; the modules; the instances and their values.
+ * Reading a configuration: the files, in two passes, and the modules between them.
  */
 #include "config/state.h"
 
@@ -450,235 +450,6 @@ second_pass(struct stream *stream, const struct parsed *parsed, size_t i)
 		set(config, section, policy_or_global(config, statement->name), statement);
 }
 
-/* ---- Sections and their modules ------------------------------------------------------------------------ */
-
-static const struct module *
-find_module(const struct config *config, const struct module_class *class, const char *name)
-{
-	for (size_t i = 0; i < config->module_count; i++)
-		if (config->modules[i]->class == class && (strcmp(config->modules[i]->short_name, name) == 0 ||
-			strcmp(config->modules[i]->name, name) == 0))
-			return config->modules[i];
-	return NULL;
-}
-
-static void
-unknown_module(struct config *config, const struct section *section, const struct text_item *item)
-{
-	ph_strings names = loader_list(config->pool, config->settings.module_directory);
-	struct nearest nearest = nearest_to(item->text);
-	char wanted[160], hint[160];
-
-	snprintf(wanted, sizeof(wanted), "%s_%s", section->class->name, item->text);
-	for (size_t i = 0; i < names.count; i++) {
-		if (strcmp(names.items[i], wanted) == 0) {
-			problems_add(config->problems, item->file, item->line,
-				"module = %s: not loaded; add load(%s)", item->text, wanted);
-			return;
-		}
-		if (module_class_of(names.items[i]) == section->class)
-			nearest_try(&nearest, strchr(names.items[i], '_') + 1);
-	}
-	nearest_hint(&nearest, hint, sizeof(hint));
-	if (hint[0] || !config->load_failed)
-		problems_add(config->problems, item->file, item->line,
-			"module = %s: there is no %s.so in %s%s", item->text, wanted,
-			config->settings.module_directory, hint);
-}
-
-static void
-find_section_module(struct config *config, struct section *section)
-{
-	const struct setting *setting = setting_find(&section->set, "module");
-
-	if (!setting || setting->count != 1) {
-		problems_add(config->problems, setting ? setting->file : section->file,
-			setting ? setting->line : section->line,
-			"%s %s: needs module = NAME, as in module = %s", section->class->name, section->title,
-			section->class->number == PH_CLASS_MAP ? "hash"
-			: section->class->number == PH_CLASS_QUEUE ? "log" : "smtp");
-		return;
-	}
-	section->module = find_module(config, section->class, setting->items[0].text);
-	if (!section->module)
-		unknown_module(config, section, &setting->items[0]);
-}
-
-/* May this parameter stand in this section? */
-static void
-check_section_setting(struct config *config, const struct section *section,
-	const struct setting *setting)
-{
-	const struct ph_param *param = section_param(section->class, section->module, setting->name);
-	const struct ph_module *descriptor = &section->module->descriptor;
-	struct nearest nearest = nearest_to(setting->name);
-	char hint[160];
-
-	if (strcmp(setting->name, "module") == 0 ||
-		(param && (param->flags & (PH_PER_SECTION | PH_SECTION_ONLY))))
-		return;
-	if (param || parameter_find(config, setting->name)) {
-		problems_add(config->problems, setting->file, setting->line,
-			"%s: cannot be set for %s %s alone; set it outside of sections", setting->name,
-			section->class->name, section->title);
-		return;
-	}
-	for (size_t i = 0; i < descriptor->param_count; i++)
-		nearest_try(&nearest, descriptor->params[i].name);
-	for (size_t i = 0; section->class->number == PH_CLASS_LISTENER && i < policy_param_count; i++)
-		nearest_try(&nearest, policy_params[i].name);
-	nearest_hint(&nearest, hint, sizeof(hint));
-	if (!hint[0])
-		parameter_hint(config, setting->name, hint, sizeof(hint));
-	problems_add(config->problems, setting->file, setting->line,
-		"%s: %s has no such parameter%s", setting->name, section->module->name, hint);
-}
-
-static void
-check_sections(struct config *config)
-{
-	for (size_t i = 0; i < config->section_count; i++) {
-		struct section *section = config->sections[i];
-
-		find_section_module(config, section);
-		for (size_t j = 0; section->module && j < section->set.count; j++)
-			check_section_setting(config, section, &section->set.items[j]);
-	}
-}
-
-/* Two owners of one name must mean the same kind of thing. */
-static void
-check_parameters(struct config *config)
-{
-	for (size_t i = 1; i < config->parameter_count; i++) {
-		const struct parameter *a = &config->parameters[i - 1], *b = &config->parameters[i];
-
-		if (strcmp(a->param->name, b->param->name) == 0 && a->param->type != b->param->type)
-			problems_add(config->problems, config->path, 0,
-				"%s: %s and %s mean different things by it: they cannot be loaded together",
-				b->param->name, a->owner ? a->owner->name : "the core", b->owner->name);
-	}
-}
-
-/* ---- Instances ----------------------------------------------------------------------------------------- */
-
-/* One for each section. */
-static void
-make_section_instances(struct config *config)
-{
-	for (size_t i = 0; i < config->section_count; i++) {
-		struct section *section = config->sections[i];
-
-		if (section->module)
-			section->instance = instance_new(config, section->module, section->title,
-				section->file, section->line);
-	}
-}
-
-/* One of each transport, queue, filter and restriction module, unless a section has its name. */
-static void
-make_default_instances(struct config *config)
-{
-	for (size_t i = 0; i < config->module_count; i++) {
-		const struct module *module = config->modules[i];
-		bool restriction = module->class->number == PH_CLASS_RESTRICTION;
-		const char *name = restriction ? module->name : module->short_name;
-
-		if (module->class->number == PH_CLASS_LISTENER || module->class->number == PH_CLASS_MAP ||
-			config_find(config, module->class->number, name))
-			continue;
-		instance_new(config, module, name, config->path, 0);
-	}
-}
-
-static void
-fill_instance(struct config *config, struct instance *instance, const struct section *section)
-{
-	const struct module *module = instance_module(instance);
-	struct fill fill = {.config = config, .section = section, .file = instance->file,
-		.line = instance->line};
-	size_t before = config->fill_problems;
-	struct policy_settings *policy;
-
-	fill_struct(&fill, module->descriptor.params, module->descriptor.param_count, instance->self);
-	if (module->class->number == PH_CLASS_LISTENER) {
-		policy = memory_or_die(ph_pool_alloc(config->pool, sizeof(*policy)));
-		fill_struct(&fill, policy_params, policy_param_count, policy);
-		instance->policy = policy;
-	}
-	if (config->fill_problems != before)
-		instance_set_broken(instance);
-}
-
-static const struct section *
-section_of(const struct config *config, const struct instance *instance)
-{
-	for (size_t i = 0; i < config->section_count; i++)
-		if (config->sections[i]->instance == instance)
-			return config->sections[i];
-	return NULL;
-}
-
-/* Maps come into being while the others are filled, with their values. */
-static void
-fill_instances(struct config *config)
-{
-	for (unsigned class = 1; class < CLASS_COUNT; class++)
-		for (size_t i = 0; i < config->instance_count[class]; i++) {
-			struct instance *instance = config->instances[class][i];
-			const struct section *section = section_of(config, instance);
-
-			if (class != PH_CLASS_MAP || section)
-				fill_instance(config, instance, section);
-		}
-}
-
-/* A parameter that was set but that no instance uses must be right all the same. */
-static void
-fill_unused(struct config *config)
-{
-	struct fill fill = {.config = config, .file = config->path};
-	union {
-		int64_t number;
-		ph_strings strings;
-		ph_addresses addresses;
-		void *pointer;
-	} field;
-
-	for (size_t i = 0; i < config->set.count; i++) {
-		const struct parameter *parameter = parameter_find(config, config->set.items[i].name);
-
-		if (parameter && !config->set.items[i].used)
-			fill_field(&fill, parameter->param, &field);
-	}
-}
-
-/* "/etc/mailname": its first line. */
-static void
-read_origin(struct config *config)
-{
-	const struct setting *setting = setting_find(&config->set, "myorigin");
-	const char *path = config->settings.myorigin;
-	ph_span text;
-	ph_error error;
-
-	if (path[0] != '/')
-		return;
-	if (sources_read(&config->sources, path, &text, &error) != 0) {
-		problems_add(config->problems, setting ? setting->file : config->path,
-			setting ? setting->line : 0, "myorigin: %s", error.text);
-		return;
-	}
-	while (text.size && strchr(" \t\r\n", text.data[0])) {
-		text.data++;
-		text.size--;
-	}
-	for (size_t i = 0; i < text.size; i++)
-		if (strchr(" \t\r\n", text.data[i]))
-			text.size = i;
-	config->settings.myorigin = memory_or_die(ph_pool_copy(config->pool, text));
-}
-
 /* ---- All of it ------------------------------------------------------------------------------------------ */
 
 static struct config *
@@ -701,19 +472,6 @@ config_new(const char *path, struct problems *problems)
 }
 
 static void
-fill_all(struct config *config)
-{
-	struct fill fill = {.config = config, .file = config->path};
-
-	make_section_instances(config);
-	make_default_instances(config);
-	fill_struct(&fill, settings_params, settings_param_count, &config->settings);
-	read_origin(config);
-	fill_instances(config);
-	fill_unused(config);
-}
-
-static void
 read_into(struct config *config, unsigned flags)
 {
 	bool whole = true;
@@ -725,13 +483,13 @@ read_into(struct config *config, unsigned flags)
 		config->load_failed = true;
 	}
 	parameters_collect(config);
-	check_parameters(config);
+	parameters_check(config);
 	if (!(flags & CONFIG_DEFAULTS)) {
 		/* Syntax was the first pass's to complain of; problems are not added twice. */
 		whole = read_all(config, make_vocabulary(config), second_pass, NULL) == 0;
-		check_sections(config);
+		sections_check(config);
 	}
-	fill_all(config);
+	instances_build(config);
 	if (whole)
 		config_check(config);
 }

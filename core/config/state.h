@@ -115,6 +115,15 @@ const char *items_join(ph_pool *pool, const struct text_item *items, size_t coun
 void default_items(const struct config *config, const struct ph_param *param,
 	const struct text_item **items, size_t *count);
 
+/* No name may mean different things to two modules. */
+void parameters_check(struct config *config);
+
+/* ---- Sections (section.c): finds their modules, and checks what stands in them */
+void sections_check(struct config *config);
+
+/* ---- Instances and their values (build.c) */
+void instances_build(struct config *config);
+
 /* ---- Values (fill.c) */
 /* Where a struct's fields get their values from. */
 struct fill {

@@ -4,7 +4,6 @@
  * A request is worked on in the task of its channel: while a list goes out nothing more is read from
  * that client, and no more than a little of it is in memory.
  */
-#include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,30 +13,20 @@
 #include <posthouse/address.h>
 #include <posthouse/log.h>
 
-#include "queue/manager.h"
 #include "queue/protocol.h"
+#include "queue/visitor.h"
 
 /* More than this is not queued for a client that reads slowly. */
 #define PENDING_MAX (256 * 1024)
 #define SLOW_TIME 60000
 #define RECIPIENTS_BATCH 100
-#define CHUNK 32768
 /* Messages between two yields. */
 #define YIELD_EVERY 64
 
-struct visitor {
-	struct manager *manager;
-	struct channel *channel;
-	uid_t uid;
-	const char *domain; /* of a flush */
-	bool gone;
-	TAILQ_ENTRY(visitor) link;
-};
+/* ---- Rights ---------------------------------------------------------------------------------- */
 
-/* ---- Rights -------------------------------------------------------------------------------------------- */
-
-static bool
-is_operator(const struct visitor *visitor)
+bool
+visitor_is_operator(const struct visitor *visitor)
 {
 	return visitor->uid == 0 || visitor->uid == geteuid();
 }
@@ -80,7 +69,7 @@ is_named(const struct visitor *visitor, const ph_strings *users)
 static bool
 is_authorized(const struct visitor *visitor, const ph_strings *users)
 {
-	if (is_operator(visitor))
+	if (visitor_is_operator(visitor))
 		return true;
 	for (size_t i = 0; i < users->count; i++)
 		if (strcmp(users->items[i], "static:anyone") == 0 || strcmp(users->items[i], "static:all") == 0)
@@ -88,11 +77,10 @@ is_authorized(const struct visitor *visitor, const ph_strings *users)
 	return users->count > 0 && is_named(visitor, users);
 }
 
-/* ---- Answering --------------------------------------------------------------------------------------------- */
+/* ---- Answering ------------------------------------------------------------------------------- */
 
-/* -1: the client is gone. May wait for it. */
-static int
-answer(struct visitor *visitor, unsigned type, ph_span payload)
+int
+visitor_answer(struct visitor *visitor, unsigned type, ph_span payload)
 {
 	ph_deadline patience = ph_in(SLOW_TIME);
 
@@ -105,8 +93,8 @@ answer(struct visitor *visitor, unsigned type, ph_span payload)
 	return visitor->gone ? -1 : 0;
 }
 
-static void
-end(struct visitor *visitor, int code, const char *text, uint64_t count)
+void
+visitor_end(struct visitor *visitor, int code, const char *text, uint64_t count)
 {
 	ph_pool *pool = ph_pool_new(0);
 	struct wire_writer writer;
@@ -117,14 +105,14 @@ end(struct visitor *visitor, int code, const char *text, uint64_t count)
 	wire_put_u32(&writer, (uint32_t)code);
 	wire_put_string(&writer, text);
 	wire_put_u64(&writer, count);
-	answer(visitor, CONTROL_END, wire_span(&writer));
+	visitor_answer(visitor, CONTROL_END, wire_span(&writer));
 	ph_pool_free(pool);
 }
 
-/* ---- Lists --------------------------------------------------------------------------------------------------- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
-static const char *
-queue_name(const struct message *message)
+const char *
+visitor_queue_name(const struct message *message)
 {
 	switch ((enum message_state)message->state) {
 	case MESSAGE_WAITING:
@@ -163,15 +151,14 @@ list_recipients(struct visitor *visitor, const struct body *body, ph_pool *pool)
 		wire_put_u32(&writer, count);
 		wire_put_bytes(&writer, wire_span(&list));
 		/* after a wait the body may be another one, or none: the rest is left out */
-		if (answer(visitor, CONTROL_RECIPIENTS, wire_span(&writer)) == -1)
+		if (visitor_answer(visitor, CONTROL_RECIPIENTS, wire_span(&writer)) == -1)
 			return -1;
 	}
 	return 0;
 }
 
-/* A picture of the message that does not change while it is sent. NULL: it cannot be read. */
-static struct message *
-picture_of(struct manager *manager, const struct message *message, ph_pool *pool)
+struct message *
+visitor_picture(struct manager *manager, const struct message *message, ph_pool *pool)
 {
 	struct message *picture = calloc(1, sizeof(*picture));
 	ph_span notes = {message->notes, message->notes_size};
@@ -198,21 +185,21 @@ static int
 list_message(struct visitor *visitor, struct message *message, ph_pool *pool)
 {
 	struct manager *manager = visitor->manager;
-	struct message *picture = picture_of(manager, message, pool);
+	struct message *picture = visitor_picture(manager, message, pool);
 	struct wire_writer writer;
 	int64_t ahead = message->due - ph_now();
 	int result;
 
 	wire_begin(&writer, pool);
 	wire_put_string(&writer, message->id);
-	wire_put_string(&writer, queue_name(message));
+	wire_put_string(&writer, visitor_queue_name(message));
 	wire_put_u64(&writer, (uint64_t)message->arrival);
 	wire_put_u64(&writer, (uint64_t)message->size);
 	wire_put_string(&writer, picture == NULL ? "" : picture->body->envelope.sender);
 	wire_put_string(&writer, picture == NULL ? "(it cannot be read now)" : "");
 	wire_put_u64(&writer, message->state != MESSAGE_WAITING || ahead <= 0 ? 0
 		: (uint64_t)(ph_wall_clock() + ahead * 1000));
-	result = answer(visitor, CONTROL_MESSAGE, wire_span(&writer));
+	result = visitor_answer(visitor, CONTROL_MESSAGE, wire_span(&writer));
 	if (result == 0 && picture != NULL)
 		result = list_recipients(visitor, picture->body, pool);
 	message_free(picture);
@@ -267,7 +254,7 @@ list(struct visitor *visitor, const char *id)
 	uint64_t count = 0;
 
 	if (!is_authorized(visitor, &visitor->manager->settings->authorized_mailq_users)) {
-		end(visitor, EX_NOPERM, "you are not authorized to see the mail queue", 0);
+		visitor_end(visitor, EX_NOPERM, "you are not authorized to see the mail queue", 0);
 		return;
 	}
 	if (*id == '\0') {
@@ -277,10 +264,10 @@ list(struct visitor *visitor, const char *id)
 		count = list_one(visitor, message) == 1;
 		scheduler_unpin(visitor->manager->scheduler, message);
 	}
-	end(visitor, EX_OK, "", count);
+	visitor_end(visitor, EX_OK, "", count);
 }
 
-/* ---- Flushing -------------------------------------------------------------------------------------------------- */
+/* ---- Flushing -------------------------------------------------------------------------------- */
 
 static int
 wake_one(struct visitor *visitor, struct message *message)
@@ -310,7 +297,7 @@ wake_if_bound(struct visitor *visitor, struct message *message)
 	int result = 0;
 
 	if (pool != NULL && message->state == MESSAGE_WAITING)
-		picture = picture_of(visitor->manager, message, pool);
+		picture = visitor_picture(visitor->manager, message, pool);
 	if (picture != NULL && goes_to(picture->body, visitor->domain))
 		result = wake_one(visitor, message);
 	message_free(picture);
@@ -326,7 +313,7 @@ flush(struct visitor *visitor, const char *what)
 	uint64_t count;
 
 	if (!is_authorized(visitor, &manager->settings->authorized_flush_users)) {
-		end(visitor, EX_NOPERM, "you are not authorized to flush the mail queue", 0);
+		visitor_end(visitor, EX_NOPERM, "you are not authorized to flush the mail queue", 0);
 		return;
 	}
 	if (*what == '\0') {
@@ -336,7 +323,7 @@ flush(struct visitor *visitor, const char *what)
 		scheduler_revive(manager->scheduler, NULL);
 		count = (uint64_t)wake_one(visitor, message);
 	} else if (strchr(what, '.') == NULL && *what != '[') {
-		end(visitor, EX_DATAERR, "no such message", 0);
+		visitor_end(visitor, EX_DATAERR, "no such message", 0);
 		return;
 	} else {
 		scheduler_revive(manager->scheduler, NULL);
@@ -344,10 +331,10 @@ flush(struct visitor *visitor, const char *what)
 		count = each_message(visitor, wake_if_bound);
 	}
 	manager_wake(manager);
-	end(visitor, EX_OK, "", count);
+	visitor_end(visitor, EX_OK, "", count);
 }
 
-/* ---- Changing ---------------------------------------------------------------------------------------------------- */
+/* ---- Changing -------------------------------------------------------------------------------- */
 
 static int
 delete_one(struct visitor *visitor, struct message *message)
@@ -391,8 +378,8 @@ change(struct visitor *visitor, const char *id,
 	struct message *message;
 	uint64_t count = 0;
 
-	if (!is_operator(visitor)) {
-		end(visitor, EX_NOPERM, "only root and mail_owner may change the mail queue", 0);
+	if (!visitor_is_operator(visitor)) {
+		visitor_end(visitor, EX_NOPERM, "only root and mail_owner may change the mail queue", 0);
 		return;
 	}
 	if (ph_strcasecmp(id, "ALL") == 0) {
@@ -402,155 +389,31 @@ change(struct visitor *visitor, const char *id,
 		count = (uint64_t)fn(visitor, message);
 		scheduler_unpin(visitor->manager->scheduler, message);
 	} else {
-		end(visitor, EX_DATAERR, "no such message", 0);
+		visitor_end(visitor, EX_DATAERR, "no such message", 0);
 		return;
 	}
 	/* whoever asked wants to rely on it */
 	if (manager_sync(visitor->manager) == -1)
-		end(visitor, EX_TEMPFAIL, "it cannot be made durable now: see the log", count);
+		visitor_end(visitor, EX_TEMPFAIL, "it cannot be made durable now: see the log", count);
 	else
-		end(visitor, EX_OK, "", count);
+		visitor_end(visitor, EX_OK, "", count);
 	manager_wake(visitor->manager);
-}
-
-/* ---- Showing ------------------------------------------------------------------------------------------------------ */
-
-static void
-show_text(struct visitor *visitor, const char *text)
-{
-	if (text != NULL)
-		answer(visitor, CONTROL_TEXT, ph_span_of(text));
-}
-
-static const char *
-state_of(const struct rcpt *rcpt)
-{
-	if (rcpt->state != RCPT_DONE)
-		return rcpt->text == NULL ? "to be delivered" : rcpt->text;
-	switch ((enum outcome)rcpt->outcome) {
-	case OUTCOME_SENT:
-		return "sent";
-	case OUTCOME_BOUNCED:
-		return "bounced";
-	case OUTCOME_EXPANDED:
-		return "expanded";
-	case OUTCOME_NONE:
-	case OUTCOME_DISCARDED:
-	case OUTCOME_DEFERRED:
-	case OUTCOME_BACK:
-		break;
-	}
-	return "discarded";
-}
-
-static void
-show_envelope(struct visitor *visitor, const struct message *message, ph_pool *pool)
-{
-	const struct body *body = message->body;
-
-	show_text(visitor, ph_pool_printf(pool, "*** ENVELOPE RECORDS %s ***\n", message->id));
-	show_text(visitor, ph_pool_printf(pool, "message_size: %lld\nmessage_arrival_time: %lld\n"
-		"sender: %s\nqueue: %s\nattempts: %u\n", (long long)message->size,
-		(long long)(message->arrival / 1000000), body->envelope.sender, queue_name(message),
-		message->attempts));
-	for (uint32_t i = 0; i < body->count && !visitor->gone; i++) {
-		if (*body->rcpts[i].original != '\0')
-			show_text(visitor, ph_pool_printf(pool, "original_recipient: %s\n",
-				body->rcpts[i].original));
-		show_text(visitor, ph_pool_printf(pool, "recipient: %s (%s)\n", body->rcpts[i].address,
-			state_of(&body->rcpts[i])));
-	}
-}
-
-/* Where the header section ends: after the first empty line. state: the bytes before. */
-static size_t
-header_end(const char *bytes, size_t size, unsigned *newlines)
-{
-	for (size_t i = 0; i < size; i++) {
-		if (bytes[i] == '\r')
-			continue;
-		*newlines = bytes[i] == '\n' ? *newlines + 1 : 0;
-		if (*newlines == 2)
-			return i + 1;
-	}
-	return size;
-}
-
-static int
-show_content(struct visitor *visitor, const struct ph_queue_content *content, unsigned what)
-{
-	char *chunk = malloc(CHUNK);
-	unsigned newlines = 1;
-	int64_t at = 0;
-
-	while (chunk != NULL && at < content->length && !visitor->gone) {
-		size_t want = content->length - at < CHUNK ? (size_t)(content->length - at) : CHUNK;
-		ssize_t got = pread(content->fd, chunk, want, (off_t)(content->offset + at));
-		size_t header;
-
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		at += got;
-		header = newlines >= 2 ? 0 : header_end(chunk, (size_t)got, &newlines);
-		if ((what & SHOW_HEADER) != 0 && header > 0)
-			answer(visitor, CONTROL_TEXT, (ph_span){chunk, header});
-		if ((what & SHOW_BODY) != 0 && (size_t)got > header)
-			answer(visitor, CONTROL_TEXT, (ph_span){chunk + header, (size_t)got - header});
-		if ((what & SHOW_BODY) == 0 && newlines >= 2)
-			break;
-	}
-	free(chunk);
-	return 0;
-}
-
-static int
-show_message(struct visitor *visitor, struct message *message, unsigned what, ph_pool *pool)
-{
-	struct ph_queue_content *content = ph_pool_alloc(pool, sizeof(*content));
-	struct message *picture = picture_of(visitor->manager, message, pool);
-	bool found = false;
-
-	if (content != NULL && picture != NULL) {
-		content->size = sizeof(*content);
-		found = message->storage->ops->read(message->storage->self, message->handle, pool,
-			content, NULL) == PH_FOUND;
-	}
-	if (found) {
-		if ((what & SHOW_ENVELOPE) != 0)
-			show_envelope(visitor, picture, pool);
-		if ((what & SHOW_ENVELOPE) != 0 && (what & (SHOW_HEADER | SHOW_BODY)) != 0)
-			show_text(visitor, ph_pool_printf(pool, "*** MESSAGE CONTENTS %s ***\n", message->id));
-		show_content(visitor, content, what);
-		close(content->fd);
-	}
-	message_free(picture);
-	return found ? 0 : -1;
 }
 
 static void
 show(struct visitor *visitor, const char *id, unsigned what)
 {
-	ph_pool *pool = ph_pool_new(0);
 	struct message *message = find(visitor, id);
-	int result = -1;
 
-	if (!is_operator(visitor)) {
-		end(visitor, EX_NOPERM, "only root and mail_owner may see messages", 0);
-	} else if (message == NULL || pool == NULL) {
-		end(visitor, EX_DATAERR, "no such message", 0);
-	} else {
-		message->pins++;
-		result = show_message(visitor, message, what, pool);
-		scheduler_unpin(visitor->manager->scheduler, message);
-		end(visitor, result == 0 ? EX_OK : EX_TEMPFAIL,
-			result == 0 ? "" : "the message cannot be read now", 1);
-	}
-	ph_pool_free(pool);
+	if (!visitor_is_operator(visitor))
+		visitor_end(visitor, EX_NOPERM, "only root and mail_owner may see messages", 0);
+	else if (message == NULL)
+		visitor_end(visitor, EX_DATAERR, "no such message", 0);
+	else
+		visitor_show(visitor, message, what);
 }
 
-/* ---- The channel ---------------------------------------------------------------------------------------------------- */
+/* ---- The channel ----------------------------------------------------------------------------- */
 
 static void
 request(struct visitor *visitor, unsigned type, struct wire_reader *reader, ph_pool *pool)
@@ -580,7 +443,7 @@ request(struct visitor *visitor, unsigned type, struct wire_reader *reader, ph_p
 		change(visitor, argument, requeue_one);
 		break;
 	default:
-		end(visitor, EX_PROTOCOL, "unknown request", 0);
+		visitor_end(visitor, EX_PROTOCOL, "unknown request", 0);
 		break;
 	}
 }

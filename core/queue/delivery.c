@@ -19,7 +19,7 @@
 /* One recipient cannot become more than this. */
 #define EXPANSION_MAX 200000
 
-/* ---- Coming in ----------------------------------------------------------------------------------------- */
+/* ---- Coming in ------------------------------------------------------------------------------- */
 
 static void
 read_recipients(struct ph_delivery *d, struct wire_reader *reader)
@@ -84,7 +84,7 @@ delivery_free(struct ph_delivery *d)
 	ph_pool_free(d->pool);
 }
 
-/* ---- What a transport asks --------------------------------------------------------------------------------- */
+/* ---- What a transport asks ------------------------------------------------------------------- */
 
 const char *
 ph_delivery_queue_id(const ph_delivery *d)
@@ -174,7 +174,7 @@ ph_delivery_content(ph_delivery *d, int *fd, int64_t *offset, int64_t *length, b
 	return 0;
 }
 
-/* ---- What it says ---------------------------------------------------------------------------------------------- */
+/* ---- What it says ---------------------------------------------------------------------------- */
 
 static const char *text_of(struct ph_delivery *d, const char *format, va_list args) PH_PRINTF(2, 0);
 
@@ -319,7 +319,7 @@ ph_delivery_connected(ph_delivery *d)
 		d->connected = ph_wall_clock();
 }
 
-/* ---- The end ------------------------------------------------------------------------------------------------------ */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 void
 delivery_complete(struct ph_delivery *d, bool cancelled)

@@ -44,7 +44,7 @@ scheduler_route(struct scheduler *scheduler, const struct instance *instance, co
 	return route;
 }
 
-/* ---- Coming and going ---------------------------------------------------------------------------- */
+/* ---- Coming and going ------------------------------------------------------------------------ */
 
 static void
 unlist(struct scheduler *scheduler, struct destination *destination)
@@ -215,7 +215,7 @@ destinations_free(struct scheduler *scheduler)
 	}
 }
 
-/* ---- Queues -------------------------------------------------------------------------------------- */
+/* ---- Queues ---------------------------------------------------------------------------------- */
 
 void
 entry_free(struct scheduler *scheduler, struct entry *entry)
@@ -292,7 +292,7 @@ destination_queue(struct scheduler *scheduler, struct destination *destination,
 	return 0;
 }
 
-/* ---- Trust --------------------------------------------------------------------------------------- */
+/* ---- Trust ----------------------------------------------------------------------------------- */
 
 bool
 destination_is_dead(const struct scheduler *scheduler, struct destination *destination)

@@ -18,7 +18,7 @@
 #define LOST_JOB_TIME 2000
 #define LEASE 600000
 
-/* ---- Claiming ------------------------------------------------------------------------------------------ */
+/* ---- Claiming -------------------------------------------------------------------------------- */
 
 /* When is it to be tried, on the monotonic clock? What lies further ahead than any wait that we
  * make comes from a clock that was wrong: that is now. */
@@ -120,7 +120,7 @@ manager_round(struct manager *manager)
 	return has_more(manager) ? ph_now() : due;
 }
 
-/* ---- Tasks ------------------------------------------------------------------------------------------------ */
+/* ---- Tasks ----------------------------------------------------------------------------------- */
 
 void
 manager_wake(struct manager *manager)
@@ -224,7 +224,7 @@ tender(void *argument)
 	}
 }
 
-/* ---- Beginning -------------------------------------------------------------------------------------------- */
+/* ---- Beginning ------------------------------------------------------------------------------- */
 
 int
 manager_own(struct manager *manager, ph_error *error)

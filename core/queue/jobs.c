@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Workers --------------------------------------------------------------------------------------- */
+/* ---- Workers --------------------------------------------------------------------------------- */
 
 struct worker *
 worker_new(struct scheduler *scheduler, void *context, uint32_t limit)
@@ -92,7 +92,7 @@ worker_lost(struct scheduler *scheduler, struct worker *worker, int64_t now)
 	free(worker);
 }
 
-/* ---- The table of jobs ----------------------------------------------------------------------------- */
+/* ---- The table of jobs ----------------------------------------------------------------------- */
 
 void
 jobs_number_from(struct scheduler *scheduler, uint64_t number)
@@ -187,7 +187,7 @@ jobs_free(struct scheduler *scheduler)
 		job_free(scheduler, job);
 }
 
-/* ---- Giving out ------------------------------------------------------------------------------------ */
+/* ---- Giving out ------------------------------------------------------------------------------ */
 
 bool
 route_dispatch(struct scheduler *scheduler, struct route *route)
@@ -225,7 +225,7 @@ route_dispatch(struct scheduler *scheduler, struct route *route)
 	return true;
 }
 
-/* ---- Coming back ----------------------------------------------------------------------------------- */
+/* ---- Coming back ----------------------------------------------------------------------------- */
 
 /* A worker is back with a job of its old connection, whether we have seen that end or not. */
 static struct job *

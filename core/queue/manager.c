@@ -17,7 +17,7 @@
 /* Deaths after which a message is held. */
 #define DEATHS_MAX 3
 
-/* ---- Messages ---------------------------------------------------------------------------------------- */
+/* ---- Messages -------------------------------------------------------------------------------- */
 
 void
 manager_note(struct manager *manager, struct message *message, ph_span notes)
@@ -139,7 +139,7 @@ manager_blame(struct manager *manager, const char *queue_id, const char *instanc
 	manager_hold(manager, message, "in hand when processes died");
 }
 
-/* ---- What the scheduler asks for ---------------------------------------------------------------------- */
+/* ---- What the scheduler asks for ------------------------------------------------------------- */
 
 static int
 load(void *context, struct message *message)
@@ -259,7 +259,7 @@ static const struct schedule_ops schedule_ops = {
 	.random = no_random,
 };
 
-/* ---- Life -------------------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 struct storage *
 manager_storage(struct manager *manager, const char *name)

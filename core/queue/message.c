@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Recipients -------------------------------------------------------------------------------- */
+/* ---- Recipients ------------------------------------------------------------------------------ */
 
 void
 body_set_state(struct body *body, uint32_t number, enum recipient_state state)
@@ -88,7 +88,7 @@ add_rcpt(struct body *body, enum recipient_state state)
 	return rcpt;
 }
 
-/* ---- Addresses of expansions, each wanted once ------------------------------------------------- */
+/* ---- Addresses of expansions, each wanted once ----------------------------------------------- */
 
 static uint32_t
 hash_address(const char *address)
@@ -155,7 +155,7 @@ body_has_expanded(const struct body *body, const char *address, bool final)
 	return false;
 }
 
-/* ---- Applying notes ---------------------------------------------------------------------------- */
+/* ---- Applying notes -------------------------------------------------------------------------- */
 
 /* More than this cannot be waiting in a sound storage. */
 #define EARLY_MAX ((size_t)1 << 20)
@@ -376,7 +376,7 @@ message_apply_all(struct message *message, ph_span notes, ph_error *error)
 	return result;
 }
 
-/* ---- Life ---------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void
 body_free(struct body *body)
@@ -483,7 +483,7 @@ message_new(struct storage *storage, const struct ph_queue_item *item, ph_error 
 	return message;
 }
 
-/* ---- Encoding ------------------------------------------------------------------------------------ */
+/* ---- Encoding -------------------------------------------------------------------------------- */
 
 /* One note for each run of recipients that satisfy same(): grouped by their first. */
 static int

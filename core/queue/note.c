@@ -136,7 +136,7 @@ note_put(struct note_writer *writer, const struct note *note)
 	put_bytes(writer, body.data, body.size);
 }
 
-/* ---- Decoding: hostile until proven otherwise. ------------------------------------------------ */
+/* ---- Decoding: hostile until proven otherwise. ----------------------------------------------- */
 
 struct reader {
 	ph_span rest;

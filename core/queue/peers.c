@@ -23,7 +23,7 @@ peer_free(struct peer *peer)
 	free(peer);
 }
 
-/* ---- Hints --------------------------------------------------------------------------------------------- */
+/* ---- Hints ----------------------------------------------------------------------------------- */
 
 static void
 take_hint(struct peer *peer, ph_span payload)
@@ -53,7 +53,7 @@ take_hint(struct peer *peer, ph_span payload)
 	ph_pool_free(pool);
 }
 
-/* ---- The channel ----------------------------------------------------------------------------------------- */
+/* ---- The channel ----------------------------------------------------------------------------- */
 
 static void
 take_frame(struct peer *peer, unsigned type, ph_span payload)
@@ -145,7 +145,7 @@ peers_close(struct manager *manager)
 	}
 }
 
-/* ---- Jobs -------------------------------------------------------------------------------------------------- */
+/* ---- Jobs ------------------------------------------------------------------------------------ */
 
 static void
 put_job(struct wire_writer *writer, const struct job *job)

@@ -16,7 +16,7 @@
 #define DEPTH_MAX 50
 #define WORKER_JOBS_MAX 10000
 
-/* ---- Hello --------------------------------------------------------------------------------------------- */
+/* ---- Hello ----------------------------------------------------------------------------------- */
 
 /* Makes a message that waits ready to have recipients in hand; NULL: it is not there. */
 static struct message *
@@ -111,7 +111,7 @@ results_hello(struct peer *peer, ph_span payload)
 	manager_wake(manager);
 }
 
-/* ---- What a result is about ------------------------------------------------------------------------------ */
+/* ---- What a result is about ------------------------------------------------------------------ */
 
 struct subject {
 	uint64_t number;
@@ -168,7 +168,7 @@ is_open(const struct subject *subject, uint32_t number)
 	return body->rcpts[number].state == (subject->job != NULL ? RCPT_BUSY : RCPT_TODO);
 }
 
-/* ---- Expansions ---------------------------------------------------------------------------------------------- */
+/* ---- Expansions ------------------------------------------------------------------------------ */
 
 static bool
 is_ancestor(const struct body *body, uint32_t number, const char *address)
@@ -251,7 +251,7 @@ results_expansion(struct peer *peer, ph_span payload)
 	ph_pool_free(pool);
 }
 
-/* ---- Results -------------------------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------- */
 
 struct outcome_line {
 	uint32_t number;

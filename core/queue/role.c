@@ -36,7 +36,7 @@ struct queue_role {
 	struct blame blames[BLAMES_MAX];
 };
 
-/* ---- Opening ------------------------------------------------------------------------------------------ */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static int
 open_instances(struct role *role, ph_error *error)
@@ -63,7 +63,7 @@ role_open(struct role *role, ph_error *error)
 	return resolver_open(&q->resolver, role->config, error);
 }
 
-/* ---- Starting ------------------------------------------------------------------------------------------- */
+/* ---- Starting -------------------------------------------------------------------------------- */
 
 static void
 accept_peer(int fd, void *context)
@@ -168,7 +168,7 @@ role_start(struct role *role, ph_error *error)
 	return ph_task_alive(q->owner) ? 0 : ph_error_set(error, "no task is left");
 }
 
-/* ---- Ending ------------------------------------------------------------------------------------------------ */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 static void
 stop_instances(struct role *role)

@@ -11,7 +11,7 @@
 /* Messages that get their bodies before other tasks have their turn. */
 #define ACTIVATE_BATCH 500
 
-/* ---- The heap of those that wait ---------------------------------------------------------------- */
+/* ---- The heap of those that wait ------------------------------------------------------------- */
 
 static void
 heap_set(struct scheduler *scheduler, size_t at, struct message *message)
@@ -94,7 +94,7 @@ heap_take(struct scheduler *scheduler, struct message *message)
 	heap_down(scheduler, scheduler->heap[at]->heap_index);
 }
 
-/* ---- The table by queue ID ----------------------------------------------------------------------- */
+/* ---- The table by queue ID ------------------------------------------------------------------- */
 
 static uint32_t
 hash_id(const char *id)
@@ -157,7 +157,7 @@ scheduler_find(struct scheduler *scheduler, const struct storage *storage, const
 	return NULL;
 }
 
-/* ---- Life ------------------------------------------------------------------------------------------ */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 struct scheduler *
 scheduler_new(const struct schedule_limits *limits, const struct schedule_ops *ops, void *context)
@@ -338,7 +338,7 @@ scheduler_unpin(struct scheduler *scheduler, struct message *message)
 	free_if_unused(scheduler, message);
 }
 
-/* ---- Feeding --------------------------------------------------------------------------------------- */
+/* ---- Feeding --------------------------------------------------------------------------------- */
 
 /* Below this a message with a large list is fed again. */
 static bool
@@ -444,7 +444,7 @@ feed(struct scheduler *scheduler)
 	}
 }
 
-/* ---- Running --------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static void
 start_pass(struct scheduler *scheduler, struct message *message)

@@ -65,7 +65,7 @@ serves(const struct office *office, const struct instance *transport)
 	return ((ops->flags & PH_TRANSPORT_LOCAL) != 0) == office->local;
 }
 
-/* ---- Saying ---------------------------------------------------------------------------------------------- */
+/* ---- Saying ---------------------------------------------------------------------------------- */
 
 static void
 say(struct office *office, struct kept *kept, unsigned type, ph_span payload)
@@ -176,7 +176,7 @@ report(struct office *office, const struct ph_delivery *d)
 	say_result(office, kept, d);
 }
 
-/* ---- Jobs -------------------------------------------------------------------------------------------------- */
+/* ---- Jobs ------------------------------------------------------------------------------------ */
 
 static void
 work_end(struct work *work)
@@ -265,7 +265,7 @@ take_acks(struct office *office, ph_span payload)
 		ph_unpark(office->waiter);
 }
 
-/* ---- The link -------------------------------------------------------------------------------------------------- */
+/* ---- The link -------------------------------------------------------------------------------- */
 
 static void
 put_work(struct wire_writer *writer, const struct ph_delivery *d)
@@ -326,7 +326,7 @@ frame(void *context, unsigned type, ph_span payload)
 
 static const struct uplink_ops uplink_ops = {.up = up, .frame = frame};
 
-/* ---- The roles ---------------------------------------------------------------------------------------------------- */
+/* ---- The roles ------------------------------------------------------------------------------- */
 
 static int
 open_instances(struct office *office, ph_error *error)

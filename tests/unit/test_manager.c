@@ -19,7 +19,7 @@
 #include "queue/manager.h"
 #include "queue/protocol.h"
 
-/* ---- A storage ---------------------------------------------------------------------------------------- */
+/* ---- A storage ------------------------------------------------------------------------------- */
 
 #define NOTES_MAX 64
 
@@ -142,7 +142,7 @@ put_message(size_t at, const char *id, const char *sender, int64_t age_ms, const
 	assert_int_equal(envelope_encode(&envelope, store.pool, &m->envelope), 0);
 }
 
-/* ---- An intake ------------------------------------------------------------------------------------------- */
+/* ---- An intake ------------------------------------------------------------------------------- */
 
 static struct {
 	char to[256], text[16384];
@@ -209,7 +209,7 @@ ph_intake_abort(ph_intake *intake)
 {
 }
 
-/* ---- Surroundings ------------------------------------------------------------------------------------------ */
+/* ---- Surroundings ---------------------------------------------------------------------------- */
 
 static const struct ph_transport_ops transport_ops = {.size = sizeof(transport_ops)};
 static const struct instance transport = {.name = "smtp", .ops = &transport_ops};
@@ -254,7 +254,7 @@ capture(const char *component, ph_log_level level, const char *line, void *conte
 	snprintf(logged + size, sizeof(logged) - size, "%s: %s\n", component, line);
 }
 
-/* ---- A worker ------------------------------------------------------------------------------------------------ */
+/* ---- A worker -------------------------------------------------------------------------------- */
 
 #define JOBS_MAX 32
 
@@ -400,7 +400,7 @@ say_expansion(struct fake_worker *w, const struct got_job *job, const char *cons
 	assert_int_equal(channel_send(w->channel, FRAME_EXPANSION, wire_span(&writer)), 0);
 }
 
-/* ---- Running -------------------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static struct manager *manager;
 static struct fake_worker worker;
@@ -763,7 +763,7 @@ hostile(void)
 	finish();
 }
 
-/* ---- cmocka --------------------------------------------------------------------------------------------------- */
+/* ---- cmocka ---------------------------------------------------------------------------------- */
 
 static void
 run_task(void *argument)

@@ -1,0 +1,117 @@
+/*
+ * Sections: the module that each is an instance of, and what may stand in it.
+ */
+#include "config/state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config/nearest.h"
+
+static const struct module *
+find_module(const struct config *config, const struct module_class *class, const char *name)
+{
+	for (size_t i = 0; i < config->module_count; i++)
+		if (config->modules[i]->class == class && (strcmp(config->modules[i]->short_name, name) == 0 ||
+			strcmp(config->modules[i]->name, name) == 0))
+			return config->modules[i];
+	return NULL;
+}
+
+static void
+unknown_module(struct config *config, const struct section *section, const struct text_item *item)
+{
+	ph_strings names = loader_list(config->pool, config->settings.module_directory);
+	struct nearest nearest = nearest_to(item->text);
+	char wanted[160], hint[160];
+
+	snprintf(wanted, sizeof(wanted), "%s_%s", section->class->name, item->text);
+	for (size_t i = 0; i < names.count; i++) {
+		if (strcmp(names.items[i], wanted) == 0) {
+			problems_add(config->problems, item->file, item->line,
+				"module = %s: not loaded; add load(%s)", item->text, wanted);
+			return;
+		}
+		if (module_class_of(names.items[i]) == section->class)
+			nearest_try(&nearest, strchr(names.items[i], '_') + 1);
+	}
+	nearest_hint(&nearest, hint, sizeof(hint));
+	if (hint[0] || !config->load_failed)
+		problems_add(config->problems, item->file, item->line,
+			"module = %s: there is no %s.so in %s%s", item->text, wanted,
+			config->settings.module_directory, hint);
+}
+
+static void
+find_section_module(struct config *config, struct section *section)
+{
+	const struct setting *setting = setting_find(&section->set, "module");
+
+	if (!setting || setting->count != 1) {
+		problems_add(config->problems, setting ? setting->file : section->file,
+			setting ? setting->line : section->line,
+			"%s %s: needs module = NAME, as in module = %s", section->class->name, section->title,
+			section->class->number == PH_CLASS_MAP ? "hash"
+			: section->class->number == PH_CLASS_QUEUE ? "log" : "smtp");
+		return;
+	}
+	section->module = find_module(config, section->class, setting->items[0].text);
+	if (!section->module)
+		unknown_module(config, section, &setting->items[0]);
+}
+
+/* May this parameter stand in this section? */
+static void
+check_section_setting(struct config *config, const struct section *section,
+	const struct setting *setting)
+{
+	const struct ph_param *param = section_param(section->class, section->module, setting->name);
+	const struct ph_module *descriptor = &section->module->descriptor;
+	struct nearest nearest = nearest_to(setting->name);
+	char hint[160];
+
+	if (strcmp(setting->name, "module") == 0 ||
+		(param && (param->flags & (PH_PER_SECTION | PH_SECTION_ONLY))))
+		return;
+	if (param || parameter_find(config, setting->name)) {
+		problems_add(config->problems, setting->file, setting->line,
+			"%s: cannot be set for %s %s alone; set it outside of sections", setting->name,
+			section->class->name, section->title);
+		return;
+	}
+	for (size_t i = 0; i < descriptor->param_count; i++)
+		nearest_try(&nearest, descriptor->params[i].name);
+	for (size_t i = 0; section->class->number == PH_CLASS_LISTENER && i < policy_param_count; i++)
+		nearest_try(&nearest, policy_params[i].name);
+	nearest_hint(&nearest, hint, sizeof(hint));
+	if (!hint[0])
+		parameter_hint(config, setting->name, hint, sizeof(hint));
+	problems_add(config->problems, setting->file, setting->line,
+		"%s: %s has no such parameter%s", setting->name, section->module->name, hint);
+}
+
+void
+sections_check(struct config *config)
+{
+	for (size_t i = 0; i < config->section_count; i++) {
+		struct section *section = config->sections[i];
+
+		find_section_module(config, section);
+		for (size_t j = 0; section->module && j < section->set.count; j++)
+			check_section_setting(config, section, &section->set.items[j]);
+	}
+}
+
+/* Two owners of one name must mean the same kind of thing. */
+void
+parameters_check(struct config *config)
+{
+	for (size_t i = 1; i < config->parameter_count; i++) {
+		const struct parameter *a = &config->parameters[i - 1], *b = &config->parameters[i];
+
+		if (strcmp(a->param->name, b->param->name) == 0 && a->param->type != b->param->type)
+			problems_add(config->problems, config->path, 0,
+				"%s: %s and %s mean different things by it: they cannot be loaded together",
+				b->param->name, a->owner ? a->owner->name : "the core", b->owner->name);
+	}
+}
