@@ -208,6 +208,9 @@ apply_abandon(struct owner *owner, struct log *log, const struct record *record)
 	uint64_t from = HANDLE_OFFSET(record->place);
 	struct entry *entry;
 
+	/* Nothing of it was ever acknowledged, maybe: then no hint told of it. */
+	if (other == NULL)
+		other = owner_meet(owner, HANDLE_NUMBER(record->place));
 	if (apply_tomb(owner, log, record->place) == -1)
 		return -1;
 	if (other == NULL || from >= other->abandoned_from)
@@ -246,6 +249,8 @@ apply_record(struct owner *owner, struct log *log, const struct record *record)
 void
 owner_apply(struct owner *owner, struct log *log, const struct scan *scan)
 {
+	if (scan->damage_count > 0)
+		owner_report(owner, log, scan);
 	for (size_t i = 0; i < scan->count; i++) {
 		const struct record *record = scan->records + i;
 
@@ -259,8 +264,6 @@ owner_apply(struct owner *owner, struct log *log, const struct scan *scan)
 		}
 		log->scanned = record->offset + record_size(record);
 	}
-	if (scan->damage_count > 0)
-		owner_report(owner, log, scan);
 	if (scan->end > log->scanned)
 		log->scanned = scan->end;
 	if (scan->durable > log->limit)

@@ -521,8 +521,11 @@ disk_copy(const struct disk *disk)
 {
 	struct disk *copy = disk_new(false);
 
-	for (size_t i = 0; i < disk->inode_count; i++)
-		inode_copy(disk->inodes[i], copy->inodes[inode_new(copy)]);
+	for (size_t i = 0; i < disk->inode_count; i++) {
+		int inode = inode_new(copy);
+
+		inode_copy(disk->inodes[i], copy->inodes[inode]);
+	}
 	for (size_t i = 0; i < disk->entry_count; i++)
 		entry_set(copy, disk->entries[i].path, disk->entries[i].inode);
 	return copy;

@@ -288,6 +288,13 @@ outcome_of(const struct history *history, struct queue_log *log, size_t position
 	free(seen);
 }
 
+static void
+more(unsigned *count, unsigned other)
+{
+	if (other > *count)
+		*count = other;
+}
+
 struct outcome
 history_check(const struct history *history, const struct disk *disk, size_t position, bool verify)
 {
@@ -309,10 +316,11 @@ history_check(const struct history *history, const struct disk *disk, size_t pos
 	history_close(log);
 	if (second.present != first.present)
 		first.strange++;
-	first.lost += second.lost > first.lost ? second.lost - first.lost : 0;
-	first.broken += second.broken;
-	first.notes_wrong += second.notes_wrong;
-	first.doubled += second.doubled;
+	more(&first.lost, second.lost);
+	more(&first.broken, second.broken);
+	more(&first.notes_wrong, second.notes_wrong);
+	more(&first.doubled, second.doubled);
+	more(&first.returned, second.returned);
 	return first;
 }
 

@@ -129,6 +129,8 @@ big_job_run(void *argument)
 static int
 message_spill(ph_queue_writer *writer, struct big_job *job, ph_error *error)
 {
+	int result;
+
 	job->storage = writer->storage;
 	job->open = writer->big == NULL;
 	if (job->open && (writer->big = calloc(1, sizeof *writer->big)) == NULL)
@@ -141,13 +143,13 @@ message_spill(ph_queue_writer *writer, struct big_job *job, ph_error *error)
 	if (job->parts == NULL)
 		return ph_error_set(error, "out of memory");
 	message_parts(writer, job->parts);
-	job->result = helper_call(writer->storage->helper, big_job_run, job, error);
+	result = helper_call(writer->storage->helper, big_job_run, job, error);
 	free(job->parts);
+	if (result == -1)
+		return -1;
 	if (job->result == -1)
-		return writer->big->what == NULL
-			? -1
-			: storage_error(writer->storage, error, writer->big->what,
-				  writer->big->error);
+		return storage_error(writer->storage, error, writer->big->what,
+			writer->big->error);
 	message_drop_chunks(writer);
 	return 0;
 }

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "bytes.h"
-#include "header.h"
 #include "writer.h"
 
 #define OWN_RETRY 50                       /* milliseconds between attempts to get the lock */
@@ -171,32 +170,6 @@ owner_disown(struct storage *storage, ph_error *error)
 }
 
 /* ---- Hints ---------------------------------------------------------------------------------------- */
-
-/* A segment that the owner has not heard of: is it there? */
-static struct log *
-owner_meet(struct owner *owner, uint32_t number)
-{
-	const struct storage *storage = owner->storage;
-	struct segment_header header;
-	char *path = malloc(FILE_PATH_ROOM);
-	struct log *log = NULL;
-	int fd;
-
-	if (path == NULL)
-		return NULL;
-	fd = storage->files->open(storage->files,
-		name_path_of(storage->path, NAME_SEGMENT, number, path), O_RDONLY);
-	free(path);
-	if (fd == -1)
-		return NULL;
-	if (header_read(storage->files, fd, number, &header) == 0)
-		log = logs_add(&owner->logs, number, header.identity, header.compactions);
-	if (log != NULL)
-		log->fd = fd;
-	else
-		close(fd);
-	return log;
-}
 
 static void
 owner_hint(struct owner *owner, uint32_t number, uint64_t durable)

@@ -59,6 +59,8 @@ int owner_list(struct owner *owner, ph_error *error);
 void owner_read_log(struct owner *owner, struct log *log);
 /* A damaged record is copied aside and reported. */
 void owner_report(struct owner *owner, struct log *log, const struct scan *scan);
+/* A segment that the owner has not heard of, if its file is there; else NULL. */
+struct log *owner_meet(struct owner *owner, uint32_t number);
 /* Opens a segment for reading, if it is not open. 0 or -1. */
 int owner_open_log(struct owner *owner, struct log *log);
 /* Reads what is known durable of a living segment, now. */

@@ -121,6 +121,31 @@ owner_list(struct owner *owner, ph_error *error)
 	return 0;
 }
 
+struct log *
+owner_meet(struct owner *owner, uint32_t number)
+{
+	const struct storage *storage = owner->storage;
+	struct segment_header header;
+	char *path = malloc(FILE_PATH_ROOM);
+	struct log *log = NULL;
+	int fd;
+
+	if (path == NULL)
+		return NULL;
+	fd = storage->files->open(storage->files,
+		name_path_of(storage->path, NAME_SEGMENT, number, path), O_RDONLY);
+	free(path);
+	if (fd == -1)
+		return NULL;
+	if (header_read(storage->files, fd, number, &header) == 0)
+		log = logs_add(&owner->logs, number, header.identity, header.compactions);
+	if (log != NULL)
+		log->fd = fd;
+	else
+		close(fd);
+	return log;
+}
+
 /* ---- Reading on the helper ------------------------------------------------------------------------ */
 
 struct read_job {

@@ -20,6 +20,7 @@
 struct abandoned {
 	struct abandoned *next;
 	uint64_t place;
+	int fd; /* of the segment that could not be cut off; -1: it was. Its lock keeps the owner out */
 };
 
 struct writer {
@@ -87,11 +88,23 @@ writer_publish(struct writer *writer)
 	pthread_mutex_unlock(&writer->mutex);
 }
 
+/* Cuts off what a failed write may have left. 0, or -1. */
+static int
+segment_cut(const struct storage *storage, int fd, uint64_t size)
+{
+	if (storage->files->truncate(storage->files, fd, (int64_t)size) == -1)
+		return -1;
+	/* Should the sync fail: the record that disowns it does not depend on it. */
+	storage->files->fdatasync(storage->files, fd);
+	close(fd);
+	return 0;
+}
+
 /* The first records of a fresh segment disown what an earlier one holds behind its failure. */
 static int
 writer_put_abandoned(struct writer *writer)
 {
-	const struct files *files = writer->storage->files;
+	const struct storage *storage = writer->storage;
 	struct segment *segment = &writer->segment;
 	struct abandoned *abandoned;
 
@@ -102,14 +115,18 @@ writer_put_abandoned(struct writer *writer)
 			.place = abandoned->place};
 
 		record_encode(&record, bytes);
-		if (file_put(files, segment->fd, bytes, sizeof bytes, (int64_t)segment->tail,
-				true) == -1)
+		if (file_put(storage->files, segment->fd, bytes, sizeof bytes,
+			    (int64_t)segment->tail, true) == -1)
 			return -1;
 		segment->tail += sizeof bytes;
 		segment->durable = segment->tail;
+		writer_publish(writer);
+		/* Now that it is known, the owner may read the rest of it. */
+		if (abandoned->fd != -1 &&
+			segment_cut(storage, abandoned->fd, HANDLE_OFFSET(abandoned->place)) == -1)
+			close(abandoned->fd);
 		writer->abandoned = abandoned->next;
 		free(abandoned);
-		writer_publish(writer);
 	}
 	return 0;
 }
@@ -132,20 +149,17 @@ writer_failed(struct writer *writer, int error, const char *what)
 static void
 writer_drop_segment(struct writer *writer)
 {
-	const struct files *files = writer->storage->files;
 	struct segment *segment = &writer->segment;
 	struct abandoned *abandoned = malloc(sizeof *abandoned);
+	bool cut = segment_cut(writer->storage, segment->fd, segment->durable) == 0;
 
 	if (abandoned != NULL) {
-		*abandoned = (struct abandoned){writer->abandoned,
-			HANDLE(segment->number, segment->durable)};
+		*abandoned = (struct abandoned){.next = writer->abandoned,
+			.place = HANDLE(segment->number, segment->durable),
+			.fd = cut ? -1 : segment->fd};
 		writer->abandoned = abandoned;
 	}
-	if (files->truncate(files, segment->fd, (int64_t)segment->durable) == 0) {
-		files->fdatasync(files, segment->fd);
-		close(segment->fd);
-	}
-	/* Else its lock is kept for life, so that the owner does not read beyond what is durable. */
+	writer->retry_at = clock_ms() + RETRY_AFTER;
 	segment->fd = -1;
 }
 
@@ -170,6 +184,17 @@ writer_open_segment(struct writer *writer)
 	writer_failed(writer, errno, "cannot write to a new segment");
 	writer_drop_segment(writer);
 	return -1;
+}
+
+/* Tries to write what is to be disowned, where no commit asks for a segment. */
+static void
+writer_disown(struct writer *writer)
+{
+	writer->retry_at = clock_ms() + RETRY_AFTER;
+	if (writer->segment.fd == -1)
+		writer_open_segment(writer);
+	else if (writer_put_abandoned(writer) == -1)
+		writer_drop_segment(writer);
 }
 
 static void
@@ -405,6 +430,8 @@ writer_put(struct writer *writer, struct request *request)
 	}
 	if (batch_prepare(writer, request) == -1) {
 		request_fail(writer, request, writer->error, writer->what);
+	} else if (request->kind == REQUEST_KEEP && writer->deferred != NULL) {
+		request_defer(writer, request); /* those before it failed just now */
 	} else if (batch_add(writer, request) == -1) {
 		writer_failed(writer, errno, "cannot place a message");
 		request_fail(writer, request, writer->error, writer->what);
@@ -486,7 +513,8 @@ writer_alarm(const struct writer *writer)
 
 	if (writer->segment.fd != -1)
 		alarm = writer->segment.opened + writer->seal_after;
-	if (writer->deferred != NULL && (alarm == 0 || writer->retry_at < alarm))
+	if ((writer->deferred != NULL || writer->abandoned != NULL) &&
+		(alarm == 0 || writer->retry_at < alarm))
 		alarm = writer->retry_at;
 	return alarm;
 }
@@ -540,6 +568,8 @@ writer_main(void *argument)
 		pthread_mutex_unlock(&writer->mutex);
 		if (list != NULL || writer->deferred != NULL)
 			writer_run(writer, list);
+		if (writer->abandoned != NULL && (stop || clock_ms() >= writer->retry_at))
+			writer_disown(writer);
 		if (seal)
 			writer_seal(writer);
 	}
@@ -594,6 +624,8 @@ writer_free(struct writer *writer)
 	}
 	while ((abandoned = writer->abandoned) != NULL) {
 		writer->abandoned = abandoned->next;
+		if (abandoned->fd != -1)
+			close(abandoned->fd);
 		free(abandoned);
 	}
 	free(writer->parts);

@@ -50,6 +50,12 @@ def environment(config):
     return env
 
 
+def peer_environment():
+    """For the programs that tests/peers has unpacked, with the libraries beside them."""
+    folders = [PEERS / "usr/lib/postfix", *PEERS.glob("usr/lib/*-linux-*"), *PEERS.glob("lib/*-linux-*")]
+    return dict(os.environ, LD_LIBRARY_PATH=":".join(map(str, folders)))
+
+
 def wait_until(condition, what, patience=PATIENCE):
     """Polls until the condition holds and returns its value."""
     end = time.monotonic() + patience
