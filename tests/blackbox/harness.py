@@ -16,6 +16,7 @@ PEERS = pathlib.Path(os.environ.get("POSTHOUSE_PEERS", "/nonexistent"))
 PREFIX = STAGE / "usr/local"
 MODULES = PREFIX / "lib/posthouse/modules"
 BIN = [PREFIX / "bin", PREFIX / "sbin", PREFIX / "libexec/posthouse/compat"]
+SANITIZED = "build-sanitize" in str(STAGE)
 ROOT = os.geteuid() == 0
 OWNER = "daemon" if ROOT else __import__("pwd").getpwuid(os.geteuid()).pw_name
 # System users that every Debian has; their mailboxes are in a scratch folder.
