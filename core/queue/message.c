@@ -18,9 +18,21 @@ body_set_state(struct body *body, uint32_t number, enum recipient_state state)
 	rcpt->state = (uint8_t)state;
 }
 
+/* An expansion that was begun before and not ended is given up. */
+static void
+give_up_expansion(struct body *body, uint32_t parent)
+{
+	for (uint32_t i = parent + 1; i < body->count && body->rcpts[parent].expanding; i++)
+		if (body->rcpts[i].parent == parent && body->rcpts[i].state == RCPT_WAITING)
+			body_set_done(body, i, OUTCOME_DISCARDED);
+	body->rcpts[parent].expanding = false;
+}
+
+/* What became of a recipient ends an expansion that is not complete. */
 void
 body_set_done(struct body *body, uint32_t number, enum outcome outcome)
 {
+	give_up_expansion(body, number);
 	body->rcpts[number].outcome = (uint8_t)outcome;
 	body_set_state(body, number, RCPT_DONE);
 }
@@ -163,22 +175,16 @@ body_has_expanded(const struct body *body, const char *address, bool final)
 static int
 keep_early(struct body *body, const struct note *note)
 {
-	struct note_writer writer;
+	struct note_writer writer = {.pool = body->pool, .data = (char *)(uintptr_t)body->early.data,
+		.size = body->early.size, .room = body->early_room};
 
 	if (body->early.size > EARLY_MAX)
 		return 0;
-
-	note_writer_begin(&writer, body->pool);
-	if (body->early.size > 0) {
-		writer.data = ph_pool_copy(body->pool, body->early);
-		writer.size = writer.room = body->early.size;
-		if (writer.data == NULL)
-			return -1;
-	}
 	note_put(&writer, note);
 	if (writer.failed)
 		return -1;
 	body->early = note_bytes(&writer);
+	body->early_room = writer.room;
 	return 0;
 }
 
@@ -225,15 +231,6 @@ each_recipient(struct body *body, const struct note *note,
 	return 0;
 }
 
-/* An expansion that was begun before and not ended is given up: it is being done again. */
-static void
-give_up_expansion(struct body *body, uint32_t parent, uint32_t before)
-{
-	for (uint32_t i = 0; i < before; i++)
-		if (body->rcpts[i].parent == parent && body->rcpts[i].state == RCPT_WAITING)
-			body_set_done(body, i, OUTCOME_DISCARDED);
-}
-
 static int
 add_child(struct body *body, const struct note *note, const struct note_address *address)
 {
@@ -261,12 +258,13 @@ apply_expansion(struct body *body, const struct note *note)
 	if (note->first < body->count || body->rcpts[note->parent].state == RCPT_DONE)
 		return 0; /* we had it */
 	if (note->part == 0)
-		give_up_expansion(body, note->parent, body->count);
+		give_up_expansion(body, note->parent); /* it is being done again */
 	if (seen_grow(body) == -1)
 		return -1;
 	for (size_t i = 0; i < note->address_count; i++)
 		if (add_child(body, note, &note->addresses[i]) == -1)
 			return -1;
+	body->rcpts[note->parent].expanding = !note->last;
 	if (note->last) {
 		for (uint32_t i = note->parent + 1; i < body->count; i++)
 			if (body->rcpts[i].parent == note->parent &&
@@ -337,6 +335,7 @@ replay_early(struct body *body)
 
 		before = body->count;
 		body->early = (ph_span){NULL, 0};
+		body->early_room = 0;
 		while (note_next(&rest, body->pool, &note, NULL) == 1)
 			if (apply_to_body(body, &note) == -1)
 				return -1;
@@ -538,33 +537,60 @@ encode_deferred(const struct body *body, struct note_writer *writer)
 	return writer->failed ? -1 : 0;
 }
 
-/* The expansions in the order in which they were made: neighbours with one parent. */
+/* The children of a recipient, while they are being written. */
+struct family {
+	uint32_t end; /* behind the last one */
+	bool begun;
+};
+
+static struct family *
+families_of(const struct body *body)
+{
+	struct family *families = calloc((size_t)body->count + 1, sizeof(*families));
+
+	for (uint32_t i = 0; families != NULL && i < body->count; i++)
+		if (body->rcpts[i].parent != RCPT_NO_PARENT)
+			families[body->rcpts[i].parent].end = i + 1;
+	return families;
+}
+
+/* Neighbours with one parent, from *i on. The parent's end is told by its last part, or by none if
+ * it was not expanded in the end. */
+static int
+encode_family(const struct body *body, struct note_writer *writer, struct family *families, uint32_t *i)
+{
+	uint32_t first = *i, parent = body->rcpts[first].parent;
+	struct note note = {.type = NOTE_EXPANDED, .parent = parent, .first = first,
+		.part = families[parent].begun};
+	struct note_address *addresses;
+
+	while (*i < body->count && body->rcpts[*i].parent == parent && *i - first < NOTE_PART_ADDRESSES)
+		++*i;
+	if ((addresses = ph_pool_array(writer->pool, *i - first, sizeof(*addresses))) == NULL)
+		return -1;
+	for (uint32_t k = first; k < *i; k++)
+		addresses[k - first] = (struct note_address){body->rcpts[k].address, body->rcpts[k].final};
+	note.addresses = addresses;
+	note.address_count = *i - first;
+	note.last = *i == families[parent].end && body->rcpts[parent].state == RCPT_DONE &&
+		body->rcpts[parent].outcome == OUTCOME_EXPANDED;
+	families[parent].begun = true;
+	note_put(writer, &note);
+	return writer->failed ? -1 : 0;
+}
+
+/* The expansions in the order in which they were made. */
 static int
 encode_expansions(const struct body *body, struct note_writer *writer)
 {
-	struct note_address *addresses;
+	struct family *families = families_of(body);
+	uint32_t i = (uint32_t)body->envelope.recipient_count;
+	int result = families == NULL ? -1 : 0;
 
-	for (uint32_t i = (uint32_t)body->envelope.recipient_count; i < body->count && !writer->failed;) {
-		uint32_t first = i, parent = body->rcpts[i].parent;
-		struct note note = {.type = NOTE_EXPANDED, .parent = parent, .first = first};
-
-		while (i < body->count && body->rcpts[i].parent == parent &&
-			i - first < NOTE_PART_ADDRESSES)
-			i++;
-		if ((addresses = ph_pool_array(writer->pool, i - first, sizeof(*addresses))) == NULL)
-			return -1;
-		for (uint32_t k = first; k < i; k++)
-			addresses[k - first] = (struct note_address){body->rcpts[k].address,
-				body->rcpts[k].final};
-		note.addresses = addresses;
-		note.address_count = i - first;
-		/* the parent's end is told by its last part, or by none if it is not done */
-		note.part = first > 0 && body->rcpts[first - 1].parent == parent;
-		note.last = body->rcpts[parent].state == RCPT_DONE &&
-			(i == body->count || body->rcpts[i].parent != parent);
-		note_put(writer, &note);
-	}
-	return writer->failed ? -1 : 0;
+	while (i < body->count && result == 0)
+		result = encode_family(body, writer, families, &i);
+	free(families);
+	return result;
 }
 
 int

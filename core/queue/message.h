@@ -42,6 +42,7 @@ struct rcpt {
 	uint8_t outcome;                        /* with RCPT_DONE */
 	bool final;
 	bool transient;                         /* failed by expiry: the code stays 4.x.x */
+	bool expanding;                         /* parts of its expansion came, not the last one */
 };
 
 struct body {
@@ -54,6 +55,7 @@ struct body {
 	uint32_t cursor;                 /* the next recipient to be resolved */
 	int64_t active_since;            /* wall clock, microseconds */
 	ph_span early;                   /* notes that speak of recipients not yet known */
+	size_t early_room;
 	uint32_t *seen;                  /* a hash table of expanded addresses */
 	size_t seen_size, seen_count;
 	TAILQ_HEAD(, entry) entries;     /* queued at destinations */

@@ -251,6 +251,7 @@ get_body(struct reader *reader, uint64_t type, struct note *note)
 	switch (note->type) {
 	case NOTE_RESULT:
 		note->outcome = (enum outcome)get_number(reader, OUTCOME_EXPANDED);
+		reader->failed |= note->outcome == OUTCOME_NONE; /* done, and nobody would know how */
 		get_ranges(reader, note);
 		break;
 	case NOTE_DEFERRED:

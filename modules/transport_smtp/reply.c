@@ -63,6 +63,8 @@ reply_line(struct reply *reply, ph_span line)
 		return -1;
 	/* A reply whose lines disagree is taken for what its last line says. */
 	reply->code = code;
+	if (reply->status[0] != '\0' && reply->status[0] - '0' != code / 100)
+		reply->status[0] = '\0';
 	if (reply->lines == 1) {
 		append_text(reply, line);
 		if (line.size > 4)

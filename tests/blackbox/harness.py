@@ -16,6 +16,7 @@ PEERS = pathlib.Path(os.environ.get("POSTHOUSE_PEERS", "/nonexistent"))
 PREFIX = STAGE / "usr/local"
 MODULES = PREFIX / "lib/posthouse/modules"
 BIN = [PREFIX / "bin", PREFIX / "sbin", PREFIX / "libexec/posthouse/compat"]
+SANITIZED = "build-sanitize" in str(STAGE)
 ROOT = os.geteuid() == 0
 OWNER = "daemon" if ROOT else __import__("pwd").getpwuid(os.geteuid()).pw_name
 # System users that every Debian has; their mailboxes are in a scratch folder.
@@ -47,6 +48,12 @@ def environment(config):
     env["ASAN_OPTIONS"] = "detect_stack_use_after_return=1:detect_leaks=0:abort_on_error=1"
     env["UBSAN_OPTIONS"] = "print_stacktrace=1"
     return env
+
+
+def peer_environment():
+    """For the programs that tests/peers has unpacked, with the libraries beside them."""
+    folders = [PEERS / "usr/lib/postfix", *PEERS.glob("usr/lib/*-linux-*"), *PEERS.glob("lib/*-linux-*")]
+    return dict(os.environ, LD_LIBRARY_PATH=":".join(map(str, folders)))
 
 
 def wait_until(condition, what, patience=PATIENCE):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import PEERS, Sink, free_port, wait_until
+from harness import PEERS, Sink, free_port, peer_environment, wait_until
 
 
 def relay(sink, **more):
@@ -30,7 +30,7 @@ def test_relayhost(posthouse):
 
 def test_smtp_sink(posthouse, folder):
     port = free_port()
-    env = dict(os.environ, LD_LIBRARY_PATH=str(PEERS / "usr/lib/postfix"))
+    env = peer_environment()
     sink = subprocess.Popen([PEERS / "usr/sbin/smtp-sink", *(["-u", "nobody"] if os.geteuid() == 0 else []), "-c",
                              f"127.0.0.1:{port}", "100"], env=env, stdout=subprocess.DEVNULL)
     try:
@@ -152,7 +152,8 @@ zone:
   name: far.example
   zonefile: zone
 """)
-    process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([PEERS / "usr/sbin/nsd", "-d", "-c", config], env=peer_environment(),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     import dns.exception
     import dns.message
     import dns.query

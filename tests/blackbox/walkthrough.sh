@@ -5,6 +5,7 @@
 #   walkthrough.sh STAGE PEERS
 set -eu
 stage=$1 peers=$2
+libraries=$(echo "$peers"/usr/lib/*-linux-*)
 step() { printf '=== %s\n' "$1"; }
 mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir -p /mnt/{etc,sbin}.{up,work}
@@ -74,7 +75,7 @@ step start
 postfix start
 postfix status
 step mail
-echo "This is a test" | LD_LIBRARY_PATH=$peers/usr/lib/x86_64-linux-gnu:$peers/usr/lib "$peers/usr/bin/bsd-mailx" -s "test" root@example.com
+echo "This is a test" | LD_LIBRARY_PATH=$libraries "$peers/usr/bin/bsd-mailx" -s "test" root@example.com
 wait_for grep -qs 'This is a test' /var/mail/nixhat
 step spool
 cat /var/mail/nixhat
@@ -85,7 +86,7 @@ cat /var/log/maillog
 step pflogsumm
 pflogsumm /var/log/maillog
 step s-nail
-echo "This is another" | LD_LIBRARY_PATH=$peers/usr/lib/x86_64-linux-gnu:$peers/usr/lib "$peers/usr/bin/s-nail" -n -s "again" root@example.com
+echo "This is another" | LD_LIBRARY_PATH=$libraries "$peers/usr/bin/s-nail" -n -s "again" root@example.com
 wait_for grep -qs 'This is another' /var/mail/nixhat
 step mailq
 mailq

@@ -156,6 +156,60 @@ test_broken_expansion(void **state)
 	message_free(message);
 }
 
+/* A list that fails when some of its members came already: nobody gets the message. */
+static void
+test_failed_expansion(void **state)
+{
+	static const struct note_range list = {2, 1};
+	struct note half = expanded;
+	struct note bounced = {.type = NOTE_RESULT, .outcome = OUTCOME_BOUNCED, .ranges = &list,
+		.range_count = 1};
+	ph_span notes[2];
+	struct message *message;
+
+	half.last = false;
+	notes[0] = encoded(&half);
+	notes[1] = encoded(&bounced);
+	message = new_message(notes, 2);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(message->body->count, 5);
+		assert_int_equal(message->body->rcpts[2].outcome, OUTCOME_BOUNCED);
+		assert_int_equal(message->body->rcpts[3].outcome, OUTCOME_DISCARDED);
+		assert_int_equal(message->body->rcpts[4].outcome, OUTCOME_DISCARDED);
+		assert_int_equal(body_open_count(message->body), 2);
+		assert_int_equal(message_close(message), 0);
+		assert_int_equal(message_open(message, envelope_bytes, NULL), 0);
+	}
+	message_free(message);
+}
+
+/* Parts of two lists that come in turns. */
+static void
+test_mingled_expansions(void **state)
+{
+	static const struct note_address address = {"x@example.com", true};
+	ph_span notes[4];
+	struct message *message;
+
+	for (uint32_t i = 0; i < 4; i++) {
+		struct note part = {.type = NOTE_EXPANDED, .parent = 1 + i % 2, .first = 3 + i,
+			.part = i / 2, .last = i > 1, .addresses = &address, .address_count = 1};
+
+		notes[i] = encoded(&part);
+	}
+	message = new_message(notes, 4);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(message->body->count, 7);
+		assert_int_equal(message->body->in_state[RCPT_DONE], 2);
+		assert_int_equal(message->body->in_state[RCPT_TODO], 5);
+		for (uint32_t k = 3; k < 7; k++)
+			assert_int_equal(message->body->rcpts[k].parent, 1 + (k - 3) % 2);
+		assert_int_equal(message_close(message), 0);
+		assert_int_equal(message_open(message, envelope_bytes, NULL), 0);
+	}
+	message_free(message);
+}
+
 static void
 test_hold_death_schedule(void **state)
 {
@@ -224,6 +278,8 @@ main(void)
 		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_close_and_open),
 		cmocka_unit_test(test_broken_expansion),
+		cmocka_unit_test(test_failed_expansion),
+		cmocka_unit_test(test_mingled_expansions),
 		cmocka_unit_test(test_hold_death_schedule),
 		cmocka_unit_test(test_bad_envelope_is_held),
 		cmocka_unit_test(test_large_list_is_small),

@@ -145,6 +145,7 @@ test_malformed(void **state)
 		{"\x01", 1},                                             /* no length */
 		{"\x01\x05\x00", 3},                                     /* cut off */
 		{"\x01\x05\x00\x01\x01\x00\x00", 7},                     /* an empty range */
+		{"\x01\x05\x00\x00\x01\x00\x01", 7},                     /* done, with no outcome */
 		{"\x01\x06\x00\x01\xff\xff\xff\x7f", 8},                 /* more ranges than bytes */
 		{"\x05\x04\x00\x00\x02" "a", 6},                         /* a text that is cut off */
 		{"\x05\x05\x00\x00\x02" "a\0", 7},                       /* a NUL in it */
