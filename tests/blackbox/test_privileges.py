@@ -1,5 +1,6 @@
 """What runs as root, what not, and what is open where. All of it needs root."""
 
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -35,8 +36,13 @@ def status_of(pid):
 
 def open_files(pid):
     """What descriptors above standard error refer to."""
-    folder = f"/proc/{pid}/fd"
-    return sorted(os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder) if int(fd) > 2)
+    folder = pathlib.Path(f"/proc/{pid}/fd")
+    found = []
+    for entry in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it is closed meanwhile
+            if int(entry.name) > 2:
+                found.append(os.readlink(entry))
+    return found
 
 
 def become_owner(code):
