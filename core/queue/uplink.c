@@ -1,5 +1,5 @@
 /*
- * Links: see link.h.
+ * Links: see uplink.h.
  */
 #include "queue/uplink.h"
 
@@ -20,7 +20,7 @@ struct uplink {
 	void *context;
 	struct channel *channel; /* NULL: down */
 	ph_task task;
-	bool ending;
+	bool ending; /* nobody but the task knows of the link any more: it frees it */
 };
 
 static void
@@ -69,6 +69,8 @@ run(void *argument)
 			try_connect(link);
 		wait = link->channel == NULL ? ph_sleep(ph_in(RETRY)) : ph_park(PH_NEVER);
 	}
+	if (link->ending)
+		free(link);
 }
 
 struct uplink *
@@ -96,12 +98,15 @@ uplink_close(struct uplink *link)
 {
 	if (link == NULL)
 		return;
-	link->ending = true;
-	ph_task_cancel(link->task);
-	ph_task_join(link->task, ph_in(1000));
 	if (link->channel != NULL)
 		channel_close(link->channel);
-	free(link);
+	link->channel = NULL;
+	/* Not joined: who closes may be cancelled, and then no wait is one. */
+	link->ending = true;
+	if (ph_task_alive(link->task))
+		ph_task_cancel(link->task);
+	else
+		free(link);
 }
 
 bool

@@ -228,7 +228,8 @@ stop_accepting(struct smtpd *smtpd)
 	smtpd->count = 0;
 }
 
-static void
+/* A drain and a stop may come together: the one that is first ends the role. False: it was the other. */
+static bool
 wind_down(struct role *role, int64_t grace, int64_t patience)
 {
 	struct smtpd *smtpd = role->data;
@@ -236,23 +237,24 @@ wind_down(struct role *role, int64_t grace, int64_t patience)
 	stop_accepting(smtpd);
 	connections_drain(grace, patience);
 	if (smtpd->ended)
-		return;
+		return false;
 	smtpd->ended = true;
 	stop_instances(role->config);
 	queue_client_stop();
+	return true;
 }
 
 static void
 smtpd_drain(struct role *role)
 {
-	wind_down(role, role->settings->reload_grace, RELOAD_PATIENCE);
-	role_done(role);
+	if (wind_down(role, role->settings->reload_grace, RELOAD_PATIENCE))
+		role_done(role);
 }
 
 static void
 smtpd_stop(struct role *role)
 {
-	wind_down(role, STOP_GRACE, 0);
+	(void)wind_down(role, STOP_GRACE, 0);
 }
 
 const struct role_ops smtpd_role = {

@@ -183,7 +183,7 @@ static void
 flip_one(struct flip *flip, const char *path, size_t at)
 {
 	struct disk *disk = disk_copy(flip->disk);
-	char byte;
+	char byte = 0;
 	struct outcome outcome;
 	int fd;
 

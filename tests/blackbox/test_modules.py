@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import LOADS, MODULES, PREFIX, STAGE, environment
+from harness import LOADS, MODULES, PREFIX, SANITIZED, STAGE, environment
 import pathlib
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "doc/examples/listed_mx"
@@ -33,9 +33,9 @@ def build(folder, source=None, defines=()):
         (work / "restriction_listed_mx.c").write_text(source)
     env = dict(os.environ, PKG_CONFIG_PATH=str(PREFIX / "lib/pkgconfig"), PKG_CONFIG_SYSROOT_DIR=str(STAGE))
     flags = " ".join(defines)
-    if "build-sanitize" in str(STAGE):
-        flags += " -fsanitize=address,undefined -Wl,-z,nodefs"
-    done = subprocess.run(["make", "-s", "-B", f"CFLAGS={flags}", "LDFLAGS=" + ("-Wl,-z,nodefs" if "build-sanitize" in str(STAGE) else "")],
+    if SANITIZED:
+        flags += " -fsanitize=address,undefined"
+    done = subprocess.run(["make", "-s", "-B", f"CFLAGS={flags}"],
                           cwd=work, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
     assert "warning" not in done.stdout, done.stdout

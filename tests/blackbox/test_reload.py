@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import Sink, wait_until
+from harness import SANITIZED, Sink, wait_until
 
 
 def descriptors_and_memory(pid):
@@ -54,7 +54,8 @@ def test_fifty_reloads(posthouse):
         after = descriptors_and_memory(server.process.pid)
         assert failures == []
         assert len(sent) > 50
-        assert after[0] <= before[0] + 2 and after[1] <= before[1] * 1.2 + 1024, (before, after)
+        # (a sanitizer keeps freed memory for a while)
+        assert after[0] <= before[0] + 2 and (SANITIZED or after[1] <= before[1] * 1.2 + 1024), (before, after)
         wait_until(lambda: len(sink.messages) >= len(sent), "all letters", 60)
         print(f"\n{len(sent)} letters, descriptors and resident KiB of the supervisor after 10 reloads {before}, after 50 {after}")
     sink.close()
