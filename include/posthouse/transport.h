@@ -35,6 +35,8 @@ PH_API const char *ph_delivery_original(const ph_delivery *delivery, size_t inde
 PH_API bool ph_delivery_is_final(const ph_delivery *delivery, size_t index);
 /* 7BIT or 8BITMIME content, SMTPUTF8: what the next hop must be able to do. */
 PH_API bool ph_delivery_8bit(const ph_delivery *delivery);
+/* Was it submitted with SMTPUTF8 (RFC 6531)? It may go only to who offers that. */
+PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
 /* Memory until the delivery ends. */
 PH_API ph_pool *ph_delivery_pool(ph_delivery *delivery);
 
