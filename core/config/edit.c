@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config/grow.h"
@@ -409,6 +410,23 @@ store(const char *path, const char *text, int folder, ph_error *error)
 	return result;
 }
 
+/* Not for ever: whoever may read the folder can lock it too. */
+static int
+lock_patiently(int fd)
+{
+	const struct timespec pause = {.tv_nsec = 20 * 1000000};
+
+	for (int attempt = 0; attempt < 500; attempt++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	errno = EWOULDBLOCK;
+	return -1;
+}
+
 /* The folder of the file, locked: one edit at a time. */
 static int
 lock_folder(const char *path, ph_error *error)
@@ -419,8 +437,9 @@ lock_folder(const char *path, ph_error *error)
 
 	snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1 || flock(fd, LOCK_EX) == -1) {
-		ph_error_set(error, "%s: %s", folder, strerror(errno));
+	if (fd == -1 || lock_patiently(fd) == -1) {
+		ph_error_set(error, "%s: %s", folder,
+			errno == EWOULDBLOCK ? "is locked by another process" : strerror(errno));
 		if (fd != -1)
 			close(fd);
 		return -1;
