@@ -100,9 +100,6 @@ const struct ph_param settings_params[] = {
 		.doc = "The networks whose clients are trusted: permit_mynetworks lets them relay."),
 	SETTING(myorigin, PH_STRING, .default_value = "$myhostname",
 		.doc = "The domain of mail that is posted here; a path: the first line of that file."),
-	SETTING(qmgr_clog_warn_time, PH_TIME, .default_value = "300s", .max = YEAR,
-		.doc = "The shortest time between two warnings that one destination clogs the queue; "
-		       "0: no warnings."),
 	SETTING(qmgr_message_active_limit, PH_INT, .default_value = "20000", .min = 1,
 		.max = COUNT_MAX, .doc = "The most messages that are scheduled at the same time."),
 	SETTING(qmgr_message_recipient_limit, PH_INT, .default_value = "20000", .min = 1,

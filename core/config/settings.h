@@ -68,7 +68,6 @@ struct settings {
 	int64_t default_destination_recipient_limit;
 	int64_t qmgr_message_active_limit;
 	int64_t qmgr_message_recipient_limit;
-	int64_t qmgr_clog_warn_time;
 	/* who may */
 	ph_strings authorized_mailq_users;  /* "static:anyone", names */
 	ph_strings authorized_flush_users;

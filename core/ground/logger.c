@@ -36,6 +36,7 @@ static struct {
 	bool json;
 	bool debug;
 	bool fork_watched;
+	pid_t pid;      /* 0: not asked yet; a child of fork() asks again */
 	char path[256]; /* of a file; "" for the others */
 	char name[64];
 	char component[64];
@@ -147,6 +148,14 @@ learn_offset(void)
 		logger.utc_offset = local.tm_gmtoff;
 }
 
+static unsigned
+own_pid(void)
+{
+	if (logger.pid == 0)
+		logger.pid = getpid();
+	return (unsigned)logger.pid;
+}
+
 /* "posthouse/smtpd[123]: " */
 static void
 put_tag(struct escape_out *out, const char *component)
@@ -156,7 +165,7 @@ put_tag(struct escape_out *out, const char *component)
 		put_string(out, "/");
 	put_string(out, component);
 	put_string(out, "[");
-	put_number(out, (unsigned)getpid());
+	put_number(out, own_pid());
 	put_string(out, "]: ");
 }
 
@@ -219,7 +228,7 @@ put_object(struct escape_out *out, const char *component, ph_log_level level, co
 	put_member(out, "host", logger.host);
 	put_member(out, "component", component);
 	put_string(out, ",\"pid\":");
-	put_number(out, (unsigned)getpid());
+	put_number(out, own_pid());
 	put_member(out, "level", levels[level].name);
 	if (context != NULL) {
 		put_member(out, "queue_id", context->queue_id);
@@ -261,6 +270,7 @@ after_fork(void)
 {
 	logger.ring.used = 0;
 	logger.ring.dropped = 0;
+	logger.pid = 0;
 }
 
 static void

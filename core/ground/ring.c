@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,22 @@ take(struct ring *ring, size_t count)
 	memmove(ring->bytes, ring->bytes + count, ring->used);
 }
 
+/* A full disk took a part of a line: other processes would go on in the middle of it, so the part
+ * is cut off again, unless somebody has done so. Returns what stays written. */
+static size_t
+cut_torn_line(const struct ring *ring, size_t written)
+{
+	const char *newline = memrchr(ring->bytes, '\n', written);
+	size_t whole = newline == NULL ? 0 : (size_t)(newline + 1 - ring->bytes);
+	off_t end = lseek(ring->fd, 0, SEEK_CUR);
+	struct stat status;
+
+	if (end == -1 || fstat(ring->fd, &status) == -1 || status.st_size != end ||
+		ftruncate(ring->fd, end - (off_t)(written - whole)) == -1)
+		return written;
+	return whole;
+}
+
 static void
 drain_file(struct ring *ring)
 {
@@ -40,7 +57,11 @@ drain_file(struct ring *ring)
 	do
 		written = write(ring->fd, ring->bytes, ring->used);
 	while (written == -1 && errno == EINTR);
-	if (written > 0)
+	if (written <= 0)
+		return;
+	if ((size_t)written < ring->used && ring->bytes[written - 1] != '\n')
+		take(ring, cut_torn_line(ring, (size_t)written));
+	else
 		take(ring, (size_t)written);
 }
 

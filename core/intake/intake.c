@@ -445,7 +445,8 @@ ph_intake_write(ph_intake *intake, ph_span bytes)
 	intake->received += (int64_t)bytes.size;
 	if (intake->failed)
 		return -1;
-	if (limit > 0 && intake->received > limit)
+	/* a report with a message that just met the limit is larger, and must go out all the same */
+	if (limit > 0 && intake->received > limit && intake->message.origin.origin != PH_ORIGIN_INTERNAL)
 		return fail_with(intake, 552, "5.3.4", "Message size exceeds fixed limit");
 	if (bytes.size > 0 && !intake->in_body && take_headers(intake, &bytes) == -1)
 		return -1;

@@ -276,6 +276,17 @@ reporter(void *argument)
 }
 
 void
+bounces_forget(struct manager *manager)
+{
+	struct report_wish *wish;
+
+	while ((wish = TAILQ_FIRST(&manager->reports)) != NULL) {
+		TAILQ_REMOVE(&manager->reports, wish, link);
+		free(wish);
+	}
+}
+
+void
 bounce_start(struct manager *manager, struct message *message)
 {
 	struct report_wish *wish = calloc(1, sizeof(*wish));

@@ -274,7 +274,7 @@ wake_one(struct visitor *visitor, struct message *message)
 {
 	if (message->state != MESSAGE_WAITING)
 		return 0;
-	scheduler_flush(visitor->manager->scheduler, message, ph_now());
+	scheduler_flush(visitor->manager->scheduler, message, manager_earliest(visitor->manager));
 	return 1;
 }
 
@@ -317,7 +317,7 @@ flush(struct visitor *visitor, const char *what)
 		return;
 	}
 	if (*what == '\0') {
-		scheduler_flush_all(manager->scheduler, ph_now());
+		scheduler_flush_all(manager->scheduler, manager_earliest(manager));
 		count = scheduler_count(manager->scheduler);
 	} else if ((message = find(visitor, what)) != NULL) {
 		scheduler_revive(manager->scheduler, NULL);

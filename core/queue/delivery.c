@@ -140,6 +140,12 @@ ph_delivery_8bit(const ph_delivery *d)
 	return (d->flags & JOB_8BIT) != 0;
 }
 
+bool
+ph_delivery_smtputf8(const ph_delivery *d)
+{
+	return (d->flags & JOB_UTF8) != 0;
+}
+
 ph_pool *
 ph_delivery_pool(ph_delivery *d)
 {
@@ -327,7 +333,7 @@ delivery_complete(struct ph_delivery *d, bool cancelled)
 	for (uint32_t i = 0; i < d->count; i++) {
 		struct delivery_recipient *recipient = &d->recipients[i];
 
-		if (d->missing && recipient->outcome == OUTCOME_DEFERRED)
+		if ((d->missing || cancelled) && recipient->outcome == OUTCOME_DEFERRED)
 			recipient->outcome = OUTCOME_BACK;
 		if (recipient->outcome != OUTCOME_NONE)
 			continue;
@@ -341,11 +347,9 @@ delivery_complete(struct ph_delivery *d, bool cancelled)
 enum job_end
 delivery_end(const struct ph_delivery *d)
 {
-	if (d->dead)
-		return JOB_DEAD;
 	for (uint32_t i = 0; i < d->count; i++)
 		if (d->recipients[i].outcome != OUTCOME_BACK)
-			return JOB_ANSWERED;
+			return d->dead ? JOB_DEAD : JOB_ANSWERED;
 	return JOB_BACK;
 }
 

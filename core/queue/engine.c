@@ -1,6 +1,6 @@
 /*
  * The engine of the queue manager: tasks that claim what the storages have, run the scheduler, and
- * make results durable.
+ * tend the storages.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,6 @@
 #define CLAIM_BATCH 256
 /* Milliseconds. */
 #define ANNOUNCE_TIME 1000
-#define SYNC_DELAY 200
 #define TEND_INTERVAL 3000
 #define LOST_JOB_TIME 2000
 #define LEASE 600000
@@ -38,6 +37,14 @@ due_of(struct manager *manager, const struct message *message)
 	return due;
 }
 
+int64_t
+manager_earliest(const struct manager *manager)
+{
+	int64_t now = ph_now();
+
+	return now < manager->announced ? manager->announced : now;
+}
+
 static void
 take_up(struct manager *manager, struct storage *storage, const struct ph_queue_item *item)
 {
@@ -55,8 +62,9 @@ take_up(struct manager *manager, struct storage *storage, const struct ph_queue_
 		ph_log(PH_LOG_ERROR, "%s: %s", item->id, error.text);
 		return;
 	}
-	if (message->body == NULL)
-		ph_log(PH_LOG_ERROR, "%s: held: its envelope cannot be read: %s", message->id, error.text);
+	if (*error.text != '\0')
+		ph_log(PH_LOG_ERROR, "%s: held: its %s cannot be read: %s", message->id,
+			message->body == NULL ? "envelope" : "history", error.text);
 	due = due_of(manager, message);
 	if (message->body != NULL && (manager->recovering || message->hold || due > ph_now() ||
 		scheduler_active_count(manager->scheduler) >= manager->limits.active_messages / 2))
@@ -116,6 +124,12 @@ manager_round(struct manager *manager)
 	int64_t due;
 
 	claim_all(manager);
+	/* what becomes of more work could not be noted either; the ledger wakes us */
+	if (manager_is_in_debt(manager))
+		return PH_NEVER;
+	/* a message with one recipient in hand may have others in other hands */
+	if (ph_now() < manager->announced)
+		return manager->announced;
 	due = scheduler_run(manager->scheduler, ph_now());
 	return has_more(manager) ? ph_now() : due;
 }
@@ -141,68 +155,6 @@ engine(void *argument)
 			wait = ph_yield();
 		else
 			wait = ph_park(due);
-	}
-}
-
-static bool
-sync_storage(struct storage *storage)
-{
-	ph_error error;
-
-	if (!storage->owned || !storage->dirty)
-		return true;
-	storage->dirty = false;
-	if (storage->ops->sync(storage->self, &error) == 0)
-		return true;
-	storage->dirty = true;
-	ph_log(PH_LOG_ERROR, "%s: results cannot be made durable: %s", storage->name, error.text);
-	return false;
-}
-
-int
-manager_sync(struct manager *manager)
-{
-	struct peer *peer;
-	bool done = true;
-
-	/* acknowledge only what was noted before this sync began */
-	TAILQ_FOREACH(peer, &manager->peers, link)
-		peer->syncing = peer->ack_count;
-	for (size_t i = 0; i < manager->storage_count; i++)
-		done &= sync_storage(&manager->storages[i]);
-	if (!done)
-		return -1;
-	peers_send_acks(manager);
-	return 0;
-}
-
-static bool
-is_dirty(const struct manager *manager)
-{
-	const struct peer *peer;
-
-	for (size_t i = 0; i < manager->storage_count; i++)
-		if (manager->storages[i].dirty)
-			return true;
-	TAILQ_FOREACH(peer, &manager->peers, link)
-		if (peer->ack_count > 0)
-			return true;
-	return false;
-}
-
-static void
-syncer(void *argument)
-{
-	struct manager *manager = argument;
-
-	for (;;) {
-		while (!is_dirty(manager))
-			if (ph_park(PH_NEVER) == PH_WAIT_CANCELLED)
-				return;
-		/* what else comes meanwhile goes with the same sync */
-		if (ph_sleep(ph_in(SYNC_DELAY)) == PH_WAIT_CANCELLED)
-			return;
-		manager_sync(manager);
 	}
 }
 
@@ -232,7 +184,8 @@ manager_own(struct manager *manager, ph_error *error)
 	for (size_t i = 0; i < manager->storage_count; i++) {
 		struct storage *storage = &manager->storages[i];
 
-		if (storage->ops->own(storage->self, error) == -1)
+		/* one that we got before another one failed is ours already */
+		if (!storage->owned && storage->ops->own(storage->self, error) == -1)
 			return -1;
 		storage->owned = storage->more = true;
 	}
@@ -251,6 +204,8 @@ manager_own(struct manager *manager, ph_error *error)
 void
 manager_announce(struct manager *manager)
 {
+	if (scheduler_count(manager->scheduler) == 0)
+		return; /* nobody can have anything of ours */
 	manager->announced = ph_in(ANNOUNCE_TIME);
 	scheduler_not_before(manager->scheduler, manager->announced);
 }
@@ -258,7 +213,7 @@ manager_announce(struct manager *manager)
 int
 manager_start(struct manager *manager, ph_error *error)
 {
-	manager->syncer = ph_task_spawn("queue sync", syncer, manager);
+	manager->syncer = ph_task_spawn("queue sync", ledger_run, manager);
 	manager->tender = ph_task_spawn("queue tend", tender, manager);
 	manager->engine = ph_task_spawn("queue engine", engine, manager);
 	if (manager->engine.generation == 0 || manager->tender.generation == 0 ||

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Addresses of one job, about: it must fit in one frame. */
+#define JOB_BYTES ((size_t)256 << 10)
+
 /* ---- Workers --------------------------------------------------------------------------------- */
 
 struct worker *
@@ -76,17 +79,23 @@ forget_home(struct scheduler *scheduler, const struct worker *worker)
 }
 
 void
+job_lost(struct scheduler *scheduler, struct job *job, int64_t now)
+{
+	job->worker->busy--;
+	TAILQ_REMOVE(&job->worker->jobs, job, of_worker);
+	job->worker = NULL;
+	job->lost = now;
+	TAILQ_INSERT_TAIL(&scheduler->lost, job, of_worker);
+}
+
+void
 worker_lost(struct scheduler *scheduler, struct worker *worker, int64_t now)
 {
 	struct job *job;
 
 	forget_home(scheduler, worker);
-	while ((job = TAILQ_FIRST(&worker->jobs)) != NULL) {
-		TAILQ_REMOVE(&worker->jobs, job, of_worker);
-		job->worker = NULL;
-		job->lost = now;
-		TAILQ_INSERT_TAIL(&scheduler->lost, job, of_worker);
-	}
+	while ((job = TAILQ_FIRST(&worker->jobs)) != NULL)
+		job_lost(scheduler, job, now);
 	TAILQ_REMOVE(&scheduler->workers, worker, link);
 	free(worker->routes);
 	free(worker);
@@ -189,6 +198,21 @@ jobs_free(struct scheduler *scheduler)
 
 /* ---- Giving out ------------------------------------------------------------------------------ */
 
+/* Moves recipients from the entry to the job: as many as it has room for, and one frame. */
+static void
+fill_job(struct job *job, struct entry *entry, uint32_t room)
+{
+	struct body *body = entry->message->body;
+
+	for (size_t bytes = 0; job->count < room && bytes < JOB_BYTES; job->count++) {
+		uint32_t number = entry->numbers[entry->head++];
+
+		job->numbers[job->count] = number;
+		bytes += strlen(body->rcpts[number].address) + strlen(body->rcpts[number].original);
+		body_set_state(body, number, RCPT_BUSY);
+	}
+}
+
 bool
 route_dispatch(struct scheduler *scheduler, struct route *route)
 {
@@ -209,12 +233,7 @@ route_dispatch(struct scheduler *scheduler, struct route *route)
 	scheduler->next_number++;
 	job->destination = destination;
 	destination->busy++;
-	for (; job->count < count; job->count++) {
-		uint32_t number = entry->numbers[entry->head++];
-
-		job->numbers[job->count] = number;
-		body_set_state(entry->message->body, number, RCPT_BUSY);
-	}
+	fill_job(job, entry, count);
 	TAILQ_REMOVE(&destination->entries, entry, of_destination);
 	TAILQ_INSERT_TAIL(&destination->entries, entry, of_destination);
 	if (entry->head == entry->count)

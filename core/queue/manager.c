@@ -11,42 +11,12 @@
 #include <posthouse/log.h>
 #include <posthouse/transport.h>
 
-
 /* Milliseconds. */
 #define STOP_TIME 5000
 /* Deaths after which a message is held. */
 #define DEATHS_MAX 3
 
 /* ---- Messages -------------------------------------------------------------------------------- */
-
-void
-manager_note(struct manager *manager, struct message *message, ph_span notes)
-{
-	struct storage *storage = message->storage;
-	ph_error error;
-
-	if (notes.size == 0)
-		return;
-	if (storage->ops->note(storage->self, message->handle, message->token, notes, &error) == -1)
-		ph_log(PH_LOG_ERROR, "%s: %s: cannot note what became of it: %s", message->id,
-			storage->name, error.text);
-	storage->dirty = true;
-	ph_unpark(manager->syncer);
-}
-
-void
-manager_remove(struct manager *manager, struct message *message)
-{
-	struct storage *storage = message->storage;
-	ph_error error;
-
-	if (storage->ops->remove(storage->self, message->handle, message->token, &error) == -1)
-		ph_log(PH_LOG_ERROR, "%s: %s: cannot be removed: %s", message->id, storage->name,
-			error.text);
-	storage->dirty = true;
-	ph_unpark(manager->syncer);
-	scheduler_remove(manager->scheduler, message);
-}
 
 int
 manager_load(struct manager *manager, struct message *message, ph_error *error)
@@ -99,7 +69,8 @@ manager_hold(struct manager *manager, struct message *message, const char *reaso
 		scheduler_hold(manager->scheduler, message);
 	} else if (message->state == MESSAGE_ACTIVE) {
 		scheduler_unqueue(manager->scheduler, message);
-		if (body_is_idle(message->body))
+		/* without a body it is being read, and held after that */
+		if (message->body != NULL && body_is_idle(message->body))
 			pass_over(manager, message);
 	}
 	return 1;
@@ -114,7 +85,7 @@ manager_release(struct manager *manager, struct message *message)
 	message->deaths = 0;
 	put_note(manager, message, &(const struct note){.type = NOTE_RELEASE, .time = ph_wall_clock()});
 	if (message->state == MESSAGE_HELD)
-		scheduler_wait(manager->scheduler, message, ph_now());
+		scheduler_wait(manager->scheduler, message, manager_earliest(manager));
 	else
 		scheduler_feed(manager->scheduler, message);
 	manager_wake(manager);
@@ -204,7 +175,8 @@ resolve(void *context, struct message *message, uint32_t number)
 		resolved = (struct resolved){.result = RESOLVE_DEFER, .status = "4.3.0",
 			.reason = "out of memory"};
 	/* a table may have waited */
-	if (message->state == MESSAGE_ACTIVE && message->body->rcpts[number].state == RCPT_TODO)
+	if (message->state == MESSAGE_ACTIVE && message->body != NULL && number < message->body->count &&
+		message->body->rcpts[number].state == RCPT_TODO)
 		switch (resolved.result) {
 		case RESOLVE_OK:
 			destination = destination_of(manager, message, number, &resolved, pool);
@@ -333,6 +305,7 @@ manager_new(const struct settings *settings, const struct resolver *resolver)
 	TAILQ_INIT(&manager->peers);
 	TAILQ_INIT(&manager->visitors);
 	TAILQ_INIT(&manager->reports);
+	TAILQ_INIT(&manager->debts);
 	manager->scheduler = scheduler_new(&manager->limits, &schedule_ops, manager);
 	if (manager->scheduler == NULL || manager->scratch == NULL) {
 		manager_free(manager);
@@ -350,6 +323,8 @@ manager_free(struct manager *manager)
 		return;
 	peers_close(manager);
 	visitors_close(manager);
+	bounces_forget(manager);
+	ledger_free(manager);
 	scheduler_free(manager->scheduler);
 	ph_pool_free(manager->scratch);
 	free(manager->storages);

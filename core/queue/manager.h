@@ -41,6 +41,7 @@ struct report_wish {
 };
 
 struct visitor;
+struct debt;
 
 struct manager {
 	const struct settings *settings;
@@ -60,6 +61,11 @@ struct manager {
 	TAILQ_HEAD(, report_wish) reports;
 	unsigned reporters;          /* tasks that write reports */
 	unsigned busy;               /* frames that are being worked on */
+	TAILQ_HEAD(, debt) debts;    /* what the storages did not take yet: ledger.c */
+	char (*departed)[PH_QUEUE_ID_SIZE]; /* removed since the last sync */
+	size_t departed_count, departed_room;
+	bool syncing;                /* a sync is in progress */
+	bool unsound;                /* the last one failed */
 	uint32_t random;
 	unsigned lines;              /* logged so far */
 	ph_pool *scratch;            /* for one call that does not wait */
@@ -87,14 +93,7 @@ int manager_stop(struct manager *manager);
 void manager_wake(struct manager *manager);
 /* One round: claims, schedules. Returns when the next is due. For the engine and for tests. */
 int64_t manager_round(struct manager *manager);
-/* One sync of all that is dirty; acknowledges results. 0 or -1. Waits. */
-int manager_sync(struct manager *manager);
 int64_t manager_lifetime(const struct manager *manager, const struct message *message);
-/* Notes for a message; it logs a failure. Notes are lost if the storage fails: what they say is
- * done again after a restart. */
-void manager_note(struct manager *manager, struct message *message, ph_span notes);
-/* Removes a message from its storage and forgets it. */
-void manager_remove(struct manager *manager, struct message *message);
 /* Reads the envelope again. 0, or -1: the message is not there (any more). Waits. */
 int manager_load(struct manager *manager, struct message *message, ph_error *error);
 /* Puts it on hold, for good. 1, or 0: it was. */
@@ -102,6 +101,22 @@ int manager_hold(struct manager *manager, struct message *message, const char *r
 void manager_release(struct manager *manager, struct message *message);
 void manager_blame(struct manager *manager, const char *queue_id, const char *instance,
 	const char *role);
+
+/* The earliest time at which what was there before us may go out: workers may have it in hand. */
+int64_t manager_earliest(const struct manager *manager);
+
+/* ledger.c */
+/* Notes for a message. A storage that does not take them is told again until it does. */
+void manager_note(struct manager *manager, struct message *message, ph_span notes);
+/* Removes a message from its storage and forgets it; the log says so when it is durable. */
+void manager_remove(struct manager *manager, struct message *message);
+/* Is there something that a storage did not take? */
+bool manager_is_in_debt(const struct manager *manager);
+/* One sync of all that is dirty; acknowledges results. 0 or -1. Waits. */
+int manager_sync(struct manager *manager);
+/* The task that syncs when there is something to. */
+void ledger_run(void *manager);
+void ledger_free(struct manager *manager);
 
 /* results.c: frames of workers */
 void results_hello(struct peer *peer, ph_span payload);
@@ -123,6 +138,8 @@ void pass_defer(struct manager *manager, struct message *message, uint32_t numbe
 /* bounce.c: writes the report of a message's failed recipients, in a task of its own; then
  * pass_finish(). */
 void bounce_start(struct manager *manager, struct message *message);
+/* Frees the wishes for reports that nobody has taken up. */
+void bounces_forget(struct manager *manager);
 
 /* peers.c */
 struct peer *peer_accept(struct manager *manager, int fd);

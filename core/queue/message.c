@@ -18,9 +18,8 @@ body_set_state(struct body *body, uint32_t number, enum recipient_state state)
 	rcpt->state = (uint8_t)state;
 }
 
-/* An expansion that was begun before and not ended is given up. */
-static void
-give_up_expansion(struct body *body, uint32_t parent)
+void
+body_drop_expansion(struct body *body, uint32_t parent)
 {
 	for (uint32_t i = parent + 1; i < body->count && body->rcpts[parent].expanding; i++)
 		if (body->rcpts[i].parent == parent && body->rcpts[i].state == RCPT_WAITING)
@@ -32,7 +31,7 @@ give_up_expansion(struct body *body, uint32_t parent)
 void
 body_set_done(struct body *body, uint32_t number, enum outcome outcome)
 {
-	give_up_expansion(body, number);
+	body_drop_expansion(body, number);
 	body->rcpts[number].outcome = (uint8_t)outcome;
 	body_set_state(body, number, RCPT_DONE);
 }
@@ -258,7 +257,7 @@ apply_expansion(struct body *body, const struct note *note)
 	if (note->first < body->count || body->rcpts[note->parent].state == RCPT_DONE)
 		return 0; /* we had it */
 	if (note->part == 0)
-		give_up_expansion(body, note->parent); /* it is being done again */
+		body_drop_expansion(body, note->parent); /* it is being done again */
 	if (seen_grow(body) == -1)
 		return -1;
 	for (size_t i = 0; i < note->address_count; i++)
@@ -477,8 +476,11 @@ message_new(struct storage *storage, const struct ph_queue_item *item, ph_error 
 	}
 	message->hold |= message->body->envelope.unknown_critical;
 	for (uint32_t i = 0; i < item->note_count; i++)
-		if (message_apply_all(message, item->notes[i], error) == -1)
+		if (message_apply_all(message, item->notes[i], error) == -1) {
+			/* what it does not tell us could be delivered twice */
+			message->hold = true;
 			break;
+		}
 	return message;
 }
 

@@ -124,6 +124,8 @@ uint32_t body_open_count(const struct body *body);
 bool body_is_idle(const struct body *body);
 /* Has an expansion brought this address already? */
 bool body_has_expanded(const struct body *body, const char *address, bool final);
+/* Gives up an expansion that was begun and not ended. */
+void body_drop_expansion(struct body *body, uint32_t parent);
 /* How many expansions led to this recipient. */
 unsigned body_depth(const struct body *body, uint32_t number);
 

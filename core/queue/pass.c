@@ -158,8 +158,6 @@ pass_finish(struct manager *manager, struct message *message)
 	int64_t delay = 0;
 
 	if (body_open_count(message->body) == 0) {
-		ph_log_as("qmgr", PH_LOG_INFO, "%s: removed", message->id);
-		manager_logged(manager);
 		manager_remove(manager, message);
 		return;
 	}

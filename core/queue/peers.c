@@ -184,10 +184,13 @@ peer_send_job(struct manager *manager, struct job *job)
 
 	wire_begin(&writer, manager->scratch);
 	put_job(&writer, job);
-	/* a worker that does not read is as good as gone: its channel ends, and its jobs are lost */
-	if (peer->channel != NULL &&
-		(writer.failed || channel_send(peer->channel, FRAME_JOB, wire_span(&writer)) == -1))
-		ph_log(PH_LOG_WARNING, "%s: cannot be handed to a %s process", job->message->id, peer->role);
+	/* a worker that does not read is as good as gone */
+	if (peer->channel == NULL || writer.failed ||
+		channel_send(peer->channel, FRAME_JOB, wire_span(&writer)) == -1) {
+		ph_log(PH_LOG_WARNING, "%s: cannot be handed to a %s process", job->message->id,
+			peer->role == NULL ? "new" : peer->role);
+		job_lost(manager->scheduler, job, ph_now());
+	}
 	ph_pool_reset(manager->scratch);
 }
 

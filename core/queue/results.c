@@ -18,24 +18,34 @@
 
 /* ---- Hello ----------------------------------------------------------------------------------- */
 
-/* Makes a message that waits ready to have recipients in hand; NULL: it is not there. */
+/* Waits while another task reads the message's body. */
+static void
+wait_for_body(const struct message *message)
+{
+	while (message->state == MESSAGE_ACTIVE && message->body == NULL)
+		if (ph_sleep(ph_in(1)) == PH_WAIT_CANCELLED)
+			return;
+}
+
+/* Makes a message ready to have recipients in hand, as a worker says. The message is pinned. */
+static bool
+awaken(struct manager *manager, struct message *message)
+{
+	if (message->state == MESSAGE_WAITING)
+		scheduler_activate(manager->scheduler, message);
+	wait_for_body(message);
+	return message->state == MESSAGE_ACTIVE && message->body != NULL;
+}
+
 static struct message *
-awaken(struct manager *manager, const char *storage_name, const char *id)
+find_pinned(struct manager *manager, const char *storage_name, const char *id)
 {
 	struct storage *storage = manager_storage(manager, storage_name);
 	struct message *message =
 		storage == NULL ? NULL : scheduler_find(manager->scheduler, storage, id);
 
-	if (message == NULL || message->state == MESSAGE_ACTIVE)
-		return message;
-	if (message->state != MESSAGE_WAITING)
-		return NULL;
-	message->pins++;
-	if (scheduler_activate(manager->scheduler, message) == -1) {
-		scheduler_unpin(manager->scheduler, message);
-		return NULL;
-	}
-	scheduler_unpin(manager->scheduler, message);
+	if (message != NULL)
+		message->pins++;
 	return message;
 }
 
@@ -58,10 +68,16 @@ adopt(struct peer *peer, struct wire_reader *reader, ph_pool *pool)
 	}
 	for (uint32_t i = 0; i < count; i++)
 		numbers[i] = wire_get_u32(reader);
-	if ((message = awaken(manager, storage, id)) == NULL)
+	if ((message = find_pinned(manager, storage, id)) == NULL)
 		return;
-	job_adopt(manager->scheduler, peer->worker, message, number, attempt, numbers, count);
-	scheduler_feed(manager->scheduler, message);
+	if (awaken(manager, message)) {
+		/* what waits for a destination could be what the worker has in hand */
+		if (job_find(manager->scheduler, number) == NULL)
+			scheduler_unqueue(manager->scheduler, message);
+		job_adopt(manager->scheduler, peer->worker, message, number, attempt, numbers, count);
+		scheduler_feed(manager->scheduler, message);
+	}
+	scheduler_unpin(manager->scheduler, message);
 }
 
 static void
@@ -118,7 +134,44 @@ struct subject {
 	struct job *job;         /* NULL: not known here */
 	struct message *message; /* pinned; NULL: gone */
 	uint32_t attempt;
+	bool aside;              /* the message is in no pass that this could be a part of */
 };
+
+/* A result for a job that nobody knows: it comes late, again, or from before a handover. The message
+ * is made active if this is about its next attempt. Otherwise (it is on hold, is being reported, or
+ * was put off since) its body is brought in so that what was delivered is not delivered again. -1: it
+ * cannot be read now: the result is not taken. */
+static int
+meet(struct manager *manager, struct subject *subject)
+{
+	struct message *message = subject->message;
+	ph_error error = {""};
+
+	for (;;) {
+		wait_for_body(message);
+		if (message->state == MESSAGE_GONE)
+			return 0;
+		if (message->state == MESSAGE_ACTIVE && message->body != NULL) {
+			/* what waits for a destination could be part of it */
+			scheduler_unqueue(manager->scheduler, message);
+			return 0;
+		}
+		if (message->state == MESSAGE_WAITING && subject->attempt > message->attempts) {
+			if (scheduler_activate(manager->scheduler, message) == -1 &&
+				message->state == MESSAGE_WAITING)
+				return -1;
+		} else if (message->body != NULL) {
+			subject->aside = true;
+			return 0;
+		} else if (manager_load(manager, message, &error) == -1 &&
+			message->state != MESSAGE_GONE) {
+			ph_log(PH_LOG_WARNING, "%s: a result cannot be taken: %s", message->id, error.text);
+			return -1;
+		}
+		if (ph_task_cancelled())
+			return -1;
+	}
+}
 
 static int
 find_subject(struct peer *peer, struct wire_reader *reader, ph_pool *pool, struct subject *subject)
@@ -133,16 +186,33 @@ find_subject(struct peer *peer, struct wire_reader *reader, ph_pool *pool, struc
 	if (reader->failed)
 		return -1;
 	subject->job = job_find(manager->scheduler, subject->number);
+	/* a number of an earlier life, when the clock was ahead */
 	if (subject->job != NULL && strcmp(subject->job->message->id, id) != 0)
-		return -1;
-	subject->message = subject->job != NULL ? subject->job->message : awaken(manager, storage, id);
-	if (subject->message == NULL)
+		subject->job = NULL;
+	if (subject->job != NULL) {
+		subject->message = subject->job->message;
+		subject->message->pins++;
 		return 0;
-	subject->message->pins++;
-	/* a stranger's result: what waits for a destination could be part of it */
-	if (subject->job == NULL)
-		scheduler_unqueue(manager->scheduler, subject->message);
-	return 0;
+	}
+	if ((subject->message = find_pinned(manager, storage, id)) == NULL)
+		return 0;
+	if (meet(manager, subject) == 0)
+		return 0;
+	scheduler_unpin(manager->scheduler, subject->message);
+	return -1;
+}
+
+/* A message that was only visited sleeps on, unless nothing is left of it. */
+static void
+leave(struct manager *manager, struct message *message)
+{
+	if ((message->state != MESSAGE_WAITING && message->state != MESSAGE_HELD) ||
+		message->body == NULL)
+		return;
+	if (body_open_count(message->body) == 0)
+		pass_finish(manager, message);
+	else if (TAILQ_EMPTY(&message->body->jobs))
+		message_close(message);
 }
 
 static void
@@ -152,6 +222,8 @@ end_subject(struct peer *peer, struct subject *subject)
 
 	if (subject->message == NULL)
 		return;
+	if (subject->aside)
+		leave(peer->manager, subject->message);
 	scheduler_feed(scheduler, subject->message);
 	scheduler_unpin(scheduler, subject->message);
 	manager_wake(peer->manager);
@@ -165,7 +237,23 @@ is_open(const struct subject *subject, uint32_t number)
 
 	if (subject->message->state == MESSAGE_GONE || body == NULL || number >= body->count)
 		return false;
-	return body->rcpts[number].state == (subject->job != NULL ? RCPT_BUSY : RCPT_TODO);
+	if (subject->job != NULL)
+		return body->rcpts[number].state == RCPT_BUSY;
+	return !subject->aside && subject->attempt > subject->message->attempts &&
+		body->rcpts[number].state == RCPT_TODO;
+}
+
+/* A delivery counts whenever it was made, if nobody else has the recipient in hand. */
+static bool
+is_undelivered(const struct subject *subject, uint32_t number)
+{
+	const struct body *body = subject->message->body;
+
+	if (subject->message->state == MESSAGE_GONE || body == NULL || number >= body->count ||
+		subject->job != NULL)
+		return false;
+	return body->rcpts[number].state == RCPT_TODO || body->rcpts[number].state == RCPT_DEFERRED ||
+		body->rcpts[number].state == RCPT_FAILED;
 }
 
 /* ---- Expansions ------------------------------------------------------------------------------ */
@@ -222,6 +310,9 @@ expand(struct peer *peer, struct subject *subject, struct wire_reader *reader, p
 	note.last = wire_get_u8(reader) != 0;
 	if (reader->failed || !is_open(subject, note.parent))
 		return;
+	/* it begins again: what came of it before is not wanted twice, but not missing either */
+	if (note.part == 0)
+		body_drop_expansion(message->body, note.parent);
 	if (read_addresses(reader, pool, message->body, note.parent, &note, &loop) == -1)
 		return;
 	if (loop || body_depth(message->body, note.parent) >= DEPTH_MAX) {
@@ -244,7 +335,7 @@ results_expansion(struct peer *peer, ph_span payload)
 	struct subject subject;
 
 	if (pool != NULL && find_subject(peer, &reader, pool, &subject) == 0 && subject.message != NULL) {
-		if (subject.message->body != NULL)
+		if (subject.message->body != NULL && !subject.aside)
 			expand(peer, &subject, &reader, pool);
 		end_subject(peer, &subject);
 	}
@@ -271,10 +362,14 @@ get_line(struct wire_reader *reader, ph_pool *pool, struct outcome_line *line)
 
 /* True: it is done, for good. */
 static bool
-apply_line(struct message *message, const struct outcome_line *line)
+apply_line(const struct subject *subject, const struct outcome_line *line)
 {
-	struct body *body = message->body;
+	struct body *body = subject->message->body;
+	bool delivered = line->outcome == OUTCOME_SENT || line->outcome == OUTCOME_DISCARDED;
 
+	if (!is_open(subject, line->number) &&
+		!(delivered && is_undelivered(subject, line->number)))
+		return false;
 	switch (line->outcome) {
 	case OUTCOME_SENT:
 	case OUTCOME_DISCARDED:
@@ -344,7 +439,7 @@ apply_lines(struct peer *peer, struct subject *subject, struct wire_reader *read
 		get_line(reader, pool, &line);
 		if (reader->failed)
 			return -1;
-		if (is_open(subject, line.number) && apply_line(subject->message, &line))
+		if (apply_line(subject, &line))
 			done[done_count++] = line.number;
 	}
 	if (subject->message->state != MESSAGE_GONE && subject->message->body != NULL)
@@ -366,7 +461,8 @@ apply_result(struct peer *peer, struct subject *subject, struct wire_reader *rea
 	if (subject->job != NULL)
 		job_done(manager->scheduler, subject->job, end == JOB_DEAD ? JOB_DEAD
 			: end == JOB_ANSWERED ? JOB_ANSWERED : JOB_BACK, status, reason, ph_now());
-	else if (subject->message->state == MESSAGE_ACTIVE && body_is_idle(subject->message->body))
+	else if (subject->message->state == MESSAGE_ACTIVE && subject->message->body != NULL &&
+		body_is_idle(subject->message->body))
 		pass_over(manager, subject->message);
 }
 

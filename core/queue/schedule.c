@@ -386,7 +386,7 @@ feed_recipient(struct scheduler *scheduler, struct message *message, uint32_t nu
 	if (destination == NULL)
 		return;
 	if (message->state != MESSAGE_ACTIVE || body == NULL || message->hold ||
-		body->rcpts[number].state != RCPT_TODO) {
+		number >= body->count || body->rcpts[number].state != RCPT_TODO) {
 		destination_update(scheduler, destination);
 		return;
 	}
@@ -417,6 +417,9 @@ feed_message(struct scheduler *scheduler, struct message *message)
 		if (body->rcpts[body->cursor].state != RCPT_TODO)
 			continue;
 		feed_recipient(scheduler, message, body->cursor);
+		/* while a table was asked it may have been held, and released again */
+		if (message->body != body)
+			return false;
 		i++;
 	}
 	return body->in_state[RCPT_TODO] > 0;
@@ -438,7 +441,7 @@ feed(struct scheduler *scheduler)
 		message->pins++;
 		if (feed_message(scheduler, message))
 			scheduler_feed(scheduler, message);
-		else if (message->state == MESSAGE_ACTIVE && body_is_idle(message->body))
+		else
 			message_check_over(scheduler, message);
 		scheduler_unpin(scheduler, message);
 	}

@@ -152,6 +152,8 @@ int worker_serves(struct worker *worker, struct route *route);
 /* The worker is gone. Its jobs are kept as lost, until a worker announces them or they expire. */
 void worker_lost(struct scheduler *scheduler, struct worker *worker, int64_t now);
 struct job *job_find(struct scheduler *scheduler, uint64_t number);
+/* The same for one job that could not be handed over. */
+void job_lost(struct scheduler *scheduler, struct job *job, int64_t now);
 /* A worker says that it has this job in hand: adopts a lost one, or makes one for recipients that
  * nobody has in hand. NULL: no memory, or it is somebody else's. */
 struct job *job_adopt(struct scheduler *scheduler, struct worker *worker, struct message *message,

@@ -35,6 +35,8 @@ PH_API const char *ph_delivery_original(const ph_delivery *delivery, size_t inde
 PH_API bool ph_delivery_is_final(const ph_delivery *delivery, size_t index);
 /* 7BIT or 8BITMIME content, SMTPUTF8: what the next hop must be able to do. */
 PH_API bool ph_delivery_8bit(const ph_delivery *delivery);
+/* Was it submitted with SMTPUTF8 (RFC 6531)? It may go only to who offers that. */
+PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
 /* Memory until the delivery ends. */
 PH_API ph_pool *ph_delivery_pool(ph_delivery *delivery);
 
@@ -57,7 +59,7 @@ PH_API void ph_delivery_defer(ph_delivery *delivery, size_t index, const char *s
 PH_API void ph_delivery_bounce(ph_delivery *delivery, size_t index, const char *status,
 	const char *relay, const char *format, ...) PH_PRINTF(5, 6);
 /* The recipient becomes these addresses instead; final ones are not expanded again. The expansion
- * is durable before the recipient counts as done. */
+ * is durable before the recipient counts as done. The struct's layout is fixed. */
 struct ph_expansion {
 	const char *address;
 	bool final;
@@ -78,7 +80,8 @@ PH_API void ph_delivery_connected(ph_delivery *delivery);
 
 /* ---- Deliveries with a user's rights ---------------------------------------------------------- */
 
-/* A request to the spawner: fixed size, no pointers. The message goes along as a descriptor. */
+/* A request to the spawner: fixed size, no pointers. The message goes along as a descriptor. The
+ * layouts of this struct and the next are fixed as long as the class's major is the same. */
 struct ph_user_delivery {
 	uint32_t size;
 	uint32_t reserved;

@@ -336,7 +336,7 @@ claim_item(struct owner *owner, const struct entry *entry, const struct piece *p
 	size_t notes = pieces[0].notes;
 	ph_span *spans = ph_pool_array(owner->pool, notes + 1, sizeof *spans);
 
-	*item = (struct ph_queue_item){.handle = entry->handle, .token = 1,
+	*item = (struct ph_queue_item){.size = sizeof *item, .handle = entry->handle, .token = 1,
 		.arrival = entry->arrival, .content_size = (int64_t)entry->content_size,
 		.flags = entry->record_flags & ~RECORD_BIG, .note_count = (uint32_t)notes,
 		.envelope = pieces[0].bytes, .notes = notes == 0 ? NULL : spans};
@@ -380,11 +380,12 @@ claim_fetch(struct owner *owner, struct entry **entries, size_t count, struct fe
 		fetch_run(fetch);
 	for (size_t i = 0; i < count; i++) {
 		const struct piece *pieces = fetch->pieces + at;
-		int result = claim_item(owner, entries[i], pieces, items + given);
+		struct ph_queue_item item;
+		int result = claim_item(owner, entries[i], pieces, &item);
 
 		at += 1 + pieces[0].notes;
 		if (result == 0)
-			given++;
+			ph_queue_item_put(items, given++, &item);
 		if (result > 0) {
 			*failed = result;
 			entries[i]->state &= ~(uint32_t)ENTRY_CLAIMED;

@@ -8,6 +8,9 @@
 
 #define TEXT_SIZE (REPLY_TEXT + 400)
 
+/* Bytes of content that have a deadline of their own. */
+#define PIECE INT64_C(262144)
+
 struct transaction {
 	struct client *client;
 	ph_delivery *delivery;
@@ -91,8 +94,9 @@ say_mail(struct transaction *t)
 	if (client->capabilities & CAN_SIZE)
 		snprintf(size, sizeof size, " SIZE=%lld", (long long)t->length);
 	return client_command(client, ph_in(client->settings->smtp_mail_timeout),
-		"MAIL FROM:<%s>%s%s\r\n", ph_delivery_sender(t->delivery), size,
-		ph_delivery_8bit(t->delivery) && client->capabilities & CAN_8BIT ? " BODY=8BITMIME" : "");
+		"MAIL FROM:<%s>%s%s%s\r\n", ph_delivery_sender(t->delivery), size,
+		ph_delivery_8bit(t->delivery) && client->capabilities & CAN_8BIT ? " BODY=8BITMIME" : "",
+		ph_delivery_smtputf8(t->delivery) ? " SMTPUTF8" : "");
 }
 
 static int
@@ -186,9 +190,16 @@ open_stepwise(struct transaction *t)
 	return t->reply->code / 100;
 }
 
+/* A server that reads slowly is waited for as long as it reads at all. */
+static ph_deadline
+data_deadline(const struct transaction *t)
+{
+	return ph_in(t->client->settings->smtp_data_xfer_timeout);
+}
+
 /* Sends lines that begin with a dot with another one before it (RFC 5321, 4.5.2). */
 static int
-send_stuffed(struct transaction *t, ph_deadline deadline)
+send_stuffed(struct transaction *t)
 {
 	size_t room = 32768;
 	char *buffer = ph_pool_alloc(ph_delivery_pool(t->delivery), room);
@@ -200,6 +211,7 @@ send_stuffed(struct transaction *t, ph_deadline deadline)
 	while (done < t->length) {
 		size_t want = t->length - done < (int64_t)room ? (size_t)(t->length - done) : room;
 		ssize_t got = pread(t->fd, buffer, want, t->offset + done);
+		ph_deadline deadline = data_deadline(t);
 		size_t sent = 0;
 
 		if (got <= 0)
@@ -217,18 +229,32 @@ send_stuffed(struct transaction *t, ph_deadline deadline)
 		before = buffer[got - 1];
 		done += got;
 	}
-	return ph_stream_write(t->client->stream, ".\r\n", 3, deadline);
+	return ph_stream_write(t->client->stream, ".\r\n", 3, data_deadline(t));
+}
+
+/* The bytes as they are. */
+static int
+send_plain(struct transaction *t)
+{
+	ph_span end = ph_span_of(".\r\n");
+	int64_t done = 0;
+	int result;
+
+	do {
+		int64_t size = t->length - done < PIECE ? t->length - done : PIECE;
+		bool last = done + size == t->length;
+
+		result = ph_stream_send_file(t->client->stream, t->fd, t->offset + done, size,
+			last ? end : (ph_span){NULL, 0}, data_deadline(t));
+		done += size;
+	} while (result == 0 && done < t->length);
+	return result;
 }
 
 static int
 send_content(struct transaction *t)
 {
-	ph_deadline deadline = ph_in(t->client->settings->smtp_data_xfer_timeout);
-
-	if (t->dot_lines)
-		return send_stuffed(t, deadline);
-	return ph_stream_send_file(t->client->stream, t->fd, t->offset, t->length, ph_span_of(".\r\n"),
-		deadline);
+	return t->dot_lines ? send_stuffed(t) : send_plain(t);
 }
 
 static void
@@ -313,6 +339,9 @@ impossible(struct transaction *t)
 	} else if (ph_delivery_8bit(t->delivery) && !(client->capabilities & CAN_8BIT)) {
 		status = "5.6.3";
 		text = "the message is declared as 8-bit, which is not offered by host";
+	} else if (ph_delivery_smtputf8(t->delivery) && !(client->capabilities & CAN_SMTPUTF8)) {
+		status = "5.6.7";
+		text = "SMTPUTF8 is required, but was not offered by host";
 	} else {
 		return false;
 	}

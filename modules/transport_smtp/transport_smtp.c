@@ -35,7 +35,7 @@ static const struct ph_param params[] = {
 	{"smtp_data_init_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_data_init_timeout), "120s", SECOND,
 		DAY, NULL, "How long to wait for the reply to DATA."},
 	{"smtp_data_xfer_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_data_xfer_timeout), "180s", SECOND,
-		DAY, NULL, "How long sending the content of a message may take."},
+		DAY, NULL, "How long sending a piece (256 KiB) of a message's content may take."},
 	{"smtp_helo_name", PH_STRING, PH_PER_SECTION, FIELD(smtp_helo_name), "$myhostname", 0, 0, NULL,
 		"The name given with EHLO and HELO."},
 	{"smtp_helo_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_helo_timeout), "300s", SECOND, DAY, NULL,
@@ -177,10 +177,9 @@ bounce_all(struct attempt *a, const char *status, const char *relay, const char 
 static bool
 not_connected(struct attempt *a)
 {
-	char status[12] = "4.4.1";
+	char own[12];
+	const char *status = a->reply.code != 0 ? reply_status(&a->reply, "0.0", own) : "4.4.1";
 
-	if (a->reply.code != 0)
-		snprintf(status, sizeof status, "%s", reply_status(&a->reply, "0.0", status));
 	if (a->reply.code / 100 == 5 && (!a->settings->smtp_skip_5xx_greeting ||
 		strcmp(a->reply.status, "5.4.6") == 0)) {
 		bounce_all(a, status, "none", a->text);

@@ -110,20 +110,26 @@ class Posthouse:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         notify.bind(str(path))
-        notify.settimeout(PATIENCE)
+        notify.settimeout(0.1)
         env = environment(self.config)
         env["NOTIFY_SOCKET"] = str(path)
         self.process = subprocess.Popen(
             ["posthoused", "-F", "-c", self.config, *options], env=env,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.stderr_file, "ab"))
+        def ready():
+            with contextlib.suppress(socket.timeout):
+                return b"READY=1" in notify.recv(4096)
+            return self.process.poll() is not None
+
         try:
-            while b"READY=1" not in notify.recv(4096):
-                pass
-        except socket.timeout:
+            wait_until(ready, "the server")
+            ended = self.process.poll() is not None
+        except AssertionError:
+            ended = True
+        notify.close()
+        if ended:
             self.kill()
             raise AssertionError("not ready: " + self.stderr() + self.log())
-        finally:
-            notify.close()
         return self
 
     def stop(self):
