@@ -95,7 +95,8 @@ struct ph_queue_ops {
 	 * keep them, milliseconds, for shared storages. */
 	int (*claim)(void *self, struct ph_queue_item *items, size_t max, int64_t lease,
 		ph_error *error);
-	/* A writer said that there is more. Idempotent, safe to lose. */
+	/* A writer said that there is more. Idempotent, safe to lose. An empty hint: a writer's process
+	 * is gone, with what it had not said yet. */
 	void (*hinted)(void *self, ph_span hint);
 	/* Adds a note. Not durable before sync() returned. */
 	int (*note)(void *self, uint64_t handle, uint64_t token, ph_span note, ph_error *error);

@@ -190,6 +190,8 @@ owner_hint(struct owner *owner, uint32_t number, uint64_t durable)
 void
 owner_hinted(struct owner *owner, ph_span hint)
 {
+	if (hint.size == 0)
+		owner->list_at = 0; /* it may have begun a segment of which nobody has heard */
 	for (; hint.size >= HINT_SIZE; hint.data += HINT_SIZE, hint.size -= HINT_SIZE) {
 		const unsigned char *bytes = (const unsigned char *)hint.data;
 
