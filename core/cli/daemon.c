@@ -113,6 +113,24 @@ wait_ready(int fd, pid_t pid)
 	return 1;
 }
 
+/* What whoever started us left open is not for us; and the first three are there, so that no socket
+ * or file gets the number of standard error. */
+static int
+clean_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd == -1) {
+		cli_error("/dev/null: %s", strerror(errno));
+		return -1;
+	}
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+	return 0;
+}
+
 static int
 start_daemon(const char *config, bool foreground)
 {
@@ -121,7 +139,8 @@ start_daemon(const char *config, bool foreground)
 		.foreground = foreground, .ready_fd = -1};
 	int pipes[2];
 
-	if (absolute_path(config, absolute) == -1 || program_path(program) == -1)
+	if (absolute_path(config, absolute) == -1 || program_path(program) == -1 ||
+		clean_descriptors() == -1)
 		return 1;
 	if (foreground)
 		return supervisor_main(&options);

@@ -24,6 +24,7 @@
 
 #include "config/grow.h"
 #include "config/nearest.h"
+#include "config/trust.h"
 
 #define NAME_MAX_SIZE 64
 #define INSTANCE_MAX (1u << 20)
@@ -114,6 +115,7 @@ check_trust(const char *path, ph_error *error)
 {
 	char folder[PATH_MAX];
 	struct stat status;
+	ph_error why;
 
 	if (stat(path, &status) == -1)
 		return ph_error_set(error, "%s: %s", path, strerror(errno));
@@ -122,7 +124,9 @@ check_trust(const char *path, ph_error *error)
 	if (check_owner(path, &status, error) != 0)
 		return -1;
 	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path);
-	return check_folder(folder[0] ? folder : "/", error);
+	if (check_folder(folder[0] ? folder : "/", error) != 0)
+		return -1;
+	return trust_above(path, (gid_t)-1, &why) == 0 ? 0 : ph_error_set(error, "%s: %.180s", path, why.text);
 }
 
 /* Does every segment lie within the file? Mapping one that does not ends in SIGBUS. */

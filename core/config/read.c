@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/grow.h"
 #include "config/nearest.h"
@@ -44,6 +45,9 @@ check_mode(struct config *config, const char *path)
 	if (status.st_mode & (S_IWGRP | S_IWOTH))
 		problems_warn(config->problems, path, 0, "is writable by %s: chmod go-w it",
 			status.st_mode & S_IWOTH ? "everybody" : "its group");
+	if (geteuid() == 0 && status.st_uid != 0)
+		problems_warn(config->problems, path, 0, "belongs to user %lu, who can change what root loads: "
+			"chown root it", (unsigned long)status.st_uid);
 }
 
 static void read_file(struct stream *stream, const char *path, int from_line, const char *from_file);

@@ -37,7 +37,7 @@ struct ph_table {
 	const char *parameter;
 	const char *suffix;
 	size_t max;
-	const struct ph_table_ops *ops;
+	struct ph_table_ops ops; /* of an older module: what it lacks is NULL */
 	char *path;              /* with the suffix; ours */
 	ph_pool *pool;           /* of the content in force; NULL: there is none */
 	void *content;
@@ -122,12 +122,12 @@ load_from(ph_table *table, int fd, const struct stat *st, ph_error *error)
 	if (pool == NULL)
 		return ph_error_set(error, "%s: no memory", table->path);
 	if (read_all(fd, table->path, st, table->max, pool, &text, error) == -1 ||
-		table->ops->load(table->self, pool, table->path, text, &content, error) == -1) {
+		table->ops.load(table->self, pool, table->path, text, &content, error) == -1) {
 		ph_pool_free(pool);
 		return -1;
 	}
-	if (table->content != NULL && table->ops->unload != NULL)
-		table->ops->unload(table->self, table->content);
+	if (table->content != NULL && table->ops.unload != NULL)
+		table->ops.unload(table->self, table->content);
 	ph_pool_free(table->pool);
 	table->pool = pool;
 	table->content = content;
@@ -220,8 +220,8 @@ ph_table_new(void *self, const char *parameter, const char *path, const char *su
 
 	if (table == NULL)
 		return NULL;
-	*table = (ph_table){.self = self, .parameter = parameter, .suffix = suffix, .max = max,
-		.ops = ops};
+	*table = (ph_table){.self = self, .parameter = parameter, .suffix = suffix, .max = max};
+	memcpy(&table->ops, ops, ops->size < sizeof(table->ops) ? ops->size : sizeof(table->ops));
 	if (asprintf(&table->path, "%s%s", path, suffix != NULL ? suffix : "") == -1) {
 		free(table);
 		return NULL;
@@ -258,8 +258,8 @@ ph_table_free(ph_table *table)
 {
 	if (table == NULL)
 		return;
-	if (table->content != NULL && table->ops->unload != NULL)
-		table->ops->unload(table->self, table->content);
+	if (table->content != NULL && table->ops.unload != NULL)
+		table->ops.unload(table->self, table->content);
 	ph_pool_free(table->pool);
 	free(table->path);
 	free(table);

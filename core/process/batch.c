@@ -112,7 +112,10 @@ become_user(const struct passwd *user, const struct owner *owner)
 			effective != user->pw_uid || saved != user->pw_uid || setuid(0) != -1)
 			_exit(1);
 	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+	/* Its memory holds the configuration: the user may not look into it, whatever the system's
+	 * default for processes that changed their rights is. */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+		(!owner->rootless && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1))
 		_exit(1);
 }
 

@@ -7,7 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_ROOM = 16 * 1024, KEEP_ROOM = 64 * 1024 };
+enum {
+	READ_ROOM = 16 * 1024,
+	KEEP_ROOM = 64 * 1024,
+	MAX_KEPT = 128 /* frames with descriptors that wait for a peer that does not read */
+};
 
 struct frame_fds {
 	uint64_t at; /* of its frame in the stream */
@@ -274,6 +278,8 @@ writer_room(struct frame_writer *writer, size_t size)
 static int
 keep_fds(struct frame_writer *writer, const int *fds, size_t count)
 {
+	if (writer->fds_count == MAX_KEPT)
+		return -1;
 	if (writer->fds_count == writer->fds_room) {
 		size_t room = writer->fds_room ? 2 * writer->fds_room : 4;
 		struct frame_fds *kept = realloc(writer->fds, room * sizeof(*kept));

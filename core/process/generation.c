@@ -295,10 +295,12 @@ static void
 serve(struct generation *generation)
 {
 	ph_error error;
-	int fd = memfd_create("posthouse-configuration", MFD_CLOEXEC);
+	int fd = memfd_create("posthouse-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd == -1 || config_snapshot(generation->config, fd, &error) == -1) {
 		generation_fail(generation, fd == -1 ? "memfd_create failed" : error.text);
+	} else if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == -1) {
+		generation_fail(generation, "the snapshot of the configuration cannot be sealed");
 	} else {
 		generation->state = GENERATION_SERVING;
 		conduit_send(&generation->supervisor, GENERATION_READY, (ph_span){0}, &fd, 1);
@@ -437,6 +439,9 @@ load(struct generation *generation)
 	if (!problems)
 		return -1;
 	generation->config = config_load(generation->options->path, generation->options->snapshot_fd, problems);
+	/* Roles are forked: whatever is open here is open there. */
+	if (generation->options->snapshot_fd != -1)
+		close(generation->options->snapshot_fd);
 	if (generation->config) {
 		generation->settings = config_settings(generation->config);
 		config_set_current(generation->config);
@@ -540,6 +545,7 @@ generation_main(const struct generation_options *options, const struct roster *r
 	generation->pool = ph_pool_new(0);
 	generation->signal_fd = open_signals();
 	fcntl(options->supervisor_fd, F_SETFD, FD_CLOEXEC);
+	unsetenv("NOTIFY_SOCKET"); /* the supervisor alone talks to the service manager */
 	raise_descriptors();
 	process_title("gen");
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);

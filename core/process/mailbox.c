@@ -73,6 +73,23 @@ open_or_create(int directory, const char *name, uid_t uid, gid_t gid, bool chang
 	return -1;
 }
 
+/* One that was created and never given away: the process died, or the machine, in between. */
+static bool
+is_orphan(const struct stat *status)
+{
+	return S_ISREG(status->st_mode) && status->st_nlink == 1 && status->st_uid == geteuid() &&
+		status->st_size == 0 && (status->st_mode & 07777) == 0600;
+}
+
+static void
+adopt(int fd, uid_t uid, gid_t gid)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) == 0 && status.st_uid != uid && is_orphan(&status))
+		(void)!fchown(fd, uid, gid); /* if it fails, check() tells whose it is */
+}
+
 /* Is this a mailbox of the user and nothing else? */
 static int
 check(int fd, uid_t uid, ph_error *error)
@@ -232,6 +249,8 @@ open_locked(int directory, const char *name, uid_t uid, gid_t gid, bool change_o
 		*fd = open_or_create(directory, name, uid, gid, change_owner);
 		if (*fd == -1)
 			return open_failed(errno, error);
+		if (change_owner)
+			adopt(*fd, uid, gid);
 		if (check(*fd, uid, error) == -1) {
 			close(*fd);
 			return MAILBOX_UNSAFE;

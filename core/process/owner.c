@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/trust.h"
+
 int
 owner_find(const char *name, struct owner *owner, ph_error *error)
 {
@@ -46,7 +48,8 @@ owner_become(const struct owner *owner, ph_error *error)
 			effective != owner->uid || saved != owner->uid || setuid(0) != -1)
 			return ph_error_set(error, "giving up root's rights did not work");
 	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+		(!owner->rootless && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1))
 		return ph_error_set(error, "prctl: %s", strerror(errno));
 	return 0;
 }
@@ -97,10 +100,32 @@ adopt_directory(const char *path, mode_t mode, uid_t uid, gid_t gid, ph_error *e
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd == -1)
-		return ph_error_set(error, "%s: %s", path, strerror(errno));
+		return ph_error_set(error, "%s", strerror(errno));
 	int failed = fchown(fd, uid, gid) == -1 || fchmod(fd, mode) == -1 ? errno : 0;
 	close(fd);
-	return failed ? ph_error_set(error, "%s: %s", path, strerror(failed)) : 0;
+	return failed ? ph_error_set(error, "%s", strerror(failed)) : 0;
+}
+
+/* One that is there, with root's rights in hand. uid is whose it is to be. */
+static int
+check_directory(const char *path, const struct stat *status, mode_t mode, uid_t uid,
+	const struct owner *owner, ph_error *error)
+{
+	if (trust_above(path, owner->gid, error) == -1)
+		return -1;
+	if (!may_write(status, owner) && is_fresh(path, status))
+		return adopt_directory(path, mode, uid, owner->gid, error);
+	if (status->st_uid != 0 && status->st_uid != owner->uid)
+		return ph_error_set(error, "belongs to user %lu, and not to root or mail_owner",
+			(unsigned long)status->st_uid);
+	if ((status->st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH)
+		return ph_error_set(error, "is writable by everybody: chmod o-w it");
+	if (!may_write(status, owner))
+		return ph_error_set(error, "mail_owner may not write there");
+	/* Root's own files lie there: mail_owner must not be able to put others in their place. */
+	if (uid == 0 && (status->st_uid != 0 || !(status->st_mode & S_ISVTX)))
+		return adopt_directory(path, mode, uid, owner->gid, error);
+	return 0;
 }
 
 static int
@@ -115,14 +140,15 @@ need_directory(const char *name, const char *path, mode_t mode, uid_t uid, const
 			return ph_error_set(error, "%s = %s: %s", name, path, strerror(errno));
 		if (make_directory(path, mode, uid, owner->gid, owner->rootless, &why) == -1)
 			return ph_error_set(error, "%s: cannot be created: %s", name, why.text);
-		return 0;
+		if (stat(path, &status) == -1)
+			return ph_error_set(error, "%s = %s: %s", name, path, strerror(errno));
 	}
 	if (!S_ISDIR(status.st_mode))
 		return ph_error_set(error, "%s = %s: not a directory", name, path);
-	if (!owner->rootless && !may_write(&status, owner) && is_fresh(path, &status))
-		return adopt_directory(path, mode, uid, owner->gid, error);
-	if (owner->rootless ? access(path, W_OK | X_OK) == -1 : !may_write(&status, owner))
+	if (owner->rootless && access(path, W_OK | X_OK) == -1)
 		return ph_error_set(error, "%s = %s: mail_owner may not write there", name, path);
+	if (!owner->rootless && check_directory(path, &status, mode, uid, owner, &why) == -1)
+		return ph_error_set(error, "%s = %s: %s", name, path, why.text);
 	return 0;
 }
 

@@ -18,10 +18,12 @@ pidfile_path(const char *directory, char path[PATH_MAX], ph_error *error)
 	return 0;
 }
 
+/* Who has the lock for writing. A lock for reading is nobody's claim: whoever may read the file can
+ * take one. */
 static pid_t
 lock_holder(int fd)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
 
 	if (fcntl(fd, F_GETLK, &lock) == -1 || lock.l_type == F_UNLCK)
 		return 0;
@@ -47,35 +49,59 @@ write_pid(int fd)
 	return ftruncate(fd, 0) == -1 || pwrite(fd, text, (size_t)length, 0) != length ? -1 : 0;
 }
 
+/* A file of our own making, and not a link to another one that others placed in the directory. */
+static bool
+is_ours(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
+		status.st_uid == geteuid();
+}
+
+/* 1: locked; 0: it was in the way and is gone: try again; -1. */
+static int
+lock_file(const char *path, int fd, pid_t *holder, ph_error *error)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (is_ours(fd)) {
+		if (fcntl(fd, F_SETLK, &lock) == 0)
+			return 1;
+		*holder = lock_holder(fd);
+		if (*holder)
+			return ph_error_set(error, "already running, pid %ld", (long)*holder);
+	}
+	if (still_there(path, fd) && unlink(path) == -1 && errno != ENOENT)
+		return ph_error_set(error, "%s: is in the way and cannot be removed: %s", path, strerror(errno));
+	return 0;
+}
+
 int
 pidfile_lock(const char *directory, pid_t *holder, ph_error *error)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	char path[PATH_MAX];
 
 	*holder = 0;
 	if (pidfile_path(directory, path, error) == -1)
 		return -1;
 	for (int attempt = 0; attempt < 10; attempt++) {
-		int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+		/* Nobody else may read it, and so lock it, before we have it. */
+		int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 
+		if (fd == -1 && errno == ELOOP && unlink(path) == 0)
+			continue;
 		if (fd == -1)
 			return ph_error_set(error, "%s: %s", path, strerror(errno));
-		if (fcntl(fd, F_SETLK, &lock) == -1) {
-			*holder = lock_holder(fd);
-			close(fd);
-			if (*holder)
-				return ph_error_set(error, "already running, pid %ld", (long)*holder);
-			continue;
-		}
-		if (still_there(path, fd)) {
-			if (write_pid(fd) == 0)
+		int locked = lock_file(path, fd, holder, error);
+		if (locked == 1 && still_there(path, fd)) {
+			if (fchmod(fd, 0644) == 0 && write_pid(fd) == 0)
 				return fd;
-			ph_error_set(error, "%s: %s", path, strerror(errno));
-			close(fd);
-			return -1;
+			locked = ph_error_set(error, "%s: %s", path, strerror(errno));
 		}
 		close(fd);
+		if (locked == -1)
+			return -1;
 	}
 	return ph_error_set(error, "%s: cannot be locked", path);
 }

@@ -207,6 +207,21 @@ reap(struct spawner *spawner)
 		}
 }
 
+/* What other requests brought is mail of other users. */
+static void
+close_client(struct client *client, const struct batch *batch)
+{
+	for (size_t i = 0; i < client->fd_count; i++) {
+		bool ours = false;
+
+		for (size_t j = 0; j < batch->count; j++)
+			ours |= batch->fds[j] == client->fds[i];
+		if (!ours)
+			close(client->fds[i]);
+	}
+	conduit_close(&client->link);
+}
+
 static noreturn void
 child(struct spawner *spawner, const struct batch *batch, int result_fd)
 {
@@ -218,7 +233,7 @@ child(struct spawner *spawner, const struct batch *batch, int result_fd)
 	close(spawner->signal_fd);
 	conduit_close(&spawner->control);
 	for (size_t i = 0; i < MAX_CLIENTS; i++)
-		conduit_close(&spawner->clients[i].link);
+		close_client(&spawner->clients[i], batch);
 	for (size_t i = 0; i < MAX_CHILDREN; i++)
 		if (spawner->works[i].pid && spawner->works[i].fd != -1)
 			close(spawner->works[i].fd);

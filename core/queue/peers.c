@@ -98,12 +98,26 @@ frame(struct channel *channel, void *context, unsigned type, ph_span payload, co
 	peer->manager->busy--;
 }
 
+/* A process that took mail in is gone: its last hint may have gone with it. */
+static void
+suspect_more(struct manager *manager)
+{
+	for (size_t i = 0; i < manager->storage_count; i++) {
+		struct storage *storage = &manager->storages[i];
+
+		if (storage->owned && storage->ops->hinted != NULL)
+			storage->ops->hinted(storage->self, (ph_span){NULL, 0});
+	}
+}
+
 static void
 closed(struct channel *channel, void *context)
 {
 	struct peer *peer = context;
 	struct manager *manager = peer->manager;
 
+	if (peer->worker == NULL && !manager->stopping)
+		suspect_more(manager);
 	peer_free(peer);
 	manager_wake(manager);
 }

@@ -35,7 +35,8 @@ struct ph_intake_origin {
 	const char *queue;       /* the name of the queue storage; NULL or "": the default */
 };
 
-/* The answer to the outside world: an SMTP code, an enhanced status code, a text. */
+/* The answer to the outside world: an SMTP code, an enhanced status code (RFC 3463), a text. Its
+ * layout is fixed: it will not grow. */
 typedef struct ph_reply {
 	int code;         /* 0: there is no reply to give */
 	char status[12];  /* "2.0.0" */

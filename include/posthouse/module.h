@@ -5,6 +5,8 @@
  * which PH_MODULE() writes. Compatibility: the ABI's major and the class's major must be equal; a
  * newer minor, and a struct that has grown at its end, are fine. Every struct that crosses the
  * boundary begins with its size or travels with its stride; what an older module lacks reads as 0.
+ * The few without either have a layout that is fixed: ph_span, ph_error, ph_address, ph_strings,
+ * ph_addresses, ph_task, ph_reply, struct ph_expansion.
  */
 #ifndef POSTHOUSE_MODULE_H
 #define POSTHOUSE_MODULE_H

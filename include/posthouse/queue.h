@@ -32,6 +32,8 @@ enum {
 
 /* A message as the owner gets it from claim(). The spans hold until the next call of claim(). */
 struct ph_queue_item {
+	uint32_t size;       /* sizeof(struct ph_queue_item) */
+	uint32_t reserved;
 	uint64_t handle;     /* names the message within this storage, until it is removed */
 	uint64_t token;      /* to be given with note() and remove(); a lease of shared storages */
 	char id[PH_QUEUE_ID_SIZE];
@@ -54,6 +56,13 @@ struct ph_queue_content {
 	char id[PH_QUEUE_ID_SIZE];
 	ph_span envelope; /* in the pool given to read() */
 };
+
+/* Both structs may have grown on one side and not on the other: a storage fills its own and hands it
+ * over with these. Item number index of the array that claim() was given; what read() was given. */
+PH_API void ph_queue_item_put(struct ph_queue_item *items, size_t index,
+	const struct ph_queue_item *item);
+PH_API void ph_queue_content_put(struct ph_queue_content *content,
+	const struct ph_queue_content *filled);
 
 /* All functions return 0 or -1 with the error's text, unless said otherwise. All run in a task. */
 struct ph_queue_ops {
@@ -80,12 +89,14 @@ struct ph_queue_ops {
 	/* -- Owning: one process. ---------------------------------------------------------------- */
 	/* Takes the storage over and recovers it; waits until the previous owner let go. */
 	int (*own)(void *self, ph_error *error);
-	/* Gives up to max messages that the owner has not had from claim() yet; the number, or -1.
+	/* Gives up to max messages that the owner has not had from claim() yet, each with
+	 * ph_queue_item_put(); the number, or -1.
 	 * After own(): every message in the storage, oldest first. lease: how long this owner may
 	 * keep them, milliseconds, for shared storages. */
 	int (*claim)(void *self, struct ph_queue_item *items, size_t max, int64_t lease,
 		ph_error *error);
-	/* A writer said that there is more. Idempotent, safe to lose. */
+	/* A writer said that there is more. Idempotent, safe to lose. An empty hint: a writer's process
+	 * is gone, with what it had not said yet. */
 	void (*hinted)(void *self, ph_span hint);
 	/* Adds a note. Not durable before sync() returned. */
 	int (*note)(void *self, uint64_t handle, uint64_t token, ph_span note, ph_error *error);
@@ -101,7 +112,8 @@ struct ph_queue_ops {
 	int (*disown)(void *self, ph_error *error);
 
 	/* -- Reading, in any process. ------------------------------------------------------------- */
-	/* Opens a message. PH_NOT_FOUND: it is gone (or was moved: the owner knows). */
+	/* Opens a message; ph_queue_content_put() fills content. PH_NOT_FOUND: it is gone (or was
+	 * moved: the owner knows). */
 	ph_found (*read)(void *self, uint64_t handle, ph_pool *pool, struct ph_queue_content *content,
 		ph_error *error);
 };

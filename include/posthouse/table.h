@@ -62,7 +62,7 @@ struct ph_table_ops {
 /*
  * The file that a parameter of the instance names, with suffix (NULL: none) appended; path is the
  * parameter's value. Nothing is read yet. max: the largest file that is taken, bytes. The strings
- * and ops are kept by reference. NULL: no memory.
+ * are kept by reference. NULL: no memory.
  */
 PH_API ph_table *ph_table_new(void *self, const char *parameter, const char *path,
 	const char *suffix, size_t max, const struct ph_table_ops *ops);

@@ -59,7 +59,7 @@ PH_API void ph_delivery_defer(ph_delivery *delivery, size_t index, const char *s
 PH_API void ph_delivery_bounce(ph_delivery *delivery, size_t index, const char *status,
 	const char *relay, const char *format, ...) PH_PRINTF(5, 6);
 /* The recipient becomes these addresses instead; final ones are not expanded again. The expansion
- * is durable before the recipient counts as done. */
+ * is durable before the recipient counts as done. The struct's layout is fixed. */
 struct ph_expansion {
 	const char *address;
 	bool final;
@@ -80,7 +80,8 @@ PH_API void ph_delivery_connected(ph_delivery *delivery);
 
 /* ---- Deliveries with a user's rights ---------------------------------------------------------- */
 
-/* A request to the spawner: fixed size, no pointers. The message goes along as a descriptor. */
+/* A request to the spawner: fixed size, no pointers. The message goes along as a descriptor. The
+ * layouts of this struct and the next are fixed as long as the class's major is the same. */
 struct ph_user_delivery {
 	uint32_t size;
 	uint32_t reserved;

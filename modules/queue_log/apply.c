@@ -270,6 +270,7 @@ owner_apply(struct owner *owner, struct log *log, const struct scan *scan)
 		log->limit = scan->durable;
 	if (scan->whole && scan->error == 0) {
 		log->sealed = true;
+		log->sealed_at = ph_in(0);
 		log->size = log->scanned;
 	}
 	if (scan->unreadable)

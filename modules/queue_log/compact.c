@@ -225,6 +225,7 @@ static struct log *
 compact_choose(const struct owner *owner)
 {
 	struct log *best = NULL;
+	int64_t now = ph_in(0);
 	uint64_t most = (uint64_t)owner->storage->compact_size;
 
 	for (size_t i = 0; i < owner->logs.count; i++) {
@@ -233,9 +234,9 @@ compact_choose(const struct owner *owner)
 			? log->allocated - log->live_bytes - SEGMENT_HEADER
 			: 0;
 
-		/* One with abandoned records keeps the removals that others hold for it. */
-		if (log->sealed && log->live > 0 && log->users == 0 && !log->pinned &&
-			waste > most && waste > log->live_bytes) {
+		if (log->sealed && now - log->sealed_at >= owner->storage->compact_age &&
+			log->live > 0 && log->users == 0 && !log->pinned && waste > most &&
+			waste > log->live_bytes) {
 			best = log;
 			most = waste;
 		}

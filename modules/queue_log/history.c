@@ -41,6 +41,7 @@ history_open(const struct disk *disk)
 	log->storage->grow_step = 16 << 10;
 	log->storage->seal_after = 3600 * 1000;
 	log->storage->compact_size = 8 << 10;
+	log->storage->compact_age = 0;
 	log->storage->orphan_age = 0;
 	return log;
 }

@@ -25,6 +25,7 @@ struct log {
 	uint64_t abandoned_from;  /* nothing counts from here on; UINT64_MAX */
 	uint64_t size;            /* when it is sealed: the end of its last record */
 	uint64_t allocated;       /* blocks of the disk, in bytes */
+	int64_t sealed_at;        /* when the owner saw that, monotonic milliseconds */
 	bool sealed;              /* its writer is gone, and all of it was read */
 	bool loaded;              /* the index on disk had it, as it is now */
 	bool pinned;              /* it holds something that could not be saved: never delete it */

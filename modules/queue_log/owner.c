@@ -190,6 +190,8 @@ owner_hint(struct owner *owner, uint32_t number, uint64_t durable)
 void
 owner_hinted(struct owner *owner, ph_span hint)
 {
+	if (hint.size == 0)
+		owner->list_at = 0; /* it may have begun a segment of which nobody has heard */
 	for (; hint.size >= HINT_SIZE; hint.data += HINT_SIZE, hint.size -= HINT_SIZE) {
 		const unsigned char *bytes = (const unsigned char *)hint.data;
 
@@ -336,7 +338,7 @@ claim_item(struct owner *owner, const struct entry *entry, const struct piece *p
 	size_t notes = pieces[0].notes;
 	ph_span *spans = ph_pool_array(owner->pool, notes + 1, sizeof *spans);
 
-	*item = (struct ph_queue_item){.handle = entry->handle, .token = 1,
+	*item = (struct ph_queue_item){.size = sizeof *item, .handle = entry->handle, .token = 1,
 		.arrival = entry->arrival, .content_size = (int64_t)entry->content_size,
 		.flags = entry->record_flags & ~RECORD_BIG, .note_count = (uint32_t)notes,
 		.envelope = pieces[0].bytes, .notes = notes == 0 ? NULL : spans};
@@ -380,11 +382,12 @@ claim_fetch(struct owner *owner, struct entry **entries, size_t count, struct fe
 		fetch_run(fetch);
 	for (size_t i = 0; i < count; i++) {
 		const struct piece *pieces = fetch->pieces + at;
-		int result = claim_item(owner, entries[i], pieces, items + given);
+		struct ph_queue_item item;
+		int result = claim_item(owner, entries[i], pieces, &item);
 
 		at += 1 + pieces[0].notes;
 		if (result == 0)
-			given++;
+			ph_queue_item_put(items, given++, &item);
 		if (result > 0) {
 			*failed = result;
 			entries[i]->state &= ~(uint32_t)ENTRY_CLAIMED;

@@ -80,7 +80,8 @@ log_open(void *self, ph_error *error)
 		.verify = log->verify,
 		.grow_step = 1 << 20,
 		.seal_after = 60 * 1000,
-		.compact_size = 1 << 20,
+		.compact_size = 256 << 10,
+		.compact_age = 10 * 60 * 1000,
 		.orphan_age = 3600,
 	};
 	log->storage = storage;

@@ -205,7 +205,7 @@ reader_open(struct storage *storage, uint64_t handle, ph_pool *pool,
 	struct ph_queue_content *content, ph_error *error)
 {
 	struct reader reader = {.storage = storage, .handle = handle, .fd = -1};
-	uint32_t size = content->size;
+	struct ph_queue_content filled;
 	ph_found found = reader_run(&reader, storage, pool, error);
 
 	if (found != PH_FOUND) {
@@ -213,8 +213,8 @@ reader_open(struct storage *storage, uint64_t handle, ph_pool *pool,
 			close(reader.fd);
 		return found;
 	}
-	*content = (struct ph_queue_content){
-		.size = size,
+	filled = (struct ph_queue_content){
+		.size = sizeof filled,
 		.flags = reader.record.flags & ~RECORD_BIG,
 		.fd = reader.fd,
 		.offset = (int64_t)reader.content,
@@ -222,6 +222,7 @@ reader_open(struct storage *storage, uint64_t handle, ph_pool *pool,
 		.arrival = reader.record.arrival,
 		.envelope = {(char *)reader.envelope, (size_t)reader.record.envelope_size},
 	};
-	memcpy(content->id, reader.record.id, sizeof content->id);
+	memcpy(filled.id, reader.record.id, sizeof filled.id);
+	ph_queue_content_put(content, &filled);
 	return PH_FOUND;
 }

@@ -33,6 +33,7 @@ struct storage {
 	int64_t seal_after;   /* milliseconds from the first record; an owner's live longer */
 	int64_t spare_limit;  /* segments that are kept to be used again */
 	int64_t compact_size; /* a segment is compacted when that much of it is gone */
+	int64_t compact_age;  /* and milliseconds have passed since it was sealed: most are dead by then */
 	int64_t verify;       /* check content on recovery */
 	int64_t orphan_age;   /* seconds: what no process holds is removed after that long */
 	struct wake *wake;

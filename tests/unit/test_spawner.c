@@ -292,6 +292,14 @@ test_as_root(void **state)
 	assert_int_equal(stat(mailbox, &status), 0);
 	assert_int_equal(status.st_uid, entry->pw_uid);
 	assert_mailbox("message\n");
+	/* One that was made and not yet given away when its maker died: it is, now. */
+	assert_int_equal(truncate(mailbox, 0), 0);
+	assert_int_equal(chown(mailbox, 0, 0), 0);
+	result = deliver(&fixture, user_name, "A3", 30000);
+	assert_int_equal(result.outcome, 0);
+	assert_int_equal(stat(mailbox, &status), 0);
+	assert_int_equal(status.st_uid, entry->pw_uid);
+	assert_mailbox("message\n");
 	/* A mailbox that belongs to somebody else is not touched. */
 	assert_int_equal(chown(mailbox, 0, 0), 0);
 	result = deliver(&fixture, user_name, "A2", 30000);

@@ -316,6 +316,7 @@ static void
 test_pid_forged(void **state)
 {
 	char path[100];
+	struct stat status;
 	pid_t holder;
 	ph_error error;
 
@@ -326,9 +327,45 @@ test_pid_forged(void **state)
 	assert_int_equal(pidfile_holder(folder), 0);
 	unlink(path);
 	assert_int_equal(symlink("/etc/hostname", path), 0);
-	assert_int_equal(pidfile_lock(folder, &holder, &error), -1);
-	assert_int_equal(holder, 0);
-	unlink(path);
+	/* A link is replaced, and what it led to is left alone. */
+	fd = pidfile_lock(folder, &holder, &error);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(lstat(path, &status), 0);
+	assert_true(S_ISREG(status.st_mode));
+	pidfile_unlock(folder, fd);
+}
+
+/* Whoever may read the file may lock it for reading, and makes it nobody's so. */
+static void
+test_pid_read_lock(void **state)
+{
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+	int ready[2], fd;
+	char path[100];
+	pid_t holder;
+	ph_error error;
+
+	snprintf(path, sizeof(path), "%s/master.pid", folder);
+	close(open(path, O_CREAT | O_WRONLY, 0644));
+	assert_int_equal(pipe(ready), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		fd = open(path, O_RDONLY);
+		(void)!write(ready[1], fcntl(fd, F_SETLK, &lock) == 0 ? "L" : "-", 1);
+		pause();
+		_exit(0);
+	}
+	char word;
+	assert_int_equal(read(ready[0], &word, 1), 1);
+	assert_int_equal(word, 'L');
+	assert_int_equal(pidfile_holder(folder), 0);
+	fd = pidfile_lock(folder, &holder, &error);
+	assert_int_not_equal(fd, -1);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(ready[0]);
+	close(ready[1]);
+	pidfile_unlock(folder, fd);
 }
 
 /* ---- The status file -------------------------------------------------------------------------- */
@@ -418,6 +455,7 @@ main(void)
 		cmocka_unit_test(test_collect),
 		cmocka_unit_test(test_pid_lock),
 		cmocka_unit_test(test_pid_forged),
+		cmocka_unit_test(test_pid_read_lock),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_notify),
 	};
