@@ -161,19 +161,17 @@ struct message *
 visitor_picture(struct manager *manager, const struct message *message, ph_pool *pool)
 {
 	struct message *picture = calloc(1, sizeof(*picture));
-	ph_span notes = {message->notes, message->notes_size};
+	ph_span notes = memo_bytes(message->memo);
 
 	if (picture == NULL)
 		return NULL;
 	*picture = *message;
 	picture->body = NULL;
-	picture->notes = NULL;
+	picture->memo = NULL;
 	if (message->body != NULL && message_encode(message, pool, &notes) == -1)
 		notes = (ph_span){NULL, 0};
-	if (notes.size > 0 && (picture->notes = malloc(notes.size)) != NULL) {
-		memcpy(picture->notes, notes.data, notes.size);
-		picture->notes_size = (uint32_t)notes.size;
-	}
+	if (notes.size > 0)
+		picture->memo = memo_keep(notes);
 	if (manager_load(manager, picture, NULL) == -1) {
 		message_free(picture);
 		return NULL;
