@@ -11,7 +11,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "config/config.h"
+#include <posthouse/map.h>
+
+#include "config/state.h"
+#include "process/endpoints.h"
 
 static int
 usage(const char *name)
@@ -48,13 +51,15 @@ check_host(const struct config *config, struct problems *problems)
 {
 	const struct settings *settings = config_settings(config);
 	const struct passwd *owner = getpwnam(settings->mail_owner);
+	const struct setting *where;
 	long uid = owner && geteuid() == 0 ? (long)owner->pw_uid : -1;
 
+	where = setting_find(&config->set, "mail_owner");
 	if (geteuid() == 0 && !owner)
-		problems_warn(problems, config_path(config), 0, "mail_owner: there is no user %s",
-			settings->mail_owner);
-	if (owner && owner->pw_uid == 0)
-		problems_warn(problems, config_path(config), 0,
+		problems_add(problems, where ? where->file : config_path(config), where ? where->line : 0,
+			"mail_owner: there is no user %s", settings->mail_owner);
+	if (geteuid() == 0 && owner && owner->pw_uid == 0)
+		problems_add(problems, where ? where->file : config_path(config), where ? where->line : 0,
 			"mail_owner: %s is root: a user of its own is meant", settings->mail_owner);
 	check_directory(problems, settings->mail_spool_directory, "mail_spool_directory",
 		config_path(config), -1, "");
@@ -64,6 +69,42 @@ check_host(const struct config *config, struct problems *problems)
 	if (exists(settings->run_directory))
 		check_directory(problems, settings->run_directory, "run_directory", config_path(config), -1,
 			"");
+}
+
+/* Tables that cannot be read now: mail waits until they can. */
+static void
+check_tables(const struct config *config, struct problems *problems)
+{
+	ph_pool *pool = ph_pool_new(0);
+	struct instance *instance;
+
+	for (size_t i = 0; pool && (instance = config_instance(config, PH_CLASS_MAP, i)); i++) {
+		const struct ph_map_ops *ops = instance->ops;
+		ph_error error = {""};
+		ph_span value;
+
+		if (!instance->file || ops->flags & PH_MAP_WAITS)
+			continue;
+		if (instance_open(instance, &error) != 0 ||
+			ops->find(instance->self, pool, ph_span_of("posthouse"), &value, &error) == PH_FAILED)
+			problems_warn(problems, instance->file, instance->line,
+				"%s: lookups fail as long as it cannot be read%s%s", error.text,
+				ops->build ? "; it is made with posthouse map build " : "",
+				ops->build ? instance->name : "");
+		instance_close(instance);
+	}
+	ph_pool_free(pool);
+}
+
+static void
+check_endpoints(const struct config *config, struct problems *problems)
+{
+	struct ph_endpoints endpoints;
+	ph_pool *pool = ph_pool_new(0);
+
+	if (pool)
+		endpoints_collect(&endpoints, pool, config, problems);
+	ph_pool_free(pool);
 }
 
 int
@@ -84,8 +125,11 @@ command_check(int argc, char **argv)
 		return problems ? usage(argv[0]) : EX_OSERR;
 	path = cli_config_path(given);
 	config = config_load(path, -1, problems);
-	if (config)
+	if (config) {
 		check_host(config, problems);
+		check_tables(config, problems);
+		check_endpoints(config, problems);
+	}
 	count = problems_count(problems);
 	problems_print(problems, stderr);
 	if (count)

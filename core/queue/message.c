@@ -6,166 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Recipients ------------------------------------------------------------------------------ */
-
-void
-body_set_state(struct body *body, uint32_t number, enum recipient_state state)
-{
-	struct rcpt *rcpt = &body->rcpts[number];
-
-	body->in_state[rcpt->state]--;
-	body->in_state[state]++;
-	rcpt->state = (uint8_t)state;
-}
-
-void
-body_drop_expansion(struct body *body, uint32_t parent)
-{
-	for (uint32_t i = parent + 1; i < body->count && body->rcpts[parent].expanding; i++)
-		if (body->rcpts[i].parent == parent && body->rcpts[i].state == RCPT_WAITING)
-			body_set_done(body, i, OUTCOME_DISCARDED);
-	body->rcpts[parent].expanding = false;
-}
-
-/* What became of a recipient ends an expansion that is not complete. */
-void
-body_set_done(struct body *body, uint32_t number, enum outcome outcome)
-{
-	body_drop_expansion(body, number);
-	body->rcpts[number].outcome = (uint8_t)outcome;
-	body_set_state(body, number, RCPT_DONE);
-}
-
-void
-body_set_reason(struct body *body, uint32_t number, const char *status, const char *text,
-	const char *relay)
-{
-	struct rcpt *rcpt = &body->rcpts[number];
-
-	/* a reason that stays the same takes no more memory, however often it comes */
-	if (rcpt->status == NULL || strcmp(rcpt->status, status) != 0)
-		rcpt->status = ph_pool_strdup(body->pool, status);
-	if (rcpt->text == NULL || strcmp(rcpt->text, text) != 0)
-		rcpt->text = ph_pool_strdup(body->pool, text);
-	if (rcpt->relay == NULL || strcmp(rcpt->relay, relay) != 0)
-		rcpt->relay = ph_pool_strdup(body->pool, relay);
-}
-
-uint32_t
-body_open_count(const struct body *body)
-{
-	return body->count - body->in_state[RCPT_DONE];
-}
-
-bool
-body_is_idle(const struct body *body)
-{
-	return body->in_state[RCPT_QUEUED] == 0 && body->in_state[RCPT_BUSY] == 0 &&
-		(body->in_state[RCPT_TODO] == 0 || body->message->hold);
-}
-
-unsigned
-body_depth(const struct body *body, uint32_t number)
-{
-	unsigned depth = 0;
-
-	/* a parent always has a smaller number than its children */
-	while (body->rcpts[number].parent < number) {
-		number = body->rcpts[number].parent;
-		depth++;
-	}
-	return depth;
-}
-
-static struct rcpt *
-add_rcpt(struct body *body, enum recipient_state state)
-{
-	struct rcpt *rcpt;
-
-	if (body->count == body->room) {
-		size_t room = body->room == 0 ? 1 : (size_t)body->room * 2;
-		struct rcpt *bigger;
-
-		if (room > UINT32_MAX / 2 ||
-			(bigger = realloc(body->rcpts, room * sizeof(*bigger))) == NULL)
-			return NULL;
-		body->rcpts = bigger;
-		body->room = (uint32_t)room;
-	}
-	rcpt = &body->rcpts[body->count++];
-	*rcpt = (struct rcpt){.address = "", .original = "", .orcpt = "",
-		.parent = RCPT_NO_PARENT, .state = (uint8_t)state};
-	body->in_state[state]++;
-	return rcpt;
-}
-
-/* ---- Addresses of expansions, each wanted once ----------------------------------------------- */
-
-static uint32_t
-hash_address(const char *address)
-{
-	uint32_t hash = 2166136261u;
-
-	for (; *address != '\0'; address++) {
-		unsigned char byte = (unsigned char)*address;
-
-		if (byte >= 'A' && byte <= 'Z')
-			byte += 'a' - 'A';
-		hash = (hash ^ byte) * 16777619u;
-	}
-	return hash;
-}
-
-static void
-seen_put(struct body *body, uint32_t number)
-{
-	size_t at = hash_address(body->rcpts[number].address) & (body->seen_size - 1);
-
-	while (body->seen[at] != 0)
-		at = (at + 1) & (body->seen_size - 1);
-	body->seen[at] = number + 1;
-	body->seen_count++;
-}
-
-static int
-seen_grow(struct body *body)
-{
-	size_t size = 64;
-	uint32_t *table;
-
-	if (body->seen != NULL && body->seen_count * 2 < body->seen_size)
-		return 0;
-	while (size < (size_t)body->count * 4)
-		size *= 2;
-	if ((table = calloc(size, sizeof(*table))) == NULL)
-		return -1;
-	free(body->seen);
-	body->seen = table;
-	body->seen_size = size;
-	body->seen_count = 0;
-	for (uint32_t i = 0; i < body->count; i++)
-		if (body->rcpts[i].parent != RCPT_NO_PARENT)
-			seen_put(body, i);
-	return 0;
-}
-
-bool
-body_has_expanded(const struct body *body, const char *address, bool final)
-{
-	size_t at;
-
-	if (body->seen == NULL)
-		return false;
-	for (at = hash_address(address) & (body->seen_size - 1); body->seen[at] != 0; at = (at + 1) & (body->seen_size - 1)) {
-		const struct rcpt *rcpt = &body->rcpts[body->seen[at] - 1];
-
-		if (rcpt->final == final && ph_strcasecmp(rcpt->address, address) == 0 &&
-			!(rcpt->state == RCPT_DONE && rcpt->outcome == OUTCOME_DISCARDED))
-			return true;
-	}
-	return false;
-}
-
 /* ---- Applying notes -------------------------------------------------------------------------- */
 
 /* More than this cannot be waiting in a sound storage. */
@@ -233,7 +73,7 @@ each_recipient(struct body *body, const struct note *note,
 static int
 add_child(struct body *body, const struct note *note, const struct note_address *address)
 {
-	struct rcpt *child = add_rcpt(body, RCPT_WAITING);
+	struct rcpt *child = body_add(body, RCPT_WAITING);
 	const struct rcpt *parent = &body->rcpts[note->parent];
 
 	if (child == NULL || (child->address = ph_pool_strdup(body->pool, address->address)) == NULL)
@@ -243,10 +83,7 @@ add_child(struct body *body, const struct note *note, const struct note_address 
 	child->notify = parent->notify;
 	child->final = address->final;
 	child->parent = note->parent;
-	if (seen_grow(body) == -1)
-		return -1;
-	seen_put(body, body->count - 1);
-	return 0;
+	return body_remember(body, body->count - 1);
 }
 
 static int
@@ -258,8 +95,6 @@ apply_expansion(struct body *body, const struct note *note)
 		return 0; /* we had it */
 	if (note->part == 0)
 		body_drop_expansion(body, note->parent); /* it is being done again */
-	if (seen_grow(body) == -1)
-		return -1;
 	for (size_t i = 0; i < note->address_count; i++)
 		if (add_child(body, note, &note->addresses[i]) == -1)
 			return -1;
@@ -376,24 +211,13 @@ message_apply_all(struct message *message, ph_span notes, ph_error *error)
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-static void
-body_free(struct body *body)
-{
-	if (body == NULL)
-		return;
-	ph_pool_free(body->pool);
-	free(body->rcpts);
-	free(body->seen);
-	free(body);
-}
-
 void
 message_free(struct message *message)
 {
 	if (message == NULL)
 		return;
 	body_free(message->body);
-	free(message->notes);
+	memo_drop(message->memo);
 	free(message);
 }
 
@@ -410,7 +234,7 @@ fill_body(struct body *body, ph_span envelope, ph_error *error)
 		return ph_error_set(error, "no memory");
 	for (size_t i = 0; i < body->envelope.recipient_count; i++) {
 		const struct recipient *from = &body->envelope.recipients[i];
-		struct rcpt *rcpt = add_rcpt(body, RCPT_TODO);
+		struct rcpt *rcpt = body_add(body, RCPT_TODO);
 
 		rcpt->address = from->address;
 		rcpt->original = from->original;
@@ -439,15 +263,13 @@ message_open(struct message *message, ph_span envelope, ph_error *error)
 		return -1;
 	}
 	message->body = body;
-	if (message->notes != NULL &&
-		message_apply_all(message, (ph_span){message->notes, message->notes_size}, error) == -1) {
+	if (message_apply_all(message, memo_bytes(message->memo), error) == -1) {
 		body_free(body);
 		message->body = NULL;
 		return -1;
 	}
-	free(message->notes);
-	message->notes = NULL;
-	message->notes_size = 0;
+	memo_drop(message->memo);
+	message->memo = NULL;
 	message->due = due;
 	return 0;
 }
@@ -559,7 +381,8 @@ families_of(const struct body *body)
 /* Neighbours with one parent, from *i on. The parent's end is told by its last part, or by none if
  * it was not expanded in the end. */
 static int
-encode_family(const struct body *body, struct note_writer *writer, struct family *families, uint32_t *i)
+encode_family(const struct body *body, struct note_writer *writer, struct family *families,
+	uint32_t *i)
 {
 	uint32_t first = *i, parent = body->rcpts[first].parent;
 	struct note note = {.type = NOTE_EXPANDED, .parent = parent, .first = first,
@@ -617,21 +440,16 @@ int
 message_close(struct message *message)
 {
 	ph_pool *pool = ph_pool_new(0);
+	const struct memo *memo = NULL;
 	ph_span notes = {NULL, 0};
-	char *copy = NULL;
 
 	if (pool == NULL || message_encode(message, pool, &notes) == -1 ||
-		(notes.size > 0 && (copy = malloc(notes.size)) == NULL) || notes.size > UINT32_MAX) {
-		free(copy);
+		(notes.size > 0 && (memo = memo_keep(notes)) == NULL)) {
 		ph_pool_free(pool);
 		return -1;
 	}
-	if (notes.size > 0)
-		memcpy(copy, notes.data, notes.size);
 	ph_pool_free(pool);
-	free(message->notes);
-	message->notes = copy;
-	message->notes_size = (uint32_t)notes.size;
+	message->memo = memo;
 	body_free(message->body);
 	message->body = NULL;
 	return 0;

@@ -13,6 +13,7 @@
 #include <posthouse/queue.h>
 
 #include "intake/envelope.h"
+#include "queue/memo.h"
 #include "queue/note.h"
 
 struct storage;
@@ -83,8 +84,7 @@ struct message {
 	struct message *hash_next;
 	TAILQ_ENTRY(message) all;   /* in order of arrival here */
 	struct body *body;          /* NULL: only this entry is in memory */
-	char *notes;                /* without a body: its state, as notes */
-	uint32_t notes_size;
+	const struct memo *memo;    /* without a body: its state, as notes; NULL: nothing is known */
 	uint32_t heap_index;        /* UINT32_MAX: not in the heap */
 	uint16_t attempts;
 	uint16_t pins;              /* hands on it: iterators, tasks */
@@ -113,6 +113,11 @@ int message_apply_all(struct message *message, ph_span notes, ph_error *error);
 /* What is known of a message with a body, as the fewest notes, in the pool. */
 int message_encode(const struct message *message, ph_pool *pool, ph_span *notes);
 
+/* body.c */
+/* One more recipient. NULL: no memory. */
+struct rcpt *body_add(struct body *body, enum recipient_state state);
+/* NULL: nothing. */
+void body_free(struct body *body);
 void body_set_state(struct body *body, uint32_t number, enum recipient_state state);
 void body_set_done(struct body *body, uint32_t number, enum outcome outcome);
 /* Copies the reason into the pool. */
@@ -126,6 +131,8 @@ bool body_is_idle(const struct body *body);
 bool body_has_expanded(const struct body *body, const char *address, bool final);
 /* Gives up an expansion that was begun and not ended. */
 void body_drop_expansion(struct body *body, uint32_t parent);
+/* An expansion has brought this recipient: so is its address. 0, or -1 without memory. */
+int body_remember(struct body *body, uint32_t number);
 /* How many expansions led to this recipient. */
 unsigned body_depth(const struct body *body, uint32_t number);
 

@@ -29,18 +29,26 @@ read_header(const uint8_t *bytes)
 	return record;
 }
 
+/* Where records are: in a segment that begins at base. */
+struct segment {
+	uint8_t *data;
+	size_t base, size;
+	uint64_t identity;
+};
+
 /* A record's header as its writer would have written it; the size of the whole. */
 static uint64_t
-repair_record(uint8_t *data, size_t size, size_t at, uint64_t identity, unsigned seed)
+repair_record(const struct segment *segment, size_t at, unsigned seed)
 {
+	uint8_t *data = segment->data;
 	struct record record = read_header(data + at);
-	uint64_t room = size - at - RECORD_HEADER;
+	uint64_t room = segment->size - at - RECORD_HEADER;
 
-	record.identity = identity;
-	record.offset = at;
+	record.identity = segment->identity;
+	record.offset = at - segment->base;
 	record.id[sizeof record.id - 1] = '\0';
-	if (record.durable > at)
-		record.durable = at;
+	if (record.durable > record.offset)
+		record.durable = record.offset;
 	if (seed % 8 != 0) {
 		record.envelope_size %= room + 1;
 		record.content_size %= room - record.envelope_size + 1;
@@ -56,22 +64,33 @@ repair_record(uint8_t *data, size_t size, size_t at, uint64_t identity, unsigned
 		record_size(&record) : 8;
 }
 
+/* A header of a segment at that place: what follows is its. */
+static bool
+enter_segment(struct segment *segment, size_t at)
+{
+	struct segment_header header;
+
+	if (segment->size - at < SEGMENT_HEADER || segment_header_decode(segment->data + at, &header) != 0)
+		return false;
+	segment->base = at;
+	segment->identity = header.identity;
+	return true;
+}
+
 static void
 repair(uint8_t *data, size_t size, unsigned seed)
 {
-	struct segment_header header;
-	size_t at = SEGMENT_HEADER;
-	uint64_t identity = 0x0807060504030201;
+	struct segment segment = {data, 0, size, 0x0807060504030201};
+	size_t at = 0;
 
-	if (size >= SEGMENT_HEADER && segment_header_decode(data, &header) == 0)
-		identity = header.identity;
-	else
-		at = 0;
 	while (at + RECORD_HEADER <= size) {
 		/* The magic, or most of the identity: something that was a record. */
-		bool record = memcmp(data + at, "PHr1", 4) == 0 || get64(data + at + 8) == identity;
+		bool record = memcmp(data + at, "PHr1", 4) == 0 || get64(data + at + 8) == segment.identity;
 
-		at += record ? repair_record(data, size, at, identity, seed) : 8;
+		if (memcmp(data + at, "PHOUQLOG", 8) == 0 && enter_segment(&segment, at))
+			at += SEGMENT_HEADER;
+		else
+			at += record ? repair_record(&segment, at, seed) : 8;
 		seed = seed * 1103515245 + 12345;
 		seed ^= seed >> 16;
 	}

@@ -121,7 +121,7 @@ test_close_and_open(void **state)
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(message_close(message), 0);
 		assert_null(message->body);
-		assert_true(message->notes_size < 200);
+		assert_true(memo_bytes(message->memo).size < 200);
 		assert_int_equal(message_open(message, envelope_bytes, NULL), 0);
 		assert_final_state(message);
 	}
