@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "process/owner.h"
 
 static int
 usage(const char *name)
@@ -51,8 +52,8 @@ check_host(const struct config *config, struct problems *problems)
 	long uid = owner && geteuid() == 0 ? (long)owner->pw_uid : -1;
 
 	if (geteuid() == 0 && !owner)
-		problems_warn(problems, config_path(config), 0, "mail_owner: there is no user %s",
-			settings->mail_owner);
+		problems_warn(problems, config_path(config), 0, "mail_owner: there is no user %s, and the daemon will not start; "
+			OWNER_ADVICE, settings->mail_owner, settings->mail_owner);
 	if (owner && owner->pw_uid == 0)
 		problems_warn(problems, config_path(config), 0,
 			"mail_owner: %s is root: a user of its own is meant", settings->mail_owner);
@@ -66,14 +67,57 @@ check_host(const struct config *config, struct problems *problems)
 			"");
 }
 
+/* Tables that the daemon could not open either. Those of root are not for others to judge. */
+static void
+check_tables(const struct config *config, struct problems *problems)
+{
+	const struct settings *settings = config_settings(config);
+	const struct passwd *self = getpwuid(geteuid());
+	struct instance *map;
+	ph_error error;
+
+	if (geteuid() != 0 && (!self || strcmp(self->pw_name, settings->mail_owner) != 0))
+		return;
+	for (size_t i = 0; (map = config_instance(config, PH_CLASS_MAP, i)); i++) {
+		if (instance_open(map, &error) == -1)
+			problems_warn(problems, map->file ? map->file : config_path(config), map->line,
+				"%s", error.text);
+		instance_close(map);
+	}
+}
+
+static void
+count_warning(void *context, bool warning, const char *line)
+{
+	size_t *count = context;
+
+	(void)line;
+	*count += warning;
+}
+
+/* The last line, and the exit code. */
+static int
+conclude(const struct problems *problems, const char *path)
+{
+	size_t count = problems_count(problems), warnings = 0;
+
+	problems_each(problems, count_warning, &warnings);
+	if (count)
+		fprintf(stderr, "%zu %s in %s\n", count, count == 1 ? "problem" : "problems", path);
+	else if (warnings)
+		printf("%zu %s, no errors in %s\n", warnings, warnings == 1 ? "warning" : "warnings", path);
+	else
+		printf("no problems found in %s\n", path);
+	return count ? 1 : 0;
+}
+
 int
 command_check(int argc, char **argv)
 {
 	struct problems *problems = problems_new();
 	struct config *config;
 	const char *given = NULL, *path;
-	size_t count;
-	int option;
+	int option, result;
 
 	while ((option = getopt(argc, argv, "c:")) != -1) {
 		if (option != 'c')
@@ -84,15 +128,13 @@ command_check(int argc, char **argv)
 		return problems ? usage(argv[0]) : EX_OSERR;
 	path = cli_config_path(given);
 	config = config_load(path, -1, problems);
-	if (config)
+	if (config) {
 		check_host(config, problems);
-	count = problems_count(problems);
+		check_tables(config, problems);
+	}
 	problems_print(problems, stderr);
-	if (count)
-		fprintf(stderr, "%zu %s in %s\n", count, count == 1 ? "problem" : "problems", path);
-	else
-		printf("no problems found in %s\n", path);
+	result = conclude(problems, path);
 	config_free(config);
 	problems_free(problems);
-	return count ? 1 : 0;
+	return result;
 }
