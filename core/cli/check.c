@@ -11,7 +11,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "config/config.h"
+#include <posthouse/map.h>
+
+#include "config/state.h"
+#include "process/endpoints.h"
 #include "process/owner.h"
 
 static int
@@ -49,13 +52,16 @@ check_host(const struct config *config, struct problems *problems)
 {
 	const struct settings *settings = config_settings(config);
 	const struct passwd *owner = getpwnam(settings->mail_owner);
+	const struct setting *where;
 	long uid = owner && geteuid() == 0 ? (long)owner->pw_uid : -1;
 
+	where = setting_find(&config->set, "mail_owner");
 	if (geteuid() == 0 && !owner)
-		problems_warn(problems, config_path(config), 0, "mail_owner: there is no user %s, and the daemon will not start; "
-			OWNER_ADVICE, settings->mail_owner, settings->mail_owner);
-	if (owner && owner->pw_uid == 0)
-		problems_warn(problems, config_path(config), 0,
+		problems_add(problems, where ? where->file : config_path(config), where ? where->line : 0,
+			"mail_owner: there is no user %s; " OWNER_ADVICE, settings->mail_owner,
+			settings->mail_owner);
+	if (geteuid() == 0 && owner && owner->pw_uid == 0)
+		problems_add(problems, where ? where->file : config_path(config), where ? where->line : 0,
 			"mail_owner: %s is root: a user of its own is meant", settings->mail_owner);
 	check_directory(problems, settings->mail_spool_directory, "mail_spool_directory",
 		config_path(config), -1, "");
@@ -67,23 +73,38 @@ check_host(const struct config *config, struct problems *problems)
 			"");
 }
 
-/* Tables that the daemon could not open either. Those of root are not for others to judge. */
+/* Tables that cannot be read now: mail waits until they can. */
 static void
 check_tables(const struct config *config, struct problems *problems)
 {
-	const struct settings *settings = config_settings(config);
-	const struct passwd *self = getpwuid(geteuid());
-	struct instance *map;
-	ph_error error;
+	ph_pool *pool = ph_pool_new(0);
+	struct instance *instance;
 
-	if (geteuid() != 0 && (!self || strcmp(self->pw_name, settings->mail_owner) != 0))
-		return;
-	for (size_t i = 0; (map = config_instance(config, PH_CLASS_MAP, i)); i++) {
-		if (instance_open(map, &error) == -1)
-			problems_warn(problems, map->file ? map->file : config_path(config), map->line,
-				"%s", error.text);
-		instance_close(map);
+	for (size_t i = 0; pool && (instance = config_instance(config, PH_CLASS_MAP, i)); i++) {
+		const struct ph_map_ops *ops = instance->ops;
+		ph_error error = {""};
+		ph_span value;
+
+		if (!instance->file || ops->flags & PH_MAP_WAITS)
+			continue;
+		if (instance_open(instance, &error) != 0 ||
+			ops->find(instance->self, pool, ph_span_of("posthouse"), &value, &error) == PH_FAILED)
+			problems_warn(problems, instance->file, instance->line,
+				"%s; the daemon does not start without it", error.text);
+		instance_close(instance);
 	}
+	ph_pool_free(pool);
+}
+
+static void
+check_endpoints(const struct config *config, struct problems *problems)
+{
+	struct ph_endpoints endpoints;
+	ph_pool *pool = ph_pool_new(0);
+
+	if (pool)
+		endpoints_collect(&endpoints, pool, config, problems);
+	ph_pool_free(pool);
 }
 
 static void
@@ -131,6 +152,7 @@ command_check(int argc, char **argv)
 	if (config) {
 		check_host(config, problems);
 		check_tables(config, problems);
+		check_endpoints(config, problems);
 	}
 	problems_print(problems, stderr);
 	result = conclude(problems, path);

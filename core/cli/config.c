@@ -17,7 +17,10 @@
 struct options {
 	const char *config;
 	bool edit, only_set, defaults, values_only, expanded, json, man, map_types;
+	enum edit_kind kind;
 };
+
+enum { OPTION_MAN = 256 };
 
 static const char *const type_names[] = {
 	[PH_BOOL] = "bool", [PH_INT] = "int", [PH_SIZE] = "size", [PH_TIME] = "time",
@@ -241,7 +244,16 @@ show(const struct config *config, const struct options *options, char **names, i
 /* ---- The command --------------------------------------------------------------------------------------- */
 
 static int
-edit(const char *path, char **arguments, int count)
+parse_edit(ph_pool *pool, const char *argument, enum edit_kind kind, struct edit *edit, ph_error *error)
+{
+	if (kind == EDIT_SET)
+		return edit_parse(pool, argument, edit, error);
+	*edit = (struct edit){.kind = kind, .name = argument};
+	return strchr(argument, '=') ? ph_error_set(error, "\"%s\": expected a name alone", argument) : 0;
+}
+
+static int
+edit(const char *path, char **arguments, int count, enum edit_kind kind)
 {
 	ph_pool *pool = ph_pool_new(0);
 	struct edit *edits = pool ? ph_pool_array(pool, (size_t)count, sizeof(*edits)) : NULL;
@@ -254,7 +266,7 @@ edit(const char *path, char **arguments, int count)
 		return EX_OSERR;
 	}
 	for (int i = 0; i < count && result == 0; i++)
-		result = edit_parse(pool, arguments[i], &edits[i], &error);
+		result = parse_edit(pool, arguments[i], kind, &edits[i], &error);
 	if (result == 0)
 		result = edit_file(path, edits, (size_t)count, problems, &error);
 	problems_each(problems, print_line, NULL);
@@ -268,19 +280,27 @@ edit(const char *path, char **arguments, int count)
 static int
 usage(const char *name)
 {
-	cli_error("usage: %s [-c FILE] [-d] [-h] [-j] [-n] [-x] [NAME ...] | [-c FILE] -e NAME=VALUE ...",
-		name);
+	cli_error("usage: %s [-c FILE] [-d] [-h] [-j] [-n] [-x] [NAME ...] | [-c FILE] -e NAME=VALUE ... | "
+		"[-c FILE] -X | -# NAME ...", name);
 	return EX_USAGE;
 }
 
-/* 0, or -1 for a wrong use. */
+static int
+no_master(void)
+{
+	cli_error("there is no master.cf: listeners and transports are sections of posthouse.conf; -n shows "
+		"their parameters, -e listener/NAME/PARAMETER=VALUE sets one");
+	return 1;
+}
+
+/* 0, -1 for a wrong use, or 1: it was told what is wrong. */
 static int
 parse_options(int argc, char **argv, struct options *options)
 {
-	static const struct option long_options[] = {{"man", no_argument, NULL, 'M'}, {0}};
+	static const struct option long_options[] = {{"man", no_argument, NULL, OPTION_MAN}, {0}};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:dehjmnx", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:dehjmnxX#MPF", long_options, NULL)) != -1) {
 		if (option == 'c')
 			options->config = optarg;
 		else if (option == 'd')
@@ -297,8 +317,12 @@ parse_options(int argc, char **argv, struct options *options)
 			options->only_set = true;
 		else if (option == 'x')
 			options->expanded = true;
-		else if (option == 'M')
+		else if (option == 'X' || option == '#')
+			options->kind = option == 'X' ? EDIT_REMOVE : EDIT_COMMENT;
+		else if (option == OPTION_MAN)
 			options->man = true;
+		else if (option == 'M' || option == 'P' || option == 'F')
+			return no_master();
 		else
 			return -1;
 	}
@@ -339,15 +363,17 @@ command_config(int argc, char **argv)
 	const char *path;
 	bool has_value = false;
 
-	if (parse_options(argc, argv, &options) != 0)
-		return usage(argv[0]);
+	int parsed = parse_options(argc, argv, &options);
+
+	if (parsed != 0)
+		return parsed == 1 ? EX_USAGE : usage(argv[0]);
 	path = cli_config_path(options.config);
 	for (int i = optind; i < argc; i++)
 		has_value = has_value || strchr(argv[i], '=');
-	if (options.edit && optind == argc)
+	if ((options.edit || options.kind != EDIT_SET) && optind == argc)
 		return usage(argv[0]);
-	if (options.edit || has_value)
-		return edit(path, argv + optind, argc - optind);
+	if (options.edit || options.kind != EDIT_SET || has_value)
+		return edit(path, argv + optind, argc - optind, options.kind);
 	return show_file(path, &options, argv + optind, argc - optind);
 }
 

@@ -13,7 +13,7 @@
 
 static const struct command subcommands[] = {
 	{"check", command_check, "", "reads the configuration and says what is wrong with it"},
-	{"config", command_config, "[-dhjnx] [name ...] | -e name=value ...",
+	{"config", command_config, "[-dhjnx] [name ...] | -e name=value ... | -X name ...",
 		"shows and edits parameters"},
 	{"map", command_map, "build | query | dump type:path ...", "builds and asks tables"},
 	{"module", command_module, "list | info name", "shows modules and what they provide"},

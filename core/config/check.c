@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "config/grow.h"
+#include "config/nearest.h"
 
 /* ---- Relaying ----------------------------------------------------------------------------------- */
 
@@ -95,17 +96,45 @@ check_route(struct config *config, const char *parameter, const char *route)
 	const struct setting *setting = setting_find(&config->set, parameter);
 	size_t size = strcspn(route, ":");
 	const char *name = memory_or_die(ph_pool_copy(config->pool, (ph_span){route, size}));
+	struct nearest nearest = nearest_to(name);
+	char hint[160];
 
 	if (!config->instance_count[PH_CLASS_TRANSPORT] || config->load_failed ||
 		config_find(config, PH_CLASS_TRANSPORT, name))
 		return;
+	for (size_t i = 0; i < config->instance_count[PH_CLASS_TRANSPORT]; i++)
+		nearest_try(&nearest, config->instances[PH_CLASS_TRANSPORT][i]->name);
+	nearest_hint(&nearest, hint, sizeof(hint));
 	if (setting)
 		problems_add(config->problems, setting->file, setting->line,
-			"%s: there is no transport named \"%s\"", parameter, name);
+			"%s: there is no transport named \"%s\"%s", parameter, name,
+			hint[0] ? hint : "; load(transport_NAME) or a section transport NAME { … } makes one");
 	else
 		problems_warn(config->problems, config->path, 0,
 			"%s is %s (its default), but there is no transport of that name: load(transport_%s)",
 			parameter, route, name);
+}
+
+/* "example.com", "[mail.example.com]:587". */
+static void
+check_relayhost(struct config *config)
+{
+	const struct setting *setting = setting_find(&config->set, "relayhost");
+	const char *host = config->settings.relayhost, *end;
+
+	if (!setting || !host || !host[0])
+		return;
+	end = host[0] == '[' ? strchr(host, ']') : host + strcspn(host, ":[] ");
+	if (!end || host[0] == ':' || strcmp(host, "[]") == 0) {
+		problems_add(config->problems, setting->file, setting->line,
+			"relayhost: \"%s\" is no host: expected example.com, [mail.example.com] or "
+			"[mail.example.com]:587", host);
+		return;
+	}
+	end += *end == ']';
+	if (*end && (*end != ':' || !end[1] || end[1 + strcspn(end + 1, ":[] ")]))
+		problems_add(config->problems, setting->file, setting->line,
+			"relayhost: \"%s\": expected :PORT or nothing after the host", host);
 }
 
 /* ---- Times --------------------------------------------------------------------------------------- */
@@ -134,7 +163,8 @@ check_times(struct config *config)
 		setting = setting_find(&config->set, "maximal_backoff_time");
 	if (settings->minimal_backoff_time > settings->maximal_backoff_time && setting)
 		problems_add(config->problems, setting->file, setting->line,
-			"%s: minimal_backoff_time is longer than maximal_backoff_time", setting->name);
+			"%s: the minimal time is longer than the maximal (minimal_backoff_time, maximal_backoff_time)",
+			setting->name);
 }
 
 static void
@@ -152,16 +182,35 @@ check_free_space(struct config *config)
 
 /* ---- Modules ------------------------------------------------------------------------------------- */
 
+/* The setting that a module's text begins with the name of. */
+static const struct setting *
+setting_named(const struct config *config, const struct instance *instance, const char *text)
+{
+	const struct ph_module *module = instance->module;
+
+	for (size_t i = 0; i < module->param_count; i++) {
+		size_t size = strlen(module->params[i].name);
+
+		if (strncmp(text, module->params[i].name, size) == 0 && text[size] == ':')
+			return setting_find(&config->set, module->params[i].name);
+	}
+	return NULL;
+}
+
 static void
 check_instance(struct config *config, struct instance *instance)
 {
 	const struct ph_life *life = instance->module->life;
+	const struct setting *setting;
 	ph_error error = {""};
 
-	if (!instance_is_broken(instance) && life && life->check && life->check(instance->self, &error) != 0)
-		problems_add(config->problems, instance->file, instance->line, "%s %s: %s",
-			instance_module(instance)->class->name, instance->name,
-			error.text[0] ? error.text : "its parameters are not right together");
+	if (instance_is_broken(instance) || !life || !life->check || life->check(instance->self, &error) == 0)
+		return;
+	/* What was made by default has no place of its own; the parameter has. */
+	setting = instance->line ? NULL : setting_named(config, instance, error.text);
+	problems_add(config->problems, setting ? setting->file : instance->file,
+		setting ? setting->line : instance->line, "%s %s: %s", instance_module(instance)->class->name,
+		instance->name, error.text[0] ? error.text : "its parameters are not right together");
 }
 
 void
@@ -174,6 +223,7 @@ config_check(struct config *config)
 	check_route(config, "local_transport", config->settings.local_transport);
 	check_route(config, "relay_transport", config->settings.relay_transport);
 	check_route(config, "default_transport", config->settings.default_transport);
+	check_relayhost(config);
 	check_times(config);
 	check_free_space(config);
 	for (size_t class = 1; class < CLASS_COUNT; class++)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config/grow.h"
@@ -21,6 +22,7 @@ edit_parse(ph_pool *pool, const char *argument, struct edit *edit, ph_error *err
 
 	if (!equals || equals == argument)
 		return ph_error_set(error, "\"%s\": expected name=value", argument);
+	edit->kind = EDIT_SET;
 	edit->name = memory_or_die(ph_pool_copy(pool,
 		value_trim((ph_span){argument, (size_t)(equals - argument)})));
 	edit->value = memory_or_die(ph_pool_copy(pool, value_trim(ph_span_of(equals + 1))));
@@ -192,14 +194,24 @@ replace(ph_pool *pool, const char *text, const struct scan_statement *statement,
 		memory_or_die(ph_pool_printf(pool, "= %s", value)));
 }
 
+/* How the lines of the text end. */
+static const char *
+newline(const char *text)
+{
+	const char *end = strchr(text, '\n');
+
+	return end && end > text && end[-1] == '\r' ? "\r\n" : "\n";
+}
+
 /* A new parameter outside of sections: behind the last statement before the first section. */
 static const char *
 insert_outside(ph_pool *pool, const char *text, const struct place *place, const char *value)
 {
 	const struct scan *scan = place->scan;
+	const char *eol = newline(text);
 	size_t size = strlen(text), at = size, i;
 	const char *line =
-		memory_or_die(ph_pool_printf(pool, "%s = %s\n", place->name, value));
+		memory_or_die(ph_pool_printf(pool, "%s = %s%s", place->name, value, eol));
 
 	for (i = 0; i < scan->count && scan->statements[i].kind != SCAN_SECTION; i++)
 		;
@@ -207,14 +219,14 @@ insert_outside(ph_pool *pool, const char *text, const struct place *place, const
 		at = next_line(text, scan->statements[i - 1].end);
 	else if (i < scan->count) {
 		at = line_start(text, scan->statements[i].begin);
-		line = memory_or_die(ph_pool_printf(pool, "%s\n", line));
+		line = memory_or_die(ph_pool_printf(pool, "%s%s", line, eol));
 	}
 	/* The statement before may share its line with the section, or the file end without a newline. */
 	if (i < scan->count && at > scan->statements[i].begin) {
 		at = scan->statements[i].begin;
-		line = memory_or_die(ph_pool_printf(pool, "\n%s", line));
+		line = memory_or_die(ph_pool_printf(pool, "%s%s", eol, line));
 	} else if (at > 0 && text[at - 1] != '\n') {
-		line = memory_or_die(ph_pool_printf(pool, "\n%s", line));
+		line = memory_or_die(ph_pool_printf(pool, "%s%s", eol, line));
 	}
 	return replaced(pool, text, at, at, line);
 }
@@ -247,8 +259,56 @@ insert_inside(ph_pool *pool, const char *text, const struct place *place, const 
 		return replaced(pool, text, end, end, memory_or_die(ph_pool_printf(pool, "%s%s = %s%s",
 			last ? "  " : " ", place->name, value, last || text[end] != '}' ? "" : " ")));
 	indent = last ? indentation(text, last->begin) : (ph_span){"\t", 1};
-	return replaced(pool, text, at, at, memory_or_die(ph_pool_printf(pool, "%.*s%s = %s\n",
-		(int)indent.size, indent.data, place->name, value)));
+	return replaced(pool, text, at, at, memory_or_die(ph_pool_printf(pool, "%.*s%s = %s%s",
+		(int)indent.size, indent.data, place->name, value, newline(text))));
+}
+
+/* ---- Taking away ------------------------------------------------------------------------------------- */
+
+/* Is there nothing else on the lines of the statement but a comment? */
+static bool
+is_alone(const char *text, const struct scan_statement *statement)
+{
+	size_t begin = line_start(text, statement->begin);
+	const char *rest = text + statement->end + strspn(text + statement->end, " \t\r");
+
+	return strspn(text + begin, " \t") == statement->begin - begin &&
+		(*rest == '\0' || *rest == '\n' || *rest == '#' || strncmp(rest, "//", 2) == 0);
+}
+
+static const char *
+comment_out(ph_pool *pool, const char *text, size_t begin, size_t end)
+{
+	const char *commented = "";
+
+	while (begin < end) {
+		size_t next = next_line(text, begin);
+
+		commented = memory_or_die(ph_pool_printf(pool, "%s#%.*s", commented, (int)(next - begin),
+			text + begin));
+		begin = next;
+	}
+	return commented;
+}
+
+static const char *
+take_away(ph_pool *pool, const char *text, const struct scan_statement *statement,
+	const struct edit *edit, ph_error *error)
+{
+	size_t begin = line_start(text, statement->begin), end = next_line(text, statement->end);
+
+	if (!is_alone(text, statement)) {
+		if (edit->kind == EDIT_COMMENT) {
+			ph_error_set(error, "%s: shares line %d with others: no comment can be made of it", edit->name,
+				statement->line);
+			return NULL;
+		}
+		for (begin = statement->begin; begin > 0 && strchr(" \t", text[begin - 1]);)
+			begin--;
+		return replaced(pool, text, begin, statement->end, "");
+	}
+	return replaced(pool, text, begin, end,
+		edit->kind == EDIT_COMMENT ? comment_out(pool, text, begin, end) : "");
 }
 
 /* ---- One edit ---------------------------------------------------------------------------------------- */
@@ -274,6 +334,27 @@ find_param(const struct config *config, const struct edit *edit, const struct pl
 	return NULL;
 }
 
+/* The text without any assignment to the parameter; it is scanned again after each. */
+static const char *
+take_away_all(ph_pool *pool, const char *text, const struct edit *edit, ph_error *error)
+{
+	for (;;) {
+		const struct scan_statement *assignment;
+		struct place place;
+		struct scan scan;
+
+		if (scan_text(pool, ph_span_of(text), &scan, error) != 0 ||
+			find_place(pool, &scan, edit, &place, error) != 0)
+			return NULL;
+		assignment = find_assignment(&place);
+		if (!assignment)
+			return text;
+		text = take_away(pool, text, assignment, edit, error);
+		if (!text)
+			return NULL;
+	}
+}
+
 const char *
 edit_text(ph_pool *pool, const struct config *config, const char *text, const struct edit *edit,
 	ph_error *error)
@@ -292,6 +373,8 @@ edit_text(ph_pool *pool, const struct config *config, const char *text, const st
 	}
 	if (find_place(pool, &scan, edit, &place, error) != 0)
 		return NULL;
+	if (edit->kind != EDIT_SET)
+		return take_away_all(pool, text, edit, error);
 	param = find_param(config, edit, &place);
 	if (!param) {
 		parameter_hint((struct config *)config, place.name, hint, sizeof(hint));
@@ -409,6 +492,23 @@ store(const char *path, const char *text, int folder, ph_error *error)
 	return result;
 }
 
+/* Not for ever: whoever may read the folder can lock it too. */
+static int
+lock_patiently(int fd)
+{
+	const struct timespec pause = {.tv_nsec = 20 * 1000000};
+
+	for (int attempt = 0; attempt < 500; attempt++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	errno = EWOULDBLOCK;
+	return -1;
+}
+
 /* The folder of the file, locked: one edit at a time. */
 static int
 lock_folder(const char *path, ph_error *error)
@@ -419,8 +519,9 @@ lock_folder(const char *path, ph_error *error)
 
 	snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1 || flock(fd, LOCK_EX) == -1) {
-		ph_error_set(error, "%s: %s", folder, strerror(errno));
+	if (fd == -1 || lock_patiently(fd) == -1) {
+		ph_error_set(error, "%s: %s", folder,
+			errno == EWOULDBLOCK ? "is locked by another process" : strerror(errno));
 		if (fd != -1)
 			close(fd);
 		return -1;

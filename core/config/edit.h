@@ -6,10 +6,17 @@
 
 #include "config/config.h"
 
+enum edit_kind {
+	EDIT_SET,
+	EDIT_REMOVE, /* every assignment to it */
+	EDIT_COMMENT /* every assignment to it becomes a comment */
+};
+
 /* name: "myorigin", or "listener/submission/port". value: as in the file, or as a list "a, b c". */
 struct edit {
 	const char *name;
 	const char *value;
+	enum edit_kind kind;
 };
 
 /* Takes "name=value" apart, in the pool. 0, or -1. */

@@ -10,6 +10,17 @@
 #include "config/grow.h"
 #include "config/value.h"
 
+/* An unknown "$name" that the default itself does not have stands in a parameter that it refers to,
+ * and is reported there. */
+static bool
+is_elsewhere(const struct ph_param *param, const char *text)
+{
+	size_t size = strcspn(text, ":");
+
+	return text[0] == '$' && param->default_value &&
+		!memmem(param->default_value, strlen(param->default_value), text, size);
+}
+
 void
 fill_problem(const struct fill *fill, const struct ph_param *param, const struct text_item *item,
 	const char *format, ...)
@@ -22,6 +33,8 @@ fill_problem(const struct fill *fill, const struct ph_param *param, const struct
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	fill->config->fill_problems++;
+	if (!placed && is_elsewhere(param, text))
+		return;
 	if (param->type == PH_RESTRICTIONS)
 		fill->config->rules_failed = true;
 	problems_add(fill->config->problems, placed ? item->file : fill->file,

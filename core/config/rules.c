@@ -159,7 +159,9 @@ unknown(struct making *making, const char *name)
 	}
 	nearest_hint(&nearest, hint, sizeof(hint));
 	/* It may be in the module that is missing, which was reported. */
-	if (hint[0] || !config->load_failed)
+	if (!hint[0])
+		snprintf(hint, sizeof(hint), "; no installed module provides it");
+	if (nearest_result(&nearest) || !config->load_failed)
 		fill_problem(making->fill, making->param, making->item, "%s: no such restriction%s", name,
 			hint);
 }

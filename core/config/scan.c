@@ -284,8 +284,8 @@ fail_in_list(struct scanner *scanner, const struct scan_statement *statement, ch
 			start_of(scanner), statement->name, close == ')' ? "names are separated by commas"
 			: "an element with spaces or one of = ( ) { } , in it is written in quotes, as a "
 			  "restriction with its argument: 'reject_rbl_client zen.example'");
-	return FAIL(scanner, token->line, "expected a comma or %c before \"%.*s\" in the list of %s", close,
-		shown(token), start_of(scanner), statement->name);
+	return FAIL(scanner, token->line, "expected a comma or %c before \"%.*s\" in the list of %s, which "
+		"begins on line %d", close, shown(token), start_of(scanner), statement->name, statement->line);
 }
 
 /* Elements up to the closing sign, which is in hand afterwards. */
@@ -360,8 +360,13 @@ take_section(struct scanner *scanner, size_t index)
 
 	statement->kind = SCAN_SECTION;
 	statement->value_begin = scanner->token.end;
-	if (statement->section != -1)
-		return FAIL(scanner, statement->line, "%s: a section within a section", statement->name);
+	if (statement->section != -1) {
+		const struct scan_statement *outer = &scanner->scan->statements[statement->section];
+
+		return FAIL(scanner, statement->line, "%s %s: a section within a section; the } of %s %s, which "
+			"begins on line %d, is missing before it", statement->name, statement->title, outer->name,
+			outer->title, outer->line);
+	}
 	if (next(scanner) != 0 || take_statements(scanner, (int)index) != 0)
 		return -1;
 	statement = &scanner->scan->statements[index];

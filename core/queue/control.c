@@ -4,7 +4,6 @@
  * A request is worked on in the task of its channel: while a list goes out nothing more is read from
  * that client, and no more than a little of it is in memory.
  */
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -23,60 +22,6 @@
 /* Messages between two yields. */
 #define YIELD_EVERY 64
 
-/* ---- Rights ---------------------------------------------------------------------------------- */
-
-bool
-visitor_is_operator(const struct visitor *visitor)
-{
-	return visitor->uid == 0 || visitor->uid == geteuid();
-}
-
-struct name_job {
-	uid_t uid;
-	char name[64];
-};
-
-static void
-find_name(void *argument)
-{
-	struct name_job *job = argument;
-	struct passwd entry, *found = NULL;
-	char *buffer = malloc(16384);
-
-	if (buffer != NULL && getpwuid_r(job->uid, &entry, buffer, 16384, &found) == 0 &&
-		found != NULL && strlen(found->pw_name) < sizeof(job->name))
-		strcpy(job->name, found->pw_name);
-	free(buffer);
-}
-
-static bool
-is_named(const struct visitor *visitor, const ph_strings *users)
-{
-	struct name_job *job = calloc(1, sizeof(*job));
-	bool named = false;
-
-	if (job == NULL)
-		return false;
-	job->uid = visitor->uid;
-	if (ph_blocking(find_name, free, job, ph_in(10000)) != PH_WAIT_OK)
-		return false;
-	for (size_t i = 0; i < users->count && *job->name != '\0'; i++)
-		named |= strcmp(users->items[i], job->name) == 0;
-	free(job);
-	return named;
-}
-
-static bool
-is_authorized(const struct visitor *visitor, const ph_strings *users)
-{
-	if (visitor_is_operator(visitor))
-		return true;
-	for (size_t i = 0; i < users->count; i++)
-		if (strcmp(users->items[i], "static:anyone") == 0 || strcmp(users->items[i], "static:all") == 0)
-			return true;
-	return users->count > 0 && is_named(visitor, users);
-}
-
 /* ---- Answering ------------------------------------------------------------------------------- */
 
 int
@@ -88,7 +33,8 @@ visitor_answer(struct visitor *visitor, unsigned type, ph_span payload)
 	if (visitor->gone || channel_send(visitor->channel, type, payload) == -1)
 		visitor->gone = true;
 	while (!visitor->gone && channel_pending(visitor->channel) > PENDING_MAX)
-		if (visitor->manager->stopping || ph_now() > patience || ph_sleep(ph_in(10)) == PH_WAIT_CANCELLED)
+		if (visitor->manager->stopping || ph_now() > patience ||
+			ph_sleep(ph_in(10)) == PH_WAIT_CANCELLED)
 			visitor->gone = true;
 	return visitor->gone ? -1 : 0;
 }
@@ -251,7 +197,7 @@ list(struct visitor *visitor, const char *id)
 	struct message *message;
 	uint64_t count = 0;
 
-	if (!is_authorized(visitor, &visitor->manager->settings->authorized_mailq_users)) {
+	if (!visitor_is_authorized(visitor, &visitor->manager->settings->authorized_mailq_users)) {
 		visitor_end(visitor, EX_NOPERM, "you are not authorized to see the mail queue", 0);
 		return;
 	}
@@ -310,7 +256,7 @@ flush(struct visitor *visitor, const char *what)
 	struct message *message;
 	uint64_t count;
 
-	if (!is_authorized(visitor, &manager->settings->authorized_flush_users)) {
+	if (!visitor_is_authorized(visitor, &manager->settings->authorized_flush_users)) {
 		visitor_end(visitor, EX_NOPERM, "you are not authorized to flush the mail queue", 0);
 		return;
 	}

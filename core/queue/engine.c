@@ -158,12 +158,45 @@ engine(void *argument)
 	}
 }
 
+/* Leases that would end before the next time are renewed. What is not ours any more is forgotten: its
+ * new owner has it. */
+static void
+renew_leases(struct manager *manager)
+{
+	struct scheduler *scheduler = manager->scheduler;
+	struct message *message = scheduler_first(scheduler), *next;
+	ph_error error;
+
+	if (message != NULL)
+		message->pins++;
+	for (; message != NULL; message = next) {
+		const struct ph_queue_ops *ops = message->storage->ops;
+
+		if (ops->renew != NULL && message->state != MESSAGE_GONE &&
+			ops->renew(message->storage->self, message->handle, &message->token, LEASE,
+				&error) == -1) {
+			ph_log(PH_LOG_WARNING, "%s: %s: it is not ours any more: %s", message->id,
+				message->storage->name, error.text);
+			if (message->state != MESSAGE_GONE)
+				scheduler_remove(scheduler, message);
+		}
+		if ((next = TAILQ_NEXT(message, all)) != NULL)
+			next->pins++;
+		scheduler_unpin(scheduler, message);
+	}
+}
+
 static void
 tender(void *argument)
 {
 	struct manager *manager = argument;
+	int64_t renewed = ph_now();
 
 	while (ph_sleep(ph_in(TEND_INTERVAL)) == PH_WAIT_OK) {
+		if (ph_now() - renewed > LEASE / 3) {
+			renew_leases(manager);
+			renewed = ph_now();
+		}
 		for (size_t i = 0; i < manager->storage_count; i++) {
 			struct storage *storage = &manager->storages[i];
 

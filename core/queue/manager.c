@@ -168,10 +168,12 @@ resolve(void *context, struct message *message, uint32_t number)
 	struct manager *manager = context;
 	struct destination *destination = NULL;
 	ph_pool *pool = ph_pool_new(0);
+	/* a copy: a table may wait, and the body be gone then */
+	const char *address = pool == NULL ? NULL
+		: ph_pool_strdup(pool, message->body->rcpts[number].address);
 	struct resolved resolved;
 
-	if (pool == NULL || resolve_address(&manager->resolver, message->body->rcpts[number].address,
-		pool, &resolved) == -1)
+	if (address == NULL || resolve_address(&manager->resolver, address, pool, &resolved) == -1)
 		resolved = (struct resolved){.result = RESOLVE_DEFER, .status = "4.3.0",
 			.reason = "out of memory"};
 	/* a table may have waited */

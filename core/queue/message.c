@@ -381,7 +381,8 @@ families_of(const struct body *body)
 /* Neighbours with one parent, from *i on. The parent's end is told by its last part, or by none if
  * it was not expanded in the end. */
 static int
-encode_family(const struct body *body, struct note_writer *writer, struct family *families, uint32_t *i)
+encode_family(const struct body *body, struct note_writer *writer, struct family *families,
+	uint32_t *i)
 {
 	uint32_t first = *i, parent = body->rcpts[first].parent;
 	struct note note = {.type = NOTE_EXPANDED, .parent = parent, .first = first,

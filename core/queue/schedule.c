@@ -11,89 +11,6 @@
 /* Messages that get their bodies before other tasks have their turn. */
 #define ACTIVATE_BATCH 500
 
-/* ---- The heap of those that wait ------------------------------------------------------------- */
-
-static void
-heap_set(struct scheduler *scheduler, size_t at, struct message *message)
-{
-	scheduler->heap[at] = message;
-	message->heap_index = (uint32_t)at;
-}
-
-static void
-heap_up(struct scheduler *scheduler, size_t at)
-{
-	struct message *message = scheduler->heap[at];
-
-	while (at > 0 && scheduler->heap[(at - 1) / 2]->due > message->due) {
-		heap_set(scheduler, at, scheduler->heap[(at - 1) / 2]);
-		at = (at - 1) / 2;
-	}
-	heap_set(scheduler, at, message);
-}
-
-static void
-heap_down(struct scheduler *scheduler, size_t at)
-{
-	struct message *message = scheduler->heap[at];
-
-	for (;;) {
-		size_t child = at * 2 + 1;
-
-		if (child >= scheduler->heap_count)
-			break;
-		if (child + 1 < scheduler->heap_count &&
-			scheduler->heap[child + 1]->due < scheduler->heap[child]->due)
-			child++;
-		if (scheduler->heap[child]->due >= message->due)
-			break;
-		heap_set(scheduler, at, scheduler->heap[child]);
-		at = child;
-	}
-	heap_set(scheduler, at, message);
-}
-
-static int
-heap_reserve(struct scheduler *scheduler, size_t count)
-{
-	size_t room = scheduler->heap_room == 0 ? 64 : scheduler->heap_room;
-	struct message **bigger;
-
-	while (room < count)
-		room *= 2;
-	if (room == scheduler->heap_room)
-		return 0;
-	if (room > UINT32_MAX - 1 ||
-		(bigger = realloc(scheduler->heap, room * sizeof(struct message *))) == NULL)
-		return -1;
-	scheduler->heap = bigger;
-	scheduler->heap_room = room;
-	return 0;
-}
-
-/* Room was reserved when the message was added: it cannot fail. */
-static void
-heap_push(struct scheduler *scheduler, struct message *message)
-{
-	scheduler->heap[scheduler->heap_count] = message;
-	heap_up(scheduler, scheduler->heap_count++);
-}
-
-static void
-heap_take(struct scheduler *scheduler, struct message *message)
-{
-	size_t at = message->heap_index;
-
-	if (at == UINT32_MAX)
-		return;
-	message->heap_index = UINT32_MAX;
-	if (at == --scheduler->heap_count)
-		return;
-	heap_set(scheduler, at, scheduler->heap[scheduler->heap_count]);
-	heap_up(scheduler, at);
-	heap_down(scheduler, scheduler->heap[at]->heap_index);
-}
-
 /* ---- The table by queue ID ------------------------------------------------------------------- */
 
 static uint32_t
@@ -221,7 +138,7 @@ scheduler_free(struct scheduler *scheduler)
 int
 scheduler_add(struct scheduler *scheduler, struct message *message, int64_t due)
 {
-	if (heap_reserve(scheduler, scheduler->count + 1) == -1)
+	if (waiting_reserve(scheduler, scheduler->count + 1) == -1)
 		return -1;
 	if (scheduler->count >= scheduler->by_id_size)
 		table_grow(scheduler);
@@ -234,7 +151,7 @@ scheduler_add(struct scheduler *scheduler, struct message *message, int64_t due)
 		return 0;
 	}
 	message->state = MESSAGE_WAITING;
-	heap_push(scheduler, message);
+	waiting_add(scheduler, message);
 	return 0;
 }
 
@@ -269,7 +186,7 @@ stop_feeding(struct scheduler *scheduler, struct message *message)
 static void
 leave_state(struct scheduler *scheduler, struct message *message)
 {
-	heap_take(scheduler, message);
+	waiting_take(scheduler, message);
 	stop_feeding(scheduler, message);
 	if (message->state == MESSAGE_ACTIVE || message->state == MESSAGE_REPORTING)
 		scheduler->active--;
@@ -281,7 +198,7 @@ scheduler_wait(struct scheduler *scheduler, struct message *message, int64_t due
 	leave_state(scheduler, message);
 	message->due = due;
 	message->state = MESSAGE_WAITING;
-	heap_push(scheduler, message);
+	waiting_add(scheduler, message);
 }
 
 void
@@ -543,24 +460,6 @@ scheduler_flush(struct scheduler *scheduler, struct message *message, int64_t no
 		scheduler_wait(scheduler, message, now);
 }
 
-void
-scheduler_flush_all(struct scheduler *scheduler, int64_t now)
-{
-	scheduler_revive(scheduler, NULL);
-	/* all are equal now, which any order of the heap satisfies */
-	for (size_t i = 0; i < scheduler->heap_count; i++)
-		scheduler->heap[i]->due = now;
-}
-
-void
-scheduler_not_before(struct scheduler *scheduler, int64_t due)
-{
-	/* raising the small ones keeps the heap in order */
-	for (size_t i = 0; i < scheduler->heap_count; i++)
-		if (scheduler->heap[i]->due < due)
-			scheduler->heap[i]->due = due;
-}
-
 int64_t
 backoff(const struct schedule_limits *limits, unsigned attempts,
 	uint32_t (*random)(void *context, uint32_t bound), void *context)
@@ -579,5 +478,7 @@ backoff(const struct schedule_limits *limits, unsigned attempts,
 		high = limits->maximal_backoff;
 	if (high <= low)
 		return low;
-	return low + (int64_t)random(context, (uint32_t)(high - low > INT32_MAX ? INT32_MAX : high - low + 1));
+	if (high - low >= INT32_MAX)
+		high = low + INT32_MAX - 1;
+	return low + (int64_t)random(context, (uint32_t)(high - low + 1));
 }

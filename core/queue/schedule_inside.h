@@ -33,6 +33,14 @@ struct scheduler {
 	uint64_t next_number;
 };
 
+/* waiting.c */
+/* Room for so many. 0, or -1 without memory. */
+int waiting_reserve(struct scheduler *scheduler, size_t count);
+/* Room was reserved when the message was added: it cannot fail. */
+void waiting_add(struct scheduler *scheduler, struct message *message);
+/* Nothing, if it does not wait. */
+void waiting_take(struct scheduler *scheduler, struct message *message);
+
 /* destination.c */
 /* May it give out a job now? Brings it into the ready list, or out of it. */
 void destination_update(struct scheduler *scheduler, struct destination *destination);

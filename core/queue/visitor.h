@@ -15,15 +15,21 @@ struct visitor {
 	TAILQ_ENTRY(visitor) link;
 };
 
+/* rights.c */
 /* Root or mail_owner? */
 bool visitor_is_operator(const struct visitor *visitor);
+/* An operator, or one of these users? May wait. */
+bool visitor_is_authorized(const struct visitor *visitor, const ph_strings *users);
+
+/* control.c, show.c */
 /* One frame of an answer; may wait. -1: the client is gone. */
 int visitor_answer(struct visitor *visitor, unsigned type, ph_span payload);
 /* The last frame: a code of sysexits.h, a text, how many messages it was about. */
 void visitor_end(struct visitor *visitor, int code, const char *text, uint64_t count);
 /* A picture of the message that does not change while it is sent, with a body. NULL: it cannot be
  * read. The caller's, for message_free(). */
-struct message *visitor_picture(struct manager *manager, const struct message *message, ph_pool *pool);
+struct message *visitor_picture(struct manager *manager, const struct message *message,
+	ph_pool *pool);
 /* The name of the queue that it would be in, as mailq's readers know them. */
 const char *visitor_queue_name(const struct message *message);
 /* Sends the envelope and content of a message; what: SHOW_… */

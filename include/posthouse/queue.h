@@ -104,7 +104,8 @@ struct ph_queue_ops {
 	int (*remove)(void *self, uint64_t handle, uint64_t token, ph_error *error);
 	/* Waits until everything noted and removed so far is durable. */
 	int (*sync)(void *self, ph_error *error);
-	/* Renews a lease. NULL: leases do not expire. */
+	/* Renews a lease; the owner does it when a third has passed. -1: another one has the message.
+	 * NULL: leases do not expire. */
 	int (*renew)(void *self, uint64_t handle, uint64_t *token, int64_t lease, ph_error *error);
 	/* Called every few seconds: look for new segments, recycle dead ones, compact, checkpoint. */
 	void (*tend)(void *self);

@@ -67,8 +67,8 @@ there_and_back(ph_pool *pool, const char *value)
 static void
 edited(ph_pool *pool, const struct config *config, const char *text)
 {
-	static const struct edit edits[] = {{"myorigin", "a b"}, {"mynetworks", "10.0.0.0/8 ::1"},
-		{"smtpd_client_restrictions", "check_x y, reject"}};
+	static const struct edit edits[] = {{"myorigin", "a b", EDIT_SET}, {"mynetworks", "10.0.0.0/8 ::1", EDIT_SET},
+		{"smtpd_client_restrictions", "check_x y, reject", EDIT_SET}};
 	struct scan scan;
 	ph_error error;
 

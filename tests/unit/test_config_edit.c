@@ -1,6 +1,8 @@
 /* Editing a configuration in its text, and in its file. */
 #include "config/scratch.h"
 
+#include <sys/wait.h>
+
 #include "config/edit.h"
 #include "config/state.h"
 
@@ -56,11 +58,47 @@ static const struct {
 	{"listener smtp {\n\tmodule = test # x\n}\n", "listener/smtp/smtpd_helo_required=yes",
 		"listener smtp {\n\tmodule = test # x\n\tsmtpd_helo_required = yes\n}\n"},
 	{"listener smtp { }\n", "listener/smtp/module=test", "listener smtp { module = test }\n"},
+	/* lines that end as those of the file do */
+	{"myorigin = a\r\n", "myorigin=b", "myorigin = b\r\n"},
+	{"myorigin = a\r\n", "mydomain=x", "myorigin = a\r\nmydomain = x\r\n"},
+	{"listener smtp {\r\n\tmodule = test\r\n}\r\n", "listener/smtp/port=2525",
+		"listener smtp {\r\n\tmodule = test\r\n\tport = 2525\r\n}\r\n"},
+	/* one of the same name in a section is another one */
+	{"listener smtp { module = test  smtpd_helo_required = no }\nsmtpd_helo_required = no # x\n",
+		"smtpd_helo_required=yes",
+		"listener smtp { module = test  smtpd_helo_required = no }\nsmtpd_helo_required = yes # x\n"},
+	/* comments between the elements go with them, those around stay */
+	{"# a\nmydestination = # b\n{ x, # c\n  /* d */ y } # e\n# f\n", "mydestination=z",
+		"# a\nmydestination = # b\n{z} # e\n# f\n"},
 	/* what does not go */
 	{"mydomain = x\n", "mydomian=y", "! mydomian: no such parameter; did you mean mydomain?"},
 	{"mydomain = x\n", "listener/x/port=y", "! listener/x/port: the file has no section \"listener x\""},
 	{"mydomain = x y\n", "mydomain=y", "! line 1: unexpected \"y\" after the value of mydomain: a list "
 		"is written {a, b}, a value with spaces in quotes"},
+};
+
+static const struct {
+	const char *before;
+	enum edit_kind kind;
+	const char *name, *after;
+} removals[] = {
+	{"a = 1\nmydomain = x # why\nmyorigin = y\n", EDIT_REMOVE, "mydomain", "a = 1\nmyorigin = y\n"},
+	{"mydomain = x", EDIT_REMOVE, "mydomain", ""},
+	{"mydomain = x\nmyorigin = y\n mydomain = z\n", EDIT_REMOVE, "mydomain", "myorigin = y\n"},
+	{"mydestination = {a,\n b # c\n}\nmyorigin = y\n", EDIT_REMOVE, "mydestination", "myorigin = y\n"},
+	{"mydestination = {a,\n b # c\n}\nmyorigin = y\n", EDIT_COMMENT, "mydestination",
+		"#mydestination = {a,\n# b # c\n#}\nmyorigin = y\n"},
+	{"mydomain = x\r\n", EDIT_COMMENT, "mydomain", "#mydomain = x\r\n"},
+	{"mydomain = x  myorigin = y\n", EDIT_REMOVE, "myorigin", "mydomain = x\n"},
+	{"mydomain = x  myorigin = y\n", EDIT_COMMENT, "myorigin",
+		"! myorigin: shares line 1 with others: no comment can be made of it"},
+	{"listener smtp { module = test  port = 25 }\nport = 3\n", EDIT_REMOVE, "listener/smtp/port",
+		"listener smtp { module = test }\nport = 3\n"},
+	{"listener smtp {\n\tmodule = test\n\tport = 25\n}\n", EDIT_COMMENT, "listener/smtp/port",
+		"listener smtp {\n\tmodule = test\n#\tport = 25\n}\n"},
+	/* not there; not known */
+	{"mydomain = x\n", EDIT_REMOVE, "myorigin", "mydomain = x\n"},
+	{"mydomian = x\nmyorigin = y\n", EDIT_REMOVE, "mydomian", "myorigin = y\n"},
 };
 
 /* A configuration that knows the test's modules and sections of these names. */
@@ -104,6 +142,77 @@ texts(void **state)
 	problems_free(problems);
 }
 
+static const char *contents(const char *path);
+static int apply(const char *path, const char *name, const char *value, ph_error *error);
+
+static void
+taking_away(void **state)
+{
+	struct problems *problems = problems_new();
+	struct config *config = context(problems);
+	ph_pool *pool = ph_pool_new(0);
+
+	for (size_t i = 0; i < COUNT(removals); i++) {
+		struct edit edit = {.kind = removals[i].kind, .name = removals[i].name};
+		ph_error error = {""};
+		const char *after = edit_text(pool, config, removals[i].before, &edit, &error);
+
+		if (removals[i].after[0] == '!') {
+			assert_null(after);
+			assert_string_equal(error.text, removals[i].after + 2);
+			continue;
+		}
+		if (!after)
+			fail_msg("%s: %s", removals[i].name, error.text);
+		assert_string_equal(after, removals[i].after);
+	}
+	ph_pool_free(pool);
+	config_free(config);
+	problems_free(problems);
+}
+
+/* A large file, and one that only its owner's folder lets us replace. */
+static void
+large_and_read_only(void **state)
+{
+	size_t size = 1 << 20, at = 0;
+	char *text = malloc(size + 100);
+	struct stat status;
+	ph_error error;
+
+	while (at < size)
+		at += (size_t)snprintf(text + at, 100, "# line %zu\n", at);
+	at += (size_t)snprintf(text + at, 50, "myorigin = a # last");
+	scratch_write(scratch_config, text, at);
+	chmod(scratch_config, 0444);
+	assert_int_equal(apply(scratch_config, "myorigin", "b", &error), 0);
+	assert_int_equal(stat(scratch_config, &status), 0);
+	assert_int_equal(status.st_size, at);
+	assert_int_equal(status.st_mode & 07777, 0444);
+	unlink(scratch_config);
+	free(text);
+}
+
+/* Edits at the same time: none is lost. */
+static void
+at_once(void **state)
+{
+	static const char *const names[] = {"myorigin", "mydomain", "mail_name", "relayhost"};
+	ph_error error;
+	int status;
+
+	scratch_write(scratch_config, "# x\n", 4);
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (fork() == 0)
+			_exit(apply(scratch_config, names[i], "value", &error) == 0 ? 0 : 1);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		assert_int_not_equal(wait(&status), -1);
+		assert_int_equal(status, 0);
+	}
+	for (size_t i = 0; i < COUNT(names); i++)
+		assert_non_null(strstr(contents(scratch_config), names[i]));
+}
+
 static const char *
 contents(const char *path)
 {
@@ -120,7 +229,7 @@ static int
 apply(const char *path, const char *name, const char *value, ph_error *error)
 {
 	struct problems *problems = problems_new();
-	struct edit edit = {name, value};
+	struct edit edit = {.name = name, .value = value};
 	int result = edit_file(path, &edit, 1, problems, error);
 
 	problems_free(problems);
@@ -181,6 +290,9 @@ main(void)
 		cmocka_unit_test(texts),
 		cmocka_unit_test(files),
 		cmocka_unit_test(a_file_with_problems),
+		cmocka_unit_test(taking_away),
+		cmocka_unit_test(large_and_read_only),
+		cmocka_unit_test(at_once),
 	};
 
 	return cmocka_run_group_tests(tests, begin, scratch_end);

@@ -236,7 +236,8 @@ static const char *const bad[][2] = {
 		"5: smtpd_helo_restrictions: check_sender_access: tset:/x: no table of type tset is known; "
 		"did you mean test?\n"
 		"5: smtpd_helo_restrictions: reject takes no argument, but \"5\" follows\n"
-		"5: smtpd_helo_restrictions: check_helo_access: no such restriction\n"},
+		"5: smtpd_helo_restrictions: check_helo_access: no such restriction; "
+		"no installed module provides it\n"},
 	{"port = 25\n", "4: port: belongs in a section: listener NAME { module = test  port = … }\n"},
 	{"listner smtp { module = test }\n",
 		"4: listner smtp { … }: no such kind of section; did you mean listener?\n"},
@@ -274,7 +275,7 @@ static const char *const bad[][2] = {
 		"4: mydestination: /no/such/file: No such file or directory\n"},
 	{"default_transport = tset\n",
 		"4: warning: default_transport: replaces the value of line 3\n"
-		"4: default_transport: there is no transport named \"tset\"\n"},
+		"4: default_transport: there is no transport named \"tset\"; did you mean test?\n"},
 	{"maximal_queue_lifetime = 5\nhopcount_limit = -1\n",
 		"4: warning: maximal_queue_lifetime: 5 means seconds; write 5d for days\n"
 		"5: hopcount_limit: -1 is out of range: 1 to 10000\n"},

@@ -334,7 +334,7 @@ syntax_errors_say_what_to_do(void **state)
 		{"\na = {x y}", 2, "unexpected \"y\" in the list of a: an element with spaces or one of "
 			"= ( ) { } , in it is written in quotes, as a restriction with its argument: "
 			"'reject_rbl_client zen.example'"},
-		{"a = {x\nb = y", 2, "expected a comma or } before \"b\" in the list of a"},
+		{"a = {x\nb = y", 2, "expected a comma or } before \"b\" in the list of a, which begins on line 1"},
 		{"a = {x,", 1, "the list of a is never closed: expected }"},
 		{"a =\n b = 5", 1, "expected a value after a = ('' is an empty one)"},
 		{"a x", 1, "expected = after \"a\""},
@@ -342,7 +342,8 @@ syntax_errors_say_what_to_do(void **state)
 		{"a = u+x", 1, "a value that holds + is written in quotes: '…'"},
 		{"listener { }", 1, "listener: a section has a name: listener NAME { … }"},
 		{"listener x { a = 1", 1, "the section listener x is never closed: expected }"},
-		{"listener x { map y { } }", 1, "map: a section within a section"},
+		{"listener x { map y { } }", 1, "map y: a section within a section; the } of "
+			"listener x, which begins on line 1, is missing before it"},
 		{"/* x", 1, "this comment is never closed: expected */"},
 		{"}", 1, "unexpected \"}\""},
 	};
