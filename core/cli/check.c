@@ -73,7 +73,7 @@ check_host(const struct config *config, struct problems *problems)
 			"");
 }
 
-/* Tables that cannot be read now: mail waits until they can. */
+/* Tables that cannot be read now, those of defaults too. */
 static void
 check_tables(const struct config *config, struct problems *problems)
 {
@@ -85,12 +85,12 @@ check_tables(const struct config *config, struct problems *problems)
 		ph_error error = {""};
 		ph_span value;
 
-		if (!instance->file || ops->flags & PH_MAP_WAITS)
+		if (ops->flags & PH_MAP_WAITS)
 			continue;
 		if (instance_open(instance, &error) != 0 ||
 			ops->find(instance->self, pool, ph_span_of("posthouse"), &value, &error) == PH_FAILED)
-			problems_warn(problems, instance->file, instance->line,
-				"%s; the daemon does not start without it", error.text);
+			problems_warn(problems, instance->file ? instance->file : config_path(config),
+				instance->line, "%s; the daemon does not start without it", error.text);
 		instance_close(instance);
 	}
 	ph_pool_free(pool);
