@@ -15,6 +15,7 @@
 
 #include "config/state.h"
 #include "process/endpoints.h"
+#include "process/owner.h"
 
 static int
 usage(const char *name)
@@ -57,7 +58,8 @@ check_host(const struct config *config, struct problems *problems)
 	where = setting_find(&config->set, "mail_owner");
 	if (geteuid() == 0 && !owner)
 		problems_add(problems, where ? where->file : config_path(config), where ? where->line : 0,
-			"mail_owner: there is no user %s", settings->mail_owner);
+			"mail_owner: there is no user %s; " OWNER_ADVICE, settings->mail_owner,
+			settings->mail_owner);
 	if (geteuid() == 0 && owner && owner->pw_uid == 0)
 		problems_add(problems, where ? where->file : config_path(config), where ? where->line : 0,
 			"mail_owner: %s is root: a user of its own is meant", settings->mail_owner);
@@ -71,7 +73,7 @@ check_host(const struct config *config, struct problems *problems)
 			"");
 }
 
-/* Tables that cannot be read now: mail waits until they can. */
+/* Tables that cannot be read now, those of defaults too. */
 static void
 check_tables(const struct config *config, struct problems *problems)
 {
@@ -83,14 +85,12 @@ check_tables(const struct config *config, struct problems *problems)
 		ph_error error = {""};
 		ph_span value;
 
-		if (!instance->file || ops->flags & PH_MAP_WAITS)
+		if (ops->flags & PH_MAP_WAITS)
 			continue;
 		if (instance_open(instance, &error) != 0 ||
 			ops->find(instance->self, pool, ph_span_of("posthouse"), &value, &error) == PH_FAILED)
-			problems_warn(problems, instance->file, instance->line,
-				"%s: lookups fail as long as it cannot be read%s%s", error.text,
-				ops->build ? "; it is made with posthouse map build " : "",
-				ops->build ? instance->name : "");
+			problems_warn(problems, instance->file ? instance->file : config_path(config),
+				instance->line, "%s; the daemon does not start without it", error.text);
 		instance_close(instance);
 	}
 	ph_pool_free(pool);
@@ -107,14 +107,38 @@ check_endpoints(const struct config *config, struct problems *problems)
 	ph_pool_free(pool);
 }
 
+static void
+count_warning(void *context, bool warning, const char *line)
+{
+	size_t *count = context;
+
+	(void)line;
+	*count += warning;
+}
+
+/* The last line, and the exit code. */
+static int
+conclude(const struct problems *problems, const char *path)
+{
+	size_t count = problems_count(problems), warnings = 0;
+
+	problems_each(problems, count_warning, &warnings);
+	if (count)
+		fprintf(stderr, "%zu %s in %s\n", count, count == 1 ? "problem" : "problems", path);
+	else if (warnings)
+		printf("%zu %s, no errors in %s\n", warnings, warnings == 1 ? "warning" : "warnings", path);
+	else
+		printf("no problems found in %s\n", path);
+	return count ? 1 : 0;
+}
+
 int
 command_check(int argc, char **argv)
 {
 	struct problems *problems = problems_new();
 	struct config *config;
 	const char *given = NULL, *path;
-	size_t count;
-	int option;
+	int option, result;
 
 	while ((option = getopt(argc, argv, "c:")) != -1) {
 		if (option != 'c')
@@ -130,13 +154,9 @@ command_check(int argc, char **argv)
 		check_tables(config, problems);
 		check_endpoints(config, problems);
 	}
-	count = problems_count(problems);
 	problems_print(problems, stderr);
-	if (count)
-		fprintf(stderr, "%zu %s in %s\n", count, count == 1 ? "problem" : "problems", path);
-	else
-		printf("no problems found in %s\n", path);
+	result = conclude(problems, path);
 	config_free(config);
 	problems_free(problems);
-	return count ? 1 : 0;
+	return result;
 }

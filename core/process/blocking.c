@@ -1,22 +1,13 @@
 /* Channels for processes without a loop: one frame at a time, nothing read ahead. */
 #include "process/frame.h"
+#include "process/process.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
-
-static int64_t
-clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int
 channel_connect_blocking(const char *path, ph_error *error)
@@ -47,7 +38,7 @@ wait_for(int fd, short what, int64_t deadline, ph_error *error)
 		int64_t left = -1;
 
 		if (deadline != -1) {
-			left = deadline - clock_ms();
+			left = deadline - process_clock();
 			if (left < 0)
 				left = 0;
 			if (left > 3600 * 1000)
@@ -56,7 +47,7 @@ wait_for(int fd, short what, int64_t deadline, ph_error *error)
 		int ready = poll(&entry, 1, (int)left);
 		if (ready > 0)
 			return 1;
-		if (ready == 0 && deadline != -1 && clock_ms() >= deadline)
+		if (ready == 0 && deadline != -1 && process_clock() >= deadline)
 			return 0;
 		if (ready == -1 && errno != EINTR)
 			return ph_error_set(error, "poll: %s", strerror(errno));
@@ -148,7 +139,7 @@ int
 channel_receive_blocking(int fd, ph_pool *pool, unsigned *type, ph_span *payload, int *fds,
 	size_t *fd_count, int64_t timeout_ms, ph_error *error)
 {
-	struct receiver receiver = {.fd = fd, .deadline = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms};
+	struct receiver receiver = {.fd = fd, .deadline = timeout_ms < 0 ? -1 : process_clock() + timeout_ms};
 	char header[FRAME_HEADER];
 	size_t size, count;
 	int result = receive_all(&receiver, header, sizeof(header), error);

@@ -188,7 +188,7 @@ child_fork(struct generation *generation, struct child *child, ph_error *error)
 		return ph_error_set(error, "fcntl: %s", strerror(errno));
 	}
 	child->pid = pid;
-	child->started = generation_clock();
+	child->started = process_clock();
 	child->retry_at = 0;
 	set_state(generation, child, CHILD_STARTING);
 	return 0;
@@ -223,7 +223,7 @@ reconnect_spawner(struct generation *generation)
 static void
 schedule_retry(struct child *child)
 {
-	int64_t now = generation_clock(), delay = 0;
+	int64_t now = process_clock(), delay = 0;
 
 	if (now - child->started >= HEALTHY)
 		child->failures = 0;
@@ -236,7 +236,7 @@ schedule_retry(struct child *child)
 void
 children_retry(struct generation *generation)
 {
-	int64_t now = generation_clock();
+	int64_t now = process_clock();
 	ph_error error;
 
 	for (size_t i = 0; i < generation->child_count; i++) {
@@ -515,7 +515,7 @@ void
 children_stop(struct generation *generation)
 {
 	bool last_too = !others_alive(generation) ||
-		generation_clock() - generation->stop_began >= STOP_LAST;
+		process_clock() - generation->stop_began >= STOP_LAST;
 
 	for (size_t i = 1; i < generation->child_count; i++) {
 		struct child *child = &generation->children[i];

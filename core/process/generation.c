@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <netinet/in.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ground/logger.h"
@@ -28,15 +27,6 @@ enum {
 	SOCKETS_TIME = 20 * 1000,  /* for the supervisor to open sockets */
 	REPORT_TIME = 5 * 1000     /* for the supervisor to read our problems */
 };
-
-int64_t
-generation_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- To the supervisor ------------------------------------------------------------------------ */
 
@@ -65,12 +55,12 @@ report_problem(void *context, bool warning, const char *line)
 static void
 drain_to_supervisor(struct generation *generation)
 {
-	int64_t until = generation_clock() + REPORT_TIME;
+	int64_t until = process_clock() + REPORT_TIME;
 
 	while (generation->supervisor.fd != -1 && frame_waiting(&generation->supervisor.out)) {
 		struct pollfd entry = {.fd = generation->supervisor.fd, .events = POLLOUT};
 
-		if (generation_clock() >= until || (poll(&entry, 1, 100) == -1 && errno != EINTR) ||
+		if (process_clock() >= until || (poll(&entry, 1, 100) == -1 && errno != EINTR) ||
 			frame_flush(&generation->supervisor.out, generation->supervisor.fd) == FRAME_BROKEN)
 			return;
 	}
@@ -175,7 +165,7 @@ static int
 get_sockets(struct generation *generation, ph_error *error)
 {
 	struct sockets_answer answer = {.generation = generation};
-	int64_t until = generation_clock() + SOCKETS_TIME;
+	int64_t until = process_clock() + SOCKETS_TIME;
 
 	generation->sockets = ph_pool_array(generation->pool, generation->endpoints.count + 1,
 		sizeof(*generation->sockets));
@@ -184,7 +174,7 @@ get_sockets(struct generation *generation, ph_error *error)
 	while (!answer.failed && answer.answered < generation->endpoints.count) {
 		struct pollfd entry = conduit_poll(&generation->supervisor);
 
-		if (generation_clock() >= until)
+		if (process_clock() >= until)
 			return ph_error_set(error, "the supervisor did not answer");
 		if (poll(&entry, 1, 1000) > 0 &&
 			conduit_service(&generation->supervisor, entry.revents, on_sockets, &answer) == -1)
@@ -248,21 +238,21 @@ generation_fail(struct generation *generation, const char *text)
 	generation_problem(generation, false, text);
 	generation->failed = true;
 	generation->state = GENERATION_STOPPING;
-	generation->stop_began = generation_clock();
+	generation->stop_began = process_clock();
 	generation->kill_at = generation->stop_began + 1000;
 }
 
 static void
 begin_stop(struct generation *generation, int64_t time)
 {
-	int64_t kill_at = generation_clock() + time;
+	int64_t kill_at = process_clock() + time;
 
 	if (!generation->kill_at || kill_at < generation->kill_at)
 		generation->kill_at = kill_at;
 	if (generation->state == GENERATION_STOPPING)
 		return;
 	generation->state = GENERATION_STOPPING;
-	generation->stop_began = generation_clock();
+	generation->stop_began = process_clock();
 }
 
 static void
@@ -349,7 +339,7 @@ on_signals(struct generation *generation)
 static void
 tick(struct generation *generation)
 {
-	int64_t now = generation_clock();
+	int64_t now = process_clock();
 
 	switch (generation->state) {
 	case GENERATION_STARTING:
@@ -378,7 +368,7 @@ tick(struct generation *generation)
 static int
 poll_timeout(const struct generation *generation)
 {
-	int64_t now = generation_clock(), until = now + 60 * 1000;
+	int64_t now = process_clock(), until = now + 60 * 1000;
 	int64_t retry = children_next_retry(generation);
 
 	if (retry && retry < until)
@@ -401,7 +391,7 @@ run(struct generation *generation)
 		children_kill(generation);
 		return 1;
 	}
-	generation->start_deadline = generation_clock() + START_TIME;
+	generation->start_deadline = process_clock() + START_TIME;
 	for (;;) {
 		tick(generation);
 		if (!children_alive(generation) && generation->state >= GENERATION_DRAINING)
@@ -458,23 +448,6 @@ load(struct generation *generation)
 	return result;
 }
 
-/* The terminal that started the daemon is left alone from here on. */
-static void
-detach(const struct generation *generation)
-{
-	bool log_there = strcmp(generation->settings->log_destination, "stderr") == 0;
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (fd == -1)
-		return;
-	dup2(fd, STDIN_FILENO);
-	dup2(fd, STDOUT_FILENO);
-	if (!log_there)
-		dup2(fd, STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
-}
-
 static int
 prepare(struct generation *generation, ph_error *error)
 {
@@ -484,7 +457,7 @@ prepare(struct generation *generation, ph_error *error)
 		children_make(generation, error) == -1)
 		return -1;
 	if (generation->options->detach)
-		detach(generation);
+		process_leave_terminal(strcmp(generation->settings->log_destination, "stderr") == 0);
 	return children_fork_all(generation, error);
 }
 

@@ -94,7 +94,6 @@ struct generation {
 	bool status_changed;
 };
 
-int64_t generation_clock(void);
 /* A line about what is wrong, for whoever waits for this generation. */
 void generation_problem(struct generation *generation, bool warning, const char *line);
 /* A role did not come up, or died before all were ready. */

@@ -23,15 +23,6 @@ enum {
 	NAME_ROOM = 128
 };
 
-static int64_t
-clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* An entry of the folder, and nothing else. */
 static bool
 name_ok(const char *name)
@@ -271,7 +262,7 @@ open_locked(int directory, const char *name, uid_t uid, gid_t gid, bool change_o
 			unlinkat(directory, lock, 0);
 			*made = false;
 		}
-		if (clock_ms() >= until) {
+		if (process_clock() >= until) {
 			ph_error_set(error, "is locked by another program");
 			return MAILBOX_UNSAFE;
 		}
@@ -292,7 +283,7 @@ mailbox_open(const char *directory, const char *name, uid_t uid, gid_t gid, bool
 	int folder = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder == -1)
 		return MAILBOX_FAILED;
-	enum mailbox_result result = open_locked(folder, name, uid, gid, change_owner, clock_ms() + timeout,
+	enum mailbox_result result = open_locked(folder, name, uid, gid, change_owner, process_clock() + timeout,
 		fd, made, error);
 	int failed = errno;
 	close(folder);

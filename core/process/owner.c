@@ -27,7 +27,7 @@ owner_find(const char *name, struct owner *owner, ph_error *error)
 	if (failed && failed != ENOENT)
 		return ph_error_set(error, "mail_owner = %s: %s", name, strerror(failed));
 	if (!found)
-		return ph_error_set(error, "mail_owner = %s: there is no such user", name);
+		return ph_error_set(error, "mail_owner = %s: there is no such user; " OWNER_ADVICE, name, name);
 	if (entry.pw_uid == 0)
 		return ph_error_set(error, "mail_owner = %s: must not be a user with root's rights", name);
 	*owner = (struct owner){.uid = entry.pw_uid, .gid = entry.pw_gid};

@@ -16,6 +16,9 @@ struct owner {
 	gid_t gid;
 };
 
+/* For people without a mail_owner; takes its name. */
+#define OWNER_ADVICE "add it: useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin %s"
+
 /* mail_owner's numbers. Fails for an unknown one and for root. */
 int owner_find(const char *name, struct owner *owner, ph_error *error);
 /* Becomes the owner for good, and gains nothing by exec either. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { AFTER_PARENT = 1 /* seconds that a process outlives its parent at most */ };
@@ -92,4 +93,28 @@ process_follow(pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGUSR2, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(1);
+}
+
+int64_t
+process_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void
+process_leave_terminal(bool log_there)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd == -1)
+		return;
+	dup2(fd, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	if (!log_there)
+		dup2(fd, STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
 }

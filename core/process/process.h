@@ -42,4 +42,10 @@ void process_follow(pid_t parent);
 /* The local role has a new spawner (spawn_client.c). Takes over the descriptor. */
 void spawn_client_connect(int fd);
 
+/* The monotonic clock in milliseconds, for processes without a loop. */
+int64_t process_clock(void);
+/* Leaves the terminal that started the daemon alone from here on; standard error only unless the log
+ * goes there. */
+void process_leave_terminal(bool log_there);
+
 #endif

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ground/logger.h"
@@ -19,15 +18,6 @@
 #include "config.h"
 
 enum { MAX_REQUESTS = 1024 };
-
-int64_t
-supervisor_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 struct record *
 record_find(struct supervisor *supervisor, enum record_state state)
@@ -161,7 +151,7 @@ record_start(struct supervisor *supervisor, bool reload, int snapshot_fd)
 	if (!record || conduit_pair(pair, &error) == -1)
 		return -1;
 	*record = (struct record){.number = ++supervisor->last_number, .reload = reload, .pid_fd = -1,
-		.began = supervisor_clock(), .pool = ph_pool_new(1 << 20), .link = {.fd = -1}};
+		.began = process_clock(), .pool = ph_pool_new(1 << 20), .link = {.fd = -1}};
 	record->kill_at = record->began + START_TIME;
 	logger_flush();
 	pid_t pid = record->pool ? fork() : -1;

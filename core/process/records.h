@@ -63,7 +63,6 @@ struct supervisor {
 	int exit_code;
 };
 
-int64_t supervisor_clock(void);
 struct record *record_find(struct supervisor *supervisor, enum record_state state);
 void record_free(struct record *record);
 /* Executes a new generation. 0 or -1. */

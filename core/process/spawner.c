@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ground/logger.h"
@@ -59,15 +58,6 @@ struct spawner {
 	struct work works[MAX_CHILDREN];
 	bool stopping;
 };
-
-static int64_t
-clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- Answers ---------------------------------------------------------------------------------- */
 
@@ -272,7 +262,7 @@ start(struct spawner *spawner, unsigned client, uint32_t number, const struct ba
 	}
 	*work = (struct work){.pid = pid, .client = client, .serial = spawner->clients[client].serial,
 		.number = number, .count = batch->count, .fd = pipes[0], .results = results,
-		.deadline = clock_ms() + batch->timeout};
+		.deadline = process_clock() + batch->timeout};
 	memcpy(work->user, batch->requests[0].user, sizeof(work->user));
 	return 0;
 }
@@ -444,7 +434,7 @@ works_left(const struct spawner *spawner)
 static int
 check_deadlines(struct spawner *spawner)
 {
-	int64_t now = clock_ms(), until = now + 60 * 1000;
+	int64_t now = process_clock(), until = now + 60 * 1000;
 
 	for (size_t i = 0; i < MAX_CHILDREN; i++) {
 		struct work *work = &spawner->works[i];

@@ -18,6 +18,7 @@
 #include "process/protocol.h"
 #include "process/records.h"
 #include "process/status.h"
+#include "process/process.h"
 
 enum {
 	MAX_DRAINING = 2,
@@ -62,7 +63,7 @@ schedule_restart(struct supervisor *supervisor, int64_t lived)
 	if (supervisor->failures)
 		delay = supervisor->failures > 6 ? 60000 : INT64_C(1000) << (supervisor->failures - 1);
 	supervisor->failures++;
-	supervisor->restart_at = supervisor_clock() + (delay < 60000 ? delay : 60000);
+	supervisor->restart_at = process_clock() + (delay < 60000 ? delay : 60000);
 }
 
 /* ---- Judging generations ---------------------------------------------------------------------- */
@@ -72,7 +73,7 @@ stop_record(struct supervisor *supervisor, struct record *record)
 {
 	conduit_send(&record->link, SUPERVISOR_STOP, (ph_span){0}, NULL, 0);
 	record->state = RECORD_STOPPING;
-	record->kill_at = supervisor_clock() + STOP_TIME;
+	record->kill_at = process_clock() + STOP_TIME;
 	supervisor->status_changed = true;
 }
 
@@ -105,7 +106,7 @@ drain_record(struct supervisor *supervisor, struct record *record)
 {
 	conduit_send(&record->link, SUPERVISOR_DRAIN, (ph_span){0}, NULL, 0);
 	record->state = RECORD_DRAINING;
-	record->kill_at = supervisor_clock() + record->reload_grace + DRAIN_EXTRA;
+	record->kill_at = process_clock() + record->reload_grace + DRAIN_EXTRA;
 	supervisor->status_changed = true;
 }
 
@@ -132,17 +133,8 @@ leave_terminal(struct supervisor *supervisor, bool log_there)
 		(void)!write(supervisor->options->ready_fd, "R", 1);
 		close(supervisor->options->ready_fd);
 	}
-	if (supervisor->options->foreground)
-		return;
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (fd == -1)
-		return;
-	dup2(fd, STDIN_FILENO);
-	dup2(fd, STDOUT_FILENO);
-	if (!log_there)
-		dup2(fd, STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
+	if (!supervisor->options->foreground)
+		process_leave_terminal(log_there);
 }
 
 void
@@ -242,7 +234,7 @@ record_died(struct supervisor *supervisor, struct record *record, int status)
 		ph_log(PH_LOG_ERROR, "generation %u [%ld] %s %d: starting the last accepted configuration",
 			record->number, (long)record->pid, WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		schedule_restart(supervisor, supervisor_clock() - record->began);
+		schedule_restart(supervisor, process_clock() - record->began);
 	} else if (state == RECORD_STARTING) {
 		reject_generation(supervisor, record);
 	} else if (state == RECORD_DRAINING && !supervisor->stopping) {
@@ -319,7 +311,7 @@ on_signals(struct supervisor *supervisor)
 static void
 tick(struct supervisor *supervisor)
 {
-	int64_t now = supervisor_clock();
+	int64_t now = process_clock();
 
 	for (size_t i = 0; i < MAX_GENERATIONS; i++) {
 		struct record *record = &supervisor->records[i];
@@ -348,7 +340,7 @@ tick(struct supervisor *supervisor)
 static int
 poll_timeout(const struct supervisor *supervisor)
 {
-	int64_t now = supervisor_clock(), until = now + 60 * 1000;
+	int64_t now = process_clock(), until = now + 60 * 1000;
 
 	for (size_t i = 0; i < MAX_GENERATIONS; i++) {
 		const struct record *record = &supervisor->records[i];

@@ -179,10 +179,15 @@ explain(const struct hash *hash, const ph_error *why, ph_error *error)
 {
 	struct stat st;
 
-	if (stat(hash->path, &st) == 0 && strstr(why->text, "No such file"))
-		ph_error_set(error, "%s; build it from %s with postalias or postmap", why->text, hash->path);
-	else
+	if (strstr(why->text, "No such file") == NULL)
 		ph_error_set(error, "%s", why->text);
+	else if (stat(hash->path, &st) == 0)
+		ph_error_set(error, "there is no %s.cdb yet: run newaliases if this is a table of aliases, "
+			"else posthouse map build hash:%s", hash->path, hash->path);
+	else
+		ph_error_set(error, "there is neither %s nor %s.cdb: write the first, if only an empty one, "
+			"and run newaliases if it is a table of aliases, else posthouse map build hash:%s", hash->path,
+			hash->path, hash->path);
 }
 
 static int

@@ -115,7 +115,7 @@ MISTAKES = [
     ('alias_maps = hash:/etc/aliases, hash:/etc/other',
      ['11: unexpected comma after the value of alias_maps: a list is written alias_maps = {a, b}']),
     ('alias_maps = {hash:FOLDER/none}',
-     ['11: warning: map hash:FOLDER/none: FOLDER/none.cdb: No such file or directory: lookups fail as long as it cannot be read; it is made with posthouse map build hash:FOLDER/none']),
+     ['11: warning: map hash:FOLDER/none: there is neither FOLDER/none nor FOLDER/none.cdb: write the first, if only an empty one, and run newaliases if it is a table of aliases, else posthouse map build hash:FOLDER/none; the daemon does not start without it']),
     ('alias_maps = {regex:FOLDER/broken}',
      ['11: map regex:FOLDER/broken: FOLDER/broken:1: expected a pattern in delimiters: /pattern/flags value']),
     ('listner more { module = smtp }',
@@ -151,7 +151,7 @@ MISTAKES = [
     ('smtp_bind_address = nonsense',
      ['11: transport smtp: smtp_bind_address: "nonsense" is no IPv4 address']),
     ('mail_owner = nosuchuser',
-     ['11: mail_owner: there is no user nosuchuser']),
+     ['11: mail_owner: there is no user nosuchuser; add it: useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin nosuchuser']),
     ('; a comment',
      ['11: expected = after ";"']),
 ]
