@@ -40,15 +40,6 @@ still_there(const char *path, int fd)
 		ours.st_dev == named.st_dev;
 }
 
-/* mail_owner may leave links in the directory, and what we write replaces what is there. */
-static bool
-is_plain(int fd)
-{
-	struct stat status;
-
-	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1;
-}
-
 static int
 write_pid(int fd)
 {
