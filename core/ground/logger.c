@@ -273,10 +273,15 @@ after_fork(void)
 	logger.pid = 0;
 }
 
+/* A round that says more than the ring holds (thousands of clients go at once) writes in between. */
 static void
 put_line(const char *component, ph_log_level level, const char *text)
 {
-	ring_put(&logger.ring, logger.line, shape_line(component, level, text));
+	size_t size = shape_line(component, level, text);
+
+	if (size > RING_SIZE - logger.ring.used)
+		ring_drain(&logger.ring);
+	ring_put(&logger.ring, logger.line, size);
 }
 
 /* Says how many lines were lost, as soon as there is room to say it. */
