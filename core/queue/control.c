@@ -15,6 +15,9 @@
 #include "queue/protocol.h"
 #include "queue/visitor.h"
 
+/* Connections of one user at a time; operators have no limit. */
+#define VISITS_MAX 50
+
 /* More than this is not queued for a client that reads slowly. */
 #define PENDING_MAX (256 * 1024)
 #define SLOW_TIME 60000
@@ -421,6 +424,18 @@ closed(struct channel *channel, void *context)
 
 static const struct channel_ops ops = {.frame = frame, .closed = closed};
 
+/* How many connections the user has, this one not counted. */
+static size_t
+count_of(const struct manager *manager, uid_t uid)
+{
+	const struct visitor *visitor;
+	size_t count = 0;
+
+	TAILQ_FOREACH(visitor, &manager->visitors, link)
+		count += visitor->uid == uid;
+	return count;
+}
+
 void
 control_accept(int fd, void *context)
 {
@@ -435,6 +450,11 @@ control_accept(int fd, void *context)
 	visitor->manager = context;
 	if (channel_peer(visitor->channel, &visitor->uid, &pid) == -1)
 		visitor->uid = (uid_t)-1;
+	if (!visitor_is_operator(visitor) && count_of(visitor->manager, visitor->uid) >= VISITS_MAX) {
+		channel_close(visitor->channel);
+		free(visitor);
+		return;
+	}
 	TAILQ_INSERT_TAIL(&visitor->manager->visitors, visitor, link);
 }
 

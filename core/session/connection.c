@@ -18,6 +18,7 @@
 
 enum {
 	SPARE_TASKS = 64,      /* for the role's own work */
+	USER_LIMIT = 100,      /* connections of a user of this host */
 	DRAIN_ROUND = 250,     /* between two looks for idle connections, milliseconds */
 	LAST_WORDS = 5 * 1000  /* for cancelled connections to end, milliseconds */
 };
@@ -78,6 +79,24 @@ connection_end(ph_connection *connection)
 	free(connection);
 }
 
+/* A user of this host, counted as an address that holds its uid. Root may have as many as it likes. */
+static void
+count_user(ph_connection *connection)
+{
+	uint32_t uid;
+	unsigned total;
+
+	if (ph_connection_peer_uid(connection, &uid) == -1 || uid == 0)
+		return;
+	memcpy(connection->client.bytes, &uid, sizeof(uid));
+	total = limits_enter(&connection->client);
+	connection->counted = total > 0;
+	connection->refused = total > USER_LIMIT;
+	if (connection->refused)
+		ph_log(PH_LOG_WARNING, "Connection concurrency limit exceeded: %u from uid %lu for service %s",
+			total, (unsigned long)uid, connection->listener->name);
+}
+
 /* Clients in mynetworks may have as many connections as they like. */
 static void
 count_client(ph_connection *connection)
@@ -86,6 +105,10 @@ count_client(ph_connection *connection)
 	const struct settings *settings = config_settings(config_current());
 	unsigned total;
 
+	if (connection->client.family == AF_UNIX) {
+		count_user(connection);
+		return;
+	}
 	if (limit <= 0 || ph_networks_match(settings->mynetworks, &connection->client))
 		return;
 	total = limits_enter(&connection->client);

@@ -125,7 +125,8 @@ limits_enter(const ph_address *client)
 	struct slot *own;
 	unsigned total = 0;
 
-	if (limits.own >= limits.count || (client->family != AF_INET && client->family != AF_INET6))
+	if (limits.own >= limits.count || 
+		(client->family != AF_INET && client->family != AF_INET6 && client->family != AF_UNIX))
 		return 0;
 	make_key(client, key);
 	own = find(&limits.columns[limits.own], key);

@@ -145,6 +145,13 @@ refused(int dir, const char *name, struct submission *submission, const ph_reply
 	set_aside(dir, name, why);
 }
 
+/* Too many recipients are no fewer the next time. */
+static bool
+is_for_now(const ph_reply *refusal)
+{
+	return refusal->code < 500 && strcmp(refusal->status, "4.5.3") != 0;
+}
+
 /* 0: done with it in one way or another; -1: it stays for later. */
 static int
 take_content(const struct drop *drop, int dir, const char *name, int fd, const struct user *user)
@@ -161,7 +168,7 @@ take_content(const struct drop *drop, int dir, const char *name, int fd, const s
 		result = -1;
 	} else if (end == FRAMES_MORE) {
 		set_aside(dir, name, "it ends before the message does");
-	} else if (end == FRAMES_BAD && submission->refusal.code < 500) {
+	} else if (end == FRAMES_BAD && is_for_now(&submission->refusal)) {
 		result = -1;
 	} else if (end == FRAMES_BAD) {
 		refused(dir, name, submission, &submission->refusal);
@@ -253,7 +260,8 @@ look_at(const struct drop *drop, int dir, const char *name)
 	return take_file(drop, dir, name);
 }
 
-/* Looks at every file once. Milliseconds until the next scan is due in any case. */
+/* Looks at every file once: one that has to wait is its owner's doing, perhaps, and keeps nobody
+ * else's waiting. Milliseconds until the next scan is due in any case. */
 static int64_t
 scan(const struct drop *drop, int64_t interval)
 {
@@ -265,10 +273,8 @@ scan(const struct drop *drop, int64_t interval)
 		return IDLE;
 	}
 	while (!ph_task_cancelled() && (entry = readdir(dir)) != NULL) {
-		if (look_at(drop, dirfd(dir), entry->d_name) == -1) {
+		if (look_at(drop, dirfd(dir), entry->d_name) == -1)
 			interval = RETRY;
-			break;
-		}
 	}
 	closedir(dir);
 	return interval;

@@ -185,7 +185,7 @@ class Posthouse:
 
     def command(self, *words, input=None, check=True, user=None):
         """Runs a command of this Posthouse; returns (code, output, errors)."""
-        done = subprocess.run([str(w) for w in words], env=environment(self.config), text=True,
+        done = subprocess.run([str(w) for w in words], env=environment(self.config), text=True, errors="replace",
                               input=input, stdin=None if input is not None else subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, user=user)
         if check:

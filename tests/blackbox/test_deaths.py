@@ -77,8 +77,11 @@ def test_kill_one_role(posthouse, role):
     traffic = [Traffic(server, n) for n in range(3)]
     for thread in traffic:
         thread.start()
+    pid = None
     for _ in range(2):
-        pid = wait_until(lambda: pid_of(server, role), role)
+        # the status may still name the one that was killed
+        last = pid
+        pid = wait_until(lambda: pid_of(server, role) not in (None, last) and pid_of(server, role), role)
         before = sum(len(t.acknowledged) for t in traffic)
         family = [p for p in (pid_of(server, r) for r in ROLES) if p]
         os.kill(pid, signal.SIGKILL)
