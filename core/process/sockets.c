@@ -98,17 +98,22 @@ set_shared(int fd, int on)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 }
 
-/* Our own sockets on that port: may another one be bound beside them? */
-static void
+/* Our own sockets on that port: may another one be bound beside them? How many there are. */
+static size_t
 set_port_shared(const struct sockets *sockets, const struct socket_request *request, uint16_t port, int on)
 {
+	size_t count = 0;
+
 	for (size_t i = 0; i < sockets->count; i++) {
 		const struct listening *item = &sockets->items[i];
 
 		if (!item->request.is_unix && item->request.address.family == request->address.family &&
-			port_of(item->fd) == port)
+			port_of(item->fd) == port) {
 			set_shared(item->fd, on);
+			count++;
+		}
 	}
+	return count;
 }
 
 /* 0.0.0.0:25 and 127.0.0.1:25 exclude each other, and a reload that goes from one to the other needs
@@ -121,7 +126,10 @@ bind_beside(const struct sockets *sockets, const struct socket_request *request,
 	uint16_t port = port_of_address(address);
 	int result, failed;
 
-	set_port_shared(sockets, request, port, 1);
+	if (!set_port_shared(sockets, request, port, 1)) {
+		errno = EADDRINUSE; /* it is a stranger's */
+		return -1;
+	}
 	set_shared(fd, 1);
 	result = bind(fd, (const struct sockaddr *)address, size) == 0 ? listen(fd, BACKLOG) : -1;
 	failed = errno;

@@ -87,4 +87,5 @@ def test_from_loopback_to_all_addresses_and_back(posthouse):
         # it is still one daemon that has the port
         second = posthouse(sections=sections, inet_interfaces="{127.0.0.1}")
         code, _, errors = second.command("posthoused", check=False)
+        second.command("posthouse", "stop", check=False)
         assert code == 1 and f"cannot listen on 127.0.0.1:{port}: Address already in use" in errors, errors
