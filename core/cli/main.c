@@ -55,8 +55,8 @@ usage(FILE *out)
 {
 	fprintf(out, "usage: posthouse COMMAND [-c FILE] [ARGUMENT ...]\n");
 	for (size_t i = 0; i < COUNT(subcommands); i++)
-		fprintf(out, "  %-7s %-52s%s%s\n", subcommands[i].name, subcommands[i].purpose,
-			subcommands[i].synopsis[0] ? " " : "", subcommands[i].synopsis);
+		fprintf(out, "  %-7s %-*s%s\n", subcommands[i].name, subcommands[i].synopsis[0] ? 53 : 0,
+			subcommands[i].purpose, subcommands[i].synopsis);
 	fprintf(out, "posthouse --version shows the version; man posthouse tells more\n");
 }
 

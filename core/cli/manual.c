@@ -45,9 +45,28 @@ put_literal(FILE *out, const char *before, const char *text, const char *after)
 }
 
 static void
-put_entry(FILE *out, const struct entry *entry)
+put_owners(FILE *out, const struct entry *entries, size_t count)
 {
-	const struct ph_param *param = entry->param;
+	const struct ph_param *param = entries->param;
+
+	if (!entries->owner) {
+		if (param->flags & PH_SECTION_ONLY)
+			fputs("Only in sections of listeners.\n", out);
+		return;
+	}
+	fputs(param->flags & PH_SECTION_ONLY ? "Only in sections, of\n" :
+		count > 1 ? "Modules:\n" : "Module:\n", out);
+	fputs(".Sy", out);
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "%s %s", i ? " ," : "", entries[i].owner->name);
+	fputs(" .\n", out);
+}
+
+/* One parameter; several modules may have it. */
+static void
+put_entry(FILE *out, const struct entry *entries, size_t count)
+{
+	const struct ph_param *param = entries->param;
 
 	fprintf(out, ".It Ic %s\n", param->name);
 	if (param->doc && param->doc[0]) {
@@ -63,12 +82,7 @@ put_entry(FILE *out, const struct entry *entry)
 		put_literal(out, "Default:", param->default_value, " .");
 	if (param->flags & PH_PER_SECTION)
 		fputs("May be set\n.Em also in sections .\n", out);
-	if (entry->owner) {
-		fputs(param->flags & PH_SECTION_ONLY ? "Only in sections, of\n" : "Module:\n", out);
-		fprintf(out, ".Sy %s .\n", entry->owner->name);
-	} else if (param->flags & PH_SECTION_ONLY) {
-		fputs("Only in sections of listeners.\n", out);
-	}
+	put_owners(out, entries, count);
 }
 
 static int
@@ -80,6 +94,14 @@ compare(const void *a, const void *b)
 	if (order || !left->owner || !right->owner)
 		return order ? order : (left->owner != NULL) - (right->owner != NULL);
 	return strcmp(left->owner->name, right->owner->name);
+}
+
+/* Whether two modules mean the same by a name. */
+static bool
+same(const struct entry *a, const struct entry *b)
+{
+	return strcmp(a->param->name, b->param->name) == 0 && a->owner && b->owner && a->param->doc &&
+		b->param->doc && strcmp(a->param->doc, b->param->doc) == 0;
 }
 
 static void
@@ -108,8 +130,11 @@ put_parameters(const struct config *config, FILE *out)
 			config->modules[i]->descriptor.param_count, config->modules[i]);
 	qsort(entries, count, sizeof(*entries), compare);
 	fputs(".Bl -tag -width Ds\n", out);
-	for (size_t i = 0; i < count; i++)
-		put_entry(out, &entries[i]);
+	for (size_t i = 0, next; i < count; i = next) {
+		for (next = i + 1; next < count && same(&entries[i], &entries[next]);)
+			next++;
+		put_entry(out, &entries[i], next - i);
+	}
 	fputs(".El\n", out);
 	free(entries);
 }

@@ -13,6 +13,14 @@
 enum { BACKLOG = 4096, PORT_ATTEMPTS = 20 };
 
 static uint16_t
+port_of_address(const struct sockaddr_storage *address)
+{
+	return ntohs(address->ss_family == AF_INET
+			? ((const struct sockaddr_in *)(const void *)address)->sin_port
+			: ((const struct sockaddr_in6 *)(const void *)address)->sin6_port);
+}
+
+static uint16_t
 port_of(int fd)
 {
 	struct sockaddr_storage address = {0};
@@ -20,9 +28,7 @@ port_of(int fd)
 
 	if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)
 		return 0;
-	return ntohs(address.ss_family == AF_INET
-			? ((const struct sockaddr_in *)(const void *)&address)->sin_port
-			: ((const struct sockaddr_in6 *)(const void *)&address)->sin6_port);
+	return port_of_address(&address);
 }
 
 /* Is the socket the one that is asked for? A port that the kernel picked stays the listener's, also
@@ -86,9 +92,56 @@ picked_port(const struct sockets *sockets, const struct socket_request *request)
 	return 0;
 }
 
+static void
+set_shared(int fd, int on)
+{
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
+/* Our own sockets on that port: may another one be bound beside them? How many there are. */
+static size_t
+set_port_shared(const struct sockets *sockets, const struct socket_request *request, uint16_t port, int on)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < sockets->count; i++) {
+		const struct listening *item = &sockets->items[i];
+
+		if (!item->request.is_unix && item->request.address.family == request->address.family &&
+			port_of(item->fd) == port) {
+			set_shared(item->fd, on);
+			count++;
+		}
+	}
+	return count;
+}
+
+/* 0.0.0.0:25 and 127.0.0.1:25 exclude each other, and a reload that goes from one to the other needs
+ * both for a while. The socket options say so for no longer than the call takes: others, a second
+ * daemon of the same user too, are still told that the port is in use. */
+static int
+bind_beside(const struct sockets *sockets, const struct socket_request *request, int fd,
+	const struct sockaddr_storage *address, socklen_t size)
+{
+	uint16_t port = port_of_address(address);
+	int result, failed;
+
+	if (!set_port_shared(sockets, request, port, 1)) {
+		errno = EADDRINUSE; /* it is a stranger's */
+		return -1;
+	}
+	set_shared(fd, 1);
+	result = bind(fd, (const struct sockaddr *)address, size) == 0 ? listen(fd, BACKLOG) : -1;
+	failed = errno;
+	set_shared(fd, 0);
+	set_port_shared(sockets, request, port, 0);
+	errno = failed;
+	return result;
+}
+
 /* A descriptor, or -1 with errno. */
 static int
-open_inet(const struct socket_request *request, uint16_t port)
+open_inet(const struct sockets *sockets, const struct socket_request *request, uint16_t port)
 {
 	struct sockaddr_storage address;
 	socklen_t size = make_address(&request->address, port, &address);
@@ -99,9 +152,15 @@ open_inet(const struct socket_request *request, uint16_t port)
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
 		(request->address.family != AF_INET6 ||
-			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
-		bind(fd, (const struct sockaddr *)&address, size) == 0 && listen(fd, BACKLOG) == 0)
-		return fd;
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0)) {
+		if (bind(fd, (const struct sockaddr *)&address, size) == 0) {
+			if (listen(fd, BACKLOG) == 0)
+				return fd;
+		} else if (errno == EADDRINUSE && port &&
+			bind_beside(sockets, request, fd, &address, size) == 0) {
+			return fd;
+		}
+	}
 	int failed = errno;
 	close(fd);
 	errno = failed;
@@ -201,7 +260,7 @@ acquire_one(struct sockets *sockets, const struct socket_request *request, unsig
 	uint16_t port = request->address.port;
 	if (!request->is_unix && !port)
 		port = picked_port(sockets, request);
-	*fd = request->is_unix ? open_unix(request) : open_inet(request, port);
+	*fd = request->is_unix ? open_unix(request) : open_inet(sockets, request, port);
 	if (*fd == -1)
 		return -1;
 	if (sockets_add(sockets, request, *fd, generation) == 0)

@@ -196,15 +196,18 @@ history_sync(struct history *history, struct queue_log *owner)
 
 /* ---- Checking ------------------------------------------------------------------------------------ */
 
+/* Bytes that are handed out are right; those of a message that was never acknowledged need not be
+ * handed out. */
 static bool
-content_right(struct queue_log *log, uint64_t handle, unsigned number, const struct told *told)
+content_right(struct queue_log *log, uint64_t handle, unsigned number, const struct told *told,
+	size_t position)
 {
 	struct ph_queue_content content = {.size = sizeof content};
 	ph_pool *pool = ph_pool_new(0);
 	char head[64], *body = body_make(number, told->size), *bytes;
 	size_t head_size, size;
 	ph_error error;
-	bool right = false;
+	bool right = told->acknowledged >= position;
 
 	head_make(told->id, head);
 	head_size = strlen(head);
@@ -260,7 +263,7 @@ item_check(const struct history *history, struct queue_log *log, const struct ph
 	envelope = malloc(512);
 	envelope_make(number, envelope);
 	outcome->broken += !ph_span_equal(item->envelope, ph_span_of(envelope)) ||
-		!content_right(log, item->handle, number, told);
+		!content_right(log, item->handle, number, told, position);
 	outcome->notes_wrong += !notes_right(told, item, position);
 	free(envelope);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -477,6 +478,32 @@ owner_read_living(struct owner *owner)
 			owner_read_log(owner, owner->logs.items[i]);
 }
 
+/* When a name in the folder came, went or changed last, nanoseconds; 0 when that cannot be told. */
+static int64_t
+owner_folder_time(const struct owner *owner)
+{
+	struct stat status;
+
+	if (stat(owner->storage->path, &status) == -1)
+		return 0;
+	return (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
+}
+
+/* A writer may have come and gone without a word: while no owner listened, say. Its segment shows. */
+static void
+owner_look_around(struct owner *owner, int64_t now)
+{
+	int64_t changed = owner_folder_time(owner);
+	ph_error error;
+
+	if (now < owner->list_at && changed == owner->folder_changed)
+		return;
+	owner->list_at = now + LIST_EVERY; /* a hint may ask for another look meanwhile */
+	owner->folder_changed = changed;
+	if (owner_list(owner, &error) == -1)
+		owner->list_at = now;
+}
+
 void
 owner_tend(struct owner *owner)
 {
@@ -486,8 +513,7 @@ owner_tend(struct owner *owner)
 	if (owner->tending)
 		return;
 	owner->tending = true;
-	if (now >= owner->list_at && owner_list(owner, &error) == 0)
-		owner->list_at = now + LIST_EVERY;
+	owner_look_around(owner, now);
 	owner_read_new(owner);
 	owner_read_living(owner);
 	owner_reclaim(owner);

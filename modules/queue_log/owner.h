@@ -26,7 +26,8 @@ struct owner {
 	ph_pool *pool;       /* of the last claim */
 	struct name *trash;  /* big messages' files that are to be removed */
 	size_t trash_count, trash_room;
-	int64_t list_at;     /* when to look at the folder again */
+	int64_t list_at;     /* when to look at the folder again, */
+	int64_t folder_changed; /* and what its time was at the last look */
 	int64_t sweep_at;
 	int64_t checkpoint_at;
 	bool changed;        /* since the last checkpoint */

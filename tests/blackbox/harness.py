@@ -73,6 +73,7 @@ class Posthouse:
 
     def __init__(self, folder, sections=None, loads=LOADS, listener="", **params):
         self.folder = pathlib.Path(folder)
+        self.folder.mkdir(exist_ok=True)
         self.folder.chmod(0o755)
         self.config = self.folder / "posthouse.conf"
         self.run_directory = self.folder / "run"

@@ -2,12 +2,13 @@
 
 import os
 import re
+import socket
 import threading
 import time
 
 import pytest
 
-from harness import SANITIZED, Sink, wait_until
+from harness import SANITIZED, Sink, free_port, wait_until
 
 
 def descriptors_and_memory(pid):
@@ -68,3 +69,23 @@ def test_idle_session_is_told(posthouse):
             server.command("posthouse", "reload")
             code, text = client.reply()
             assert code == 421, text
+
+
+def test_from_loopback_to_all_addresses_and_back(posthouse):
+    """The sockets of 127.0.0.1 and 0.0.0.0 exclude each other, but a reload needs both for a while."""
+    port = free_port()
+    sections = "listener smtp { module = smtp port = %d }\nlistener local { module = local }\n" % port
+    addresses = lambda: {line.split()[1] for line in open("/proc/net/tcp") if line.split()[3] == "0A"}
+    with posthouse(sections=sections, inet_interfaces="{127.0.0.1}") as server:
+        for interfaces, address in (("all", "00000000"), ("{127.0.0.1}", "0100007F"), ("all", "00000000")):
+            server.configure(inet_interfaces=interfaces)
+            server.command("posthouse", "reload")
+            wait_until(lambda: {a for a in addresses() if a.endswith(":%04X" % port)} == {"%s:%04X" % (address, port)},
+                       "one socket on " + address)
+            with socket.create_connection(("127.0.0.1", port), 5) as client:
+                assert client.recv(100).startswith(b"220 ")
+        # it is still one daemon that has the port
+        second = posthouse(sections=sections, inet_interfaces="{127.0.0.1}")
+        code, _, errors = second.command("posthoused", check=False)
+        second.command("posthouse", "stop", check=False)
+        assert code == 1 and f"cannot listen on 127.0.0.1:{port}: Address already in use" in errors, errors
