@@ -214,6 +214,7 @@ def test_slow_destination_blocks_no_other(posthouse):
             server.send("a@client.example", f"b{i}@far.example")
         server.send("a@client.example", "games@test.example")
         server.wait_letters(1)
+        server.wait_log(r"qmgr\[\d+\]: \w+: removed")
         # and what is in hand can be deleted
         assert "deleted: 50" in server.command("posthouse", "queue", "delete", "ALL")[1]
         server.wait_empty()
