@@ -55,6 +55,9 @@ check_host(const struct config *config, struct problems *problems)
 	const struct setting *where;
 	long uid = owner && geteuid() == 0 ? (long)owner->pw_uid : -1;
 
+	if (!config_queue(config, NULL))
+		problems_add(problems, config_path(config), 0,
+			"mail has no place to stay: no queue module is loaded; add load(queue_log)");
 	where = setting_find(&config->set, "mail_owner");
 	if (geteuid() == 0 && !owner)
 		problems_add(problems, where ? where->file : config_path(config), where ? where->line : 0,

@@ -60,6 +60,9 @@ role_open(struct role *role, ph_error *error)
 	q->role = role;
 	if (open_instances(role, error) == -1)
 		return -1;
+	if (config_instance(role->config, PH_CLASS_QUEUE, 0) == NULL)
+		return ph_error_set(error,
+			"mail has no place to stay: no queue module is loaded; add load(queue_log)");
 	return resolver_open(&q->resolver, role->config, error);
 }
 

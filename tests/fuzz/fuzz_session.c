@@ -120,6 +120,8 @@ check_recipient(const char *address)
 	CHECK(strpbrk(address, "\r\n") == NULL && *domain != '\0');
 	if ((storage.options & OPTION_MYNETWORKS) != 0)
 		return;
+	if (&posthouse_module_restriction_recipient == NULL)
+		return; /* who refuses relaying */
 	CHECK(ph_strcasecmp(domain, "here.example") == 0 || ph_strcasecmp(domain, "relay.example") == 0);
 	CHECK(ph_strcasecmp(address, "postmaster@here.example") == 0 ||
 		ph_address_local_part(address).data[0] == '"' || strpbrk(address, "%!") == NULL);
