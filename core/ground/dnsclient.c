@@ -91,6 +91,9 @@ set_options(unsigned slots, ph_error *error)
 		{"insecure-lan-zones:", "yes"},
 		{"local-zone:", "test. transparent"},
 		{"local-zone:", "home.arpa. transparent"},
+		{"local-zone:", "127.in-addr.arpa. transparent"},
+		{"domain-insecure:", "127.in-addr.arpa."},
+		{"local-data:", "1.0.0.127.in-addr.arpa. PTR localhost."},
 	};
 
 	snprintf(number, sizeof(number), "%u", slots);

@@ -1,16 +1,24 @@
 /*
- * The name of a client: what its address says it is, and that says it back.
+ * The names of a client: what its address says it is, and whether that says it back.
  */
 #ifndef SESSION_PEERNAME_H
 #define SESSION_PEERNAME_H
 
 #include <posthouse/base.h>
 
+struct peername {
+	const char *reverse;    /* the first PTR record, unverified; in the pool; NULL: none */
+	ph_found reverse_found; /* is there one that is a host name? Or did the lookup fail? */
+	/* Is the client's address among those of that name? PH_NOT_FOUND too without a name, and
+	 * PH_FAILED too when it could not be learned: the status of the verified name. */
+	ph_found forward_found;
+};
+
 /*
- * Looks up the names of an address (PTR) and, of the first, its addresses. PH_FOUND with the name in
- * the pool when the address is among them; PH_NOT_FOUND when there is no such name; PH_FAILED when a
- * lookup failed for now. Waits.
+ * Looks up the name of an address (PTR) and the addresses of that name; of several names the first
+ * counts. What is no host name, or a numeric one, is none: an address for a name would pass where
+ * addresses are asked for. What does not match is logged. Waits.
  */
-ph_found peername_find(ph_pool *pool, const ph_address *client, const char **name);
+void peername_find(ph_pool *pool, const ph_address *client, struct peername *names);
 
 #endif

@@ -40,20 +40,22 @@ static const char *const command_names[COMMAND_COUNT] = {
 
 /* ---- Life ------------------------------------------------------------------------------------- */
 
-/* Looks the client's name up, and makes the label under which the log knows it. */
+/* Looks the client's names up, and makes the label under which the log knows it. */
 static void
 name_client(ph_session *session)
 {
-	const char *name = NULL;
+	struct peername names = {.reverse_found = PH_NOT_FOUND, .forward_found = PH_NOT_FOUND};
 
-	session->client_status = PH_NOT_FOUND;
-	if (session->policy->smtpd_peername_lookup) {
-		session->client_status = peername_find(ph_scratch_pool(session), &session->client, &name);
-		if (session->client_status == PH_FOUND)
-			session->client_name = strdup(name);
-		ph_pool_free(session->scratch_pool);
-		session->scratch_pool = NULL;
-	}
+	if (session->policy->smtpd_peername_lookup)
+		peername_find(ph_scratch_pool(session), &session->client, &names);
+	session->reverse_status = names.reverse_found;
+	session->client_status = names.forward_found;
+	if (names.reverse_found == PH_FOUND && (session->reverse_name = strdup(names.reverse)) == NULL)
+		session->reverse_status = PH_FAILED;
+	if (names.forward_found == PH_FOUND && (session->client_name = strdup(names.reverse)) == NULL)
+		session->client_status = PH_FAILED;
+	ph_pool_free(session->scratch_pool);
+	session->scratch_pool = NULL;
 	if (asprintf(&session->label, "%s[%s]", ph_client_name(session), session->client_text) == -1)
 		session->label = NULL;
 }
@@ -117,6 +119,7 @@ ph_session_end(ph_session *session)
 	free(session->left_by_helo);
 	free(session->left_by_sender);
 	free(session->client_name);
+	free(session->reverse_name);
 	free(session->label);
 	free(session->helo);
 	free(session);
@@ -212,6 +215,25 @@ ph_client_name(const ph_session *session)
 
 ph_found
 ph_client_name_found(const ph_session *session)
+{
+	return session->client_status;
+}
+
+const char *
+ph_client_reverse_name(const ph_session *session)
+{
+	return session->reverse_name != NULL ? session->reverse_name : "unknown";
+}
+
+ph_found
+ph_client_reverse_name_found(const ph_session *session)
+{
+	return session->reverse_status;
+}
+
+/* It is verified where, and only where, it points back. */
+ph_found
+ph_client_forward_found(const ph_session *session)
 {
 	return session->client_status;
 }

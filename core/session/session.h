@@ -48,9 +48,11 @@ struct ph_session {
 
 	ph_address client;
 	char client_text[PH_ADDRESS_TEXT];
-	char *client_name;                   /* owned; NULL: "unknown" */
+	char *client_name;                   /* verified; owned; NULL: "unknown" */
+	char *reverse_name;                  /* what the address says; owned; NULL: none */
 	char *label;                         /* "unknown[192.0.2.1]"; owned; NULL: no memory for it */
 	ph_found client_status;              /* of the name: verified, none, a lookup failed */
+	ph_found reverse_status;             /* of what the address says */
 
 	ph_pool *pool;                       /* all pools are made when they are first used */
 	ph_pool *message_pool;

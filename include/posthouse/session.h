@@ -16,6 +16,7 @@ PH_BEGIN_DECLS
 
 typedef struct ph_session ph_session;
 
+/* With its port. */
 PH_API const ph_address *ph_client_address(const ph_session *session);
 /* The address as text, "192.0.2.1". */
 PH_API const char *ph_client_address_text(const ph_session *session);
@@ -23,6 +24,17 @@ PH_API const char *ph_client_address_text(const ph_session *session);
 PH_API const char *ph_client_name(const ph_session *session);
 /* Was that name verified (PH_FOUND), is there none (PH_NOT_FOUND), or did a lookup fail for now? */
 PH_API ph_found ph_client_name_found(const ph_session *session);
+/*
+ * What the client's address says its name is (the first PTR record), which nobody has verified:
+ * whoever has the address may write what he likes there. "unknown" when there is none, when it is
+ * no host name, and without smtpd_peername_lookup.
+ */
+PH_API const char *ph_client_reverse_name(const ph_session *session);
+/* Is there such a name, is there none (PH_NOT_FOUND), or did the lookup fail for now? */
+PH_API ph_found ph_client_reverse_name_found(const ph_session *session);
+/* Does that name say the client's address back (PH_FOUND), does it have other addresses or none, or
+ * is there no name (PH_NOT_FOUND), or did a lookup fail for now, of the name or of its addresses? */
+PH_API ph_found ph_client_forward_found(const ph_session *session);
 /* The address and port that the client connected to. */
 PH_API const ph_address *ph_server_address(const ph_session *session);
 /* The name given with HELO or EHLO. */

@@ -12,7 +12,8 @@ static const struct ph_param params[] = {
 	{"plaintext_reject_code", PH_INT, 0, offsetof(struct client, plaintext_code), "450", 400, 599, NULL,
 		"The reply code of reject_plaintext_session."},
 	{"unknown_client_reject_code", PH_INT, 0, offsetof(struct client, unknown_client_code), "450", 400,
-		599, NULL, "The reply code of reject_unknown_client_hostname."},
+		599, NULL, "The reply code of the reject_unknown_…client_hostname restrictions where the name is certainly "
+		"missing; where a lookup failed it is 450."},
 };
 
 static ph_verdict
@@ -56,16 +57,40 @@ reject_plaintext_session(const ph_rule *rule, ph_session *session)
 	return ph_refuse(session, (int)self->plaintext_code, "4.7.1", "Session encryption is required");
 }
 
+/* Refuses a client for a name that it does not have, or only for now when nobody can tell. */
 static ph_verdict
-reject_unknown_client_hostname(const ph_rule *rule, ph_session *session)
+refuse_unknown(const ph_rule *rule, ph_session *session, ph_found found, const char *status,
+	const char *why)
 {
 	const struct client *self = ph_rule_instance(rule);
-	ph_found found = ph_client_name_found(session);
 
 	if (found == PH_FOUND)
 		return PH_DUNNO;
-	return ph_refuse(session, found == PH_FAILED ? 450 : (int)self->unknown_client_code, "4.7.25",
-		"Client host rejected: cannot find your hostname, [%s]", ph_client_address_text(session));
+	return ph_refuse(session, found == PH_FAILED ? 450 : (int)self->unknown_client_code, status,
+		"Client host rejected: cannot %s, [%s]", why, ph_client_address_text(session));
+}
+
+static ph_verdict
+reject_unknown_client_hostname(const ph_rule *rule, ph_session *session)
+{
+	return refuse_unknown(rule, session, ph_client_name_found(session), "4.7.25", "find your hostname");
+}
+
+static ph_verdict
+reject_unknown_reverse_client_hostname(const ph_rule *rule, ph_session *session)
+{
+	return refuse_unknown(rule, session, ph_client_reverse_name_found(session), "4.7.1",
+		"find your reverse hostname");
+}
+
+/* Of a client without a name the one above has something to say. */
+static ph_verdict
+reject_unknown_forward_client_hostname(const ph_rule *rule, ph_session *session)
+{
+	if (ph_client_reverse_name_found(session) == PH_NOT_FOUND)
+		return PH_DUNNO;
+	return refuse_unknown(rule, session, ph_client_forward_found(session), "4.7.25",
+		"resolve your hostname");
 }
 
 static const struct ph_restriction restrictions[] = {
@@ -82,6 +107,12 @@ static const struct ph_restriction restrictions[] = {
 	{"reject_unknown_client_hostname", PH_STAGE_CLIENT, PH_NO_ARGUMENT,
 		reject_unknown_client_hostname,
 		"Refuses clients without a name that points back to their address."},
+	{"reject_unknown_forward_client_hostname", PH_STAGE_CLIENT, PH_NO_ARGUMENT,
+		reject_unknown_forward_client_hostname,
+		"Refuses clients that have a name which does not point back to their address."},
+	{"reject_unknown_reverse_client_hostname", PH_STAGE_CLIENT, PH_NO_ARGUMENT,
+		reject_unknown_reverse_client_hostname,
+		"Refuses clients whose address has no name."},
 };
 
 PH_MODULE(restriction_client, "1.0", "restrictions by the client's address",

@@ -328,8 +328,11 @@ hosts_find(const struct smtp_settings *settings, ph_pool *pool, const struct nex
 				none(hosts, true, "5.1.2", "Host or domain name not found: %s", hop->host);
 			break;
 		case PH_DNS_TEMPFAIL:
-			none(hosts, false, "4.4.3", "Name service error for name=%s type=MX: %s", hop->host,
-				ph_dns_reason(mx));
+			if (settings->ignore_mx_lookup_error)
+				find_by_address(settings, pool, hop, hosts);
+			else
+				none(hosts, false, "4.4.3", "Name service error for name=%s type=MX: %s",
+					hop->host, ph_dns_reason(mx));
 			break;
 		}
 	}

@@ -20,6 +20,7 @@ struct smtp_settings {
 	int64_t smtp_mx_session_limit;
 	bool smtp_skip_5xx_greeting;
 	bool smtp_mx_loopback;
+	bool ignore_mx_lookup_error;
 	int64_t smtp_connect_timeout;
 	int64_t smtp_helo_timeout;
 	int64_t smtp_mail_timeout;

@@ -15,6 +15,9 @@
 #define DAY (86400 * SECOND)
 
 static const struct ph_param params[] = {
+	{"ignore_mx_lookup_error", PH_BOOL, PH_PER_SECTION, FIELD(ignore_mx_lookup_error), "no", 0, 0, NULL,
+		"Whether a domain whose mail exchangers cannot be looked up is tried at its own address, "
+		"against the standard; off: its mail waits."},
 	{"smtp_address_preference", PH_ENUM, PH_PER_SECTION, FIELD(smtp_address_preference), "any", 0, 0,
 		"any, ipv4, ipv6",
 		"The address family that is tried first within one preference of mail exchangers."},

@@ -201,6 +201,46 @@ def test_name_server_that_never_answers(posthouse):
             server.wait_log(r"to=<u@two.far.example>.*dsn=4.4.3, status=deferred")
 
 
+def test_mail_exchangers_that_cannot_be_looked_up(posthouse):
+    """A server that knows addresses and fails at the rest: the mail waits, unless that is ignored."""
+    import dns.message
+    import dns.rcode
+    import dns.rdatatype
+    import dns.rrset
+    import socket
+    import threading
+
+    server_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server_socket.bind(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                query, client = server_socket.recvfrom(4096)
+            except OSError:
+                return
+            reply = dns.message.make_response(dns.message.from_wire(query))
+            question = reply.question[0]
+            if question.rdtype == dns.rdatatype.A:
+                reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", "A", "127.0.0.1"))
+            else:
+                reply.set_rcode(dns.rcode.SERVFAIL)
+            server_socket.sendto(reply.to_wire(), client)
+    threading.Thread(target=serve, daemon=True).start()
+    sink = Sink()
+    with posthouse(dns_servers="{127.0.0.1@%d}" % server_socket.getsockname()[1], smtp_tcp_port=sink.port,
+                   smtp_mx_loopback="yes", smtp_host_lookup="{dns}") as server:
+        server.send("a@client.example", "u@half.far.example")
+        server.wait_log(r"to=<u@half.far.example>.*dsn=4.4.3, status=deferred")
+        server.configure(ignore_mx_lookup_error="yes")
+        server.command("posthouse", "reload")
+        server.command("posthouse", "queue", "flush")
+        sink.wait()
+        server.wait_log(r"to=<u@half.far.example>, relay=half.far.example\[127.0.0.1\].*status=sent")
+    server_socket.close()
+    sink.close()
+
+
 def test_hop_count(posthouse):
     with posthouse(hopcount_limit="10") as server:
         with server.client() as client:
