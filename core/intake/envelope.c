@@ -35,7 +35,8 @@ enum {
 	MESSAGE_HOPS = 14,
 	MESSAGE_CONTENT_SIZE = 15,
 	MESSAGE_RECIPIENT = 16,
-	MESSAGE_TYPES = 17
+	MESSAGE_FILTER = 17,
+	MESSAGE_TYPES = 18
 };
 
 enum { FLAG_8BIT = 1, FLAG_SMTPUTF8 = 2 };
@@ -148,6 +149,7 @@ put_envelope(struct output *out, const struct envelope *envelope, size_t total)
 	put_integer(out, MESSAGE_RET, envelope->ret, 4);
 	put_integer(out, MESSAGE_HOPS, envelope->hops, 4);
 	put_integer(out, MESSAGE_CONTENT_SIZE, (uint64_t)envelope->content_size, 8);
+	put_text(out, MESSAGE_FILTER, envelope->filter);
 	put_bytes(out, envelope->unknown.data, envelope->unknown.size);
 	for (size_t i = 0; i < envelope->recipient_count; i++)
 		put_recipient(out, &envelope->recipients[i]);
@@ -418,6 +420,8 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 		return get_u32(in, value, UINT32_MAX, &envelope->hops);
 	case MESSAGE_CONTENT_SIZE:
 		return get_i64(in, value, &envelope->content_size);
+	case MESSAGE_FILTER:
+		return get_text(in, value, &envelope->filter);
 	case MESSAGE_RECIPIENT:
 		return get_recipient(in, value, envelope,
 			&envelope->recipients[envelope->recipient_count++]);
@@ -459,7 +463,8 @@ envelope_decode(ph_span bytes, ph_pool *pool, struct envelope *envelope, ph_erro
 		.helo = "",
 		.protocol = "",
 		.sasl_username = "",
-		.envid = ""};
+		.envid = "",
+		.filter = ""};
 	if (bytes.size < PREFIX)
 		return ph_error_set(error, "envelope: %zu bytes are too few", bytes.size);
 	if (bytes.data[0] != VERSION)

@@ -32,6 +32,7 @@ struct envelope {
 	const char *envid;     /* "" none */
 	uint32_t ret;
 	uint32_t hops;         /* Received headers counted */
+	const char *filter;    /* "transport:nexthop" for all recipients; "": as each is resolved */
 	int64_t content_size;
 	struct recipient *recipients;
 	size_t recipient_count;
