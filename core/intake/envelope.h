@@ -28,6 +28,7 @@ struct envelope {
 	const char *client_name, *client_address, *helo, *protocol, *sasl_username; /* "" when unknown */
 	bool body_8bit;
 	bool smtputf8;
+	bool probe;            /* asks whether the recipient exists: nothing is ever delivered */
 	bool unknown_critical; /* an unknown type that must be understood: hold the message */
 	const char *envid;     /* "" none */
 	uint32_t ret;
