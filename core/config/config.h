@@ -84,10 +84,10 @@ struct instance *config_map_open(struct config *config, const char *type_colon_p
 /* ---- Rules: what a parameter of type PH_RESTRICTIONS holds ------------------------------------- */
 
 struct ph_restriction;
-struct rule_prefix; /* warn_if_reject and the like are the policy engine's */
 
-/* One element of a restrictions list, resolved: either a module's restriction or, with restriction
- * NULL, a word of the core's own ("permit", "reject", "defer", "warn_if_reject", …). */
+/* One element of a restrictions list, resolved: a module's restriction or, with restriction NULL, a
+ * restriction class (rules is its list) or a word of the core's own ("permit", "reject", "defer",
+ * "warn_if_reject", …). */
 struct ph_rule {
 	const char *name;
 	const char *argument;              /* "" without one */
@@ -97,11 +97,18 @@ struct ph_rule {
 	const char *file;
 	int line;
 	int64_t number;                    /* argument of sleep: seconds */
+	const void *prepared;              /* what the restriction made of its argument */
+	const struct ph_rules *rules;      /* of a restriction class */
 };
 
 struct ph_rules {
 	size_t count;
 	const struct ph_rule *items;
 };
+
+/* The restrictions that a text names, as a table answers it: "permit_mynetworks, reject". Tables in
+ * it must be open already: named in the configuration too. All in the pool; NULL with the error. */
+const ph_rules *rules_parse(const struct config *config, ph_pool *pool, const char *text,
+	ph_error *error);
 
 #endif

@@ -88,7 +88,7 @@ fill_map(const struct fill *fill, const struct ph_param *param, const struct tex
 		else
 			fill_problem(fill, param, &items[i], "%s", error.text);
 	}
-	return map_make(fill->config, list, used);
+	return map_make(fill->config->pool, list, used);
 }
 
 /* The types that hold one value. */

@@ -16,6 +16,7 @@
 struct ph_map {
 	size_t count;
 	struct instance *const *items;
+	const char *name; /* of all of them */
 };
 
 /* ---- Asking ------------------------------------------------------------------------------------- */
@@ -111,16 +112,33 @@ ph_map_is_empty(const ph_map *map)
 	return !map || map->count == 0;
 }
 
-const ph_map *
-map_make(struct config *config, struct instance *const *instances, size_t count)
+const char *
+ph_map_name(const ph_map *map)
 {
-	ph_map *map = memory_or_die(ph_pool_alloc(config->pool, sizeof(*map)));
+	return map ? map->name : "";
+}
+
+static const char *
+join_names(ph_pool *pool, struct instance *const *instances, size_t count)
+{
+	const char *names = count ? instances[0]->name : "";
+
+	for (size_t i = 1; i < count; i++)
+		names = memory_or_die(ph_pool_printf(pool, "%s, %s", names, instances[i]->name));
+	return names;
+}
+
+const ph_map *
+map_make(ph_pool *pool, struct instance *const *instances, size_t count)
+{
+	ph_map *map = memory_or_die(ph_pool_alloc(pool, sizeof(*map)));
 	struct instance **items =
-		memory_or_die(ph_pool_array(config->pool, count + 1, sizeof(*items)));
+		memory_or_die(ph_pool_array(pool, count + 1, sizeof(*items)));
 
 	if (count)
 		memcpy(items, instances, count * sizeof(*items));
-	*map = (ph_map){.count = count, .items = items};
+	*map = (ph_map){.count = count, .items = items,
+		.name = join_names(pool, instances, count)};
 	return map;
 }
 

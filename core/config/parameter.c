@@ -44,7 +44,7 @@ add_table(struct config *config, const struct ph_param *params, size_t count,
 void
 parameters_collect(struct config *config)
 {
-	size_t room = settings_param_count + policy_param_count + 1;
+	size_t room = settings_param_count + policy_param_count + config->rule_class_count + 1;
 
 	for (size_t i = 0; i < config->module_count; i++)
 		room += config->modules[i]->descriptor.param_count;
@@ -53,6 +53,8 @@ parameters_collect(struct config *config)
 	config->parameter_count = 0;
 	add_table(config, settings_params, settings_param_count, NULL, false);
 	add_table(config, policy_params, policy_param_count, NULL, true);
+	for (size_t i = 0; i < config->rule_class_count; i++)
+		add_table(config, &config->rule_classes[i].param, 1, NULL, false);
 	for (size_t i = 0; i < config->module_count; i++)
 		add_table(config, config->modules[i]->descriptor.params,
 			config->modules[i]->descriptor.param_count, config->modules[i], false);

@@ -300,6 +300,7 @@ load_modules(struct config *config, unsigned flags)
 	for (size_t i = 0; i < loads.count; i++)
 		for (size_t j = 0; j < loads.items[i]->item_count; j++)
 			load_module(config, loads.items[i], &loads.items[i]->items[j], flags);
+	rule_classes_collect(config);
 	config->set = (struct settings_set){0};
 	return 0;
 }

@@ -5,6 +5,8 @@
 
 #include <posthouse/restriction.h>
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/grow.h"
@@ -25,16 +27,6 @@ static const struct word {
 	{"sleep", PH_ARGUMENT_STRING},
 };
 
-/* Names that were given up long ago, and are still found in configurations. */
-static const struct old_name {
-	const char *old, *current;
-} old_names[] = {
-	{"reject_invalid_hostname", "reject_invalid_helo_hostname"},
-	{"reject_non_fqdn_hostname", "reject_non_fqdn_helo_hostname"},
-	{"reject_unknown_client", "reject_unknown_client_hostname"},
-	{"reject_unknown_hostname", "reject_unknown_helo_hostname"},
-};
-
 /* What a bare table means in a list. */
 static const struct table_check {
 	const char *list, *restriction;
@@ -44,7 +36,12 @@ static const struct table_check {
 	{"smtpd_sender_restrictions", "check_sender_access"},
 	{"smtpd_relay_restrictions", "check_recipient_access"},
 	{"smtpd_recipient_restrictions", "check_recipient_access"},
+	{"smtpd_etrn_restrictions", "check_etrn_access"},
 };
+
+/* What a table may answer: no more than has a place in the memory of one restriction, even when
+ * answers lead to answers. */
+enum { ANSWER_MAX = 2000, ANSWER_RULES_MAX = 64 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -85,7 +82,8 @@ find_restriction(const struct config *config, const char *name, const struct ins
 bool
 rule_is_known(const struct config *config, const char *word)
 {
-	return find_word(word) || find_restriction(config, word, NULL);
+	return find_word(word) || find_restriction(config, word, NULL) ||
+		(config && rule_class_find(config, word));
 }
 
 bool
@@ -108,13 +106,36 @@ rule_takes_argument(const struct config *config, const char *word)
 
 /* ---- One element -------------------------------------------------------------------------------- */
 
+/* A list being made: of the configuration, or of what a table answered while running. */
 struct making {
-	const struct fill *fill;
+	struct config *config;
+	ph_pool *pool;
+	const struct fill *fill;       /* of the configuration */
 	const struct ph_param *param;
 	const struct text_item *item;
+	ph_error *error;               /* while running: the first problem; else NULL */
+	bool failed;
 	struct ph_rule *items;
 	size_t count, room;
 };
+
+static void problem(struct making *making, const char *format, ...) PH_PRINTF(2, 3);
+
+static void
+problem(struct making *making, const char *format, ...)
+{
+	va_list arguments;
+	char text[600];
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (!making->error)
+		fill_problem(making->fill, making->param, making->item, "%s", text);
+	else if (!making->failed)
+		ph_error_set(making->error, "%s", text);
+	making->failed = true;
+}
 
 /* The installed module that would provide it. */
 static const char *
@@ -136,19 +157,12 @@ find_provider(struct config *config, const char *name)
 	return NULL;
 }
 
-static void
-unknown(struct making *making, const char *name)
+/* The nearest spelling among all that is known. */
+static struct nearest
+nearest_rule(const struct config *config, const char *name)
 {
-	struct config *config = making->fill->config;
 	struct nearest nearest = nearest_to(name);
-	const char *provider = find_provider(config, name);
-	char hint[160];
 
-	if (provider) {
-		fill_problem(making->fill, making->param, making->item,
-			"%s: no such restriction is loaded; load(%s) provides it", name, provider);
-		return;
-	}
 	for (size_t i = 0; i < COUNT(words); i++)
 		nearest_try(&nearest, words[i].name);
 	for (size_t i = 0; i < config->instance_count[PH_CLASS_RESTRICTION]; i++) {
@@ -157,35 +171,47 @@ unknown(struct making *making, const char *name)
 		for (size_t j = 0; j < module->descriptor.operation_count; j++)
 			nearest_try(&nearest, in_module(module, j)->name);
 	}
+	for (size_t i = 0; i < config->rule_class_count; i++)
+		nearest_try(&nearest, config->rule_classes[i].param.name);
+	return nearest;
+}
+
+static void
+unknown(struct making *making, const char *name)
+{
+	struct nearest nearest = nearest_rule(making->config, name);
+	const char *provider = making->error ? NULL : find_provider(making->config, name);
+	char hint[160];
+
+	if (provider) {
+		problem(making, "%s: no such restriction is loaded; load(%s) provides it", name, provider);
+		return;
+	}
 	nearest_hint(&nearest, hint, sizeof(hint));
 	/* It may be in the module that is missing, which was reported. */
 	if (!hint[0])
 		snprintf(hint, sizeof(hint), "; no installed module provides it");
-	if (nearest_result(&nearest) || !config->load_failed)
-		fill_problem(making->fill, making->param, making->item, "%s: no such restriction%s", name,
-			hint);
+	if (nearest_result(&nearest) || !making->config->load_failed)
+		problem(making, "%s: no such restriction%s", name, hint);
 }
 
 /* Is the argument what the restriction takes? 0 or -1. */
 static int
 check_argument(struct making *making, enum ph_argument kind, const char *name, const char *argument)
 {
-	struct config *config = making->fill->config;
 	const char *first;
 	ph_span rest = ph_span_of(argument);
 
 	if (kind == PH_NO_ARGUMENT && argument[0]) {
-		if (value_next_word(&rest, config->pool, &first) && rule_is_known(config, first))
-			fill_problem(making->fill, making->param, making->item,
-				"\"%s %s\": two restrictions in one element; a comma goes between them", name,
-				argument);
+		if (value_next_word(&rest, making->pool, &first) && rule_is_known(making->config, first))
+			problem(making, "\"%s %s\": two restrictions in one element; a comma goes between them",
+				name, argument);
 		else
-			fill_problem(making->fill, making->param, making->item,
-				"%s takes no argument, but \"%s\" follows", name, argument);
+			problem(making, "%s takes no argument, but \"%s\" follows", name, argument);
 		return -1;
 	}
 	if ((kind == PH_ARGUMENT_STRING || kind == PH_ARGUMENT_MAP) && !argument[0]) {
-		fill_problem(making->fill, making->param, making->item, "%s needs %s: '%s %s'", name,
+		problem(making, "%s needs %s: '%s %s'", name,
 			kind == PH_ARGUMENT_MAP ? "a table" : "an argument", name,
 			kind == PH_ARGUMENT_MAP ? "type:path" : "ARGUMENT");
 		return -1;
@@ -193,16 +219,29 @@ check_argument(struct making *making, enum ph_argument kind, const char *name, c
 	return 0;
 }
 
+static const char *
+file_of(const struct making *making)
+{
+	if (making->item && making->item->file)
+		return making->item->file;
+	return making->fill ? making->fill->file : NULL;
+}
+
+static int
+line_of(const struct making *making)
+{
+	if (making->item && making->item->file)
+		return making->item->line;
+	return making->fill ? making->fill->line : 0;
+}
+
 static struct ph_rule *
 new_rule(struct making *making, const char *name, const char *argument)
 {
-	const struct text_item *item = making->item;
-
-	making->items = grow(making->fill->config->pool, making->items, making->count, &making->room,
+	making->items = grow(making->pool, making->items, making->count, &making->room,
 		sizeof(*making->items));
 	making->items[making->count] = (struct ph_rule){.name = name, .argument = argument,
-		.file = item->file ? item->file : making->fill->file,
-		.line = item->file ? item->line : making->fill->line};
+		.file = file_of(making), .line = line_of(making)};
 	return &making->items[making->count++];
 }
 
@@ -216,55 +255,100 @@ add_word(struct making *making, const struct word *word, const char *argument)
 		return;
 	if (strcmp(word->name, "sleep") == 0 &&
 		value_time(ph_span_of(argument), 0, 3600000, &wait, &error) != 0) {
-		fill_problem(making->fill, making->param, making->item, "sleep: %s", error.text);
+		problem(making, "sleep: %s", error.text);
 		return;
 	}
 	new_rule(making, word->name, argument)->number = (wait + 999) / 1000;
 }
 
 static void
+add_class(struct making *making, struct rule_class *class, const char *argument)
+{
+	const ph_rules *rules;
+	ph_error error = {""};
+
+	if (check_argument(making, PH_NO_ARGUMENT, class->param.name, argument) != 0)
+		return;
+	rules = rule_class_rules(making->config, class, &error);
+	if (rules)
+		new_rule(making, class->param.name, "")->rules = rules;
+	else
+		problem(making, "%s", error.text);
+}
+
+/* The table of an argument. While running nothing is opened any more: it must be in use already. */
+static const ph_map *
+argument_map(struct making *making, const char *name, const char *argument)
+{
+	struct config *config = making->config;
+	struct instance *instance = NULL;
+	ph_error error = {""};
+
+	if (!making->error) {
+		instance = map_instance(config, argument, file_of(making), line_of(making), &error);
+		if (!instance)
+			problem(making, "%s: %s", name, error.text);
+		return instance ? map_make(config->pool, &instance, 1) : NULL;
+	}
+	for (size_t i = 0; i < config->instance_count[PH_CLASS_MAP]; i++)
+		if (strcmp(config->instances[PH_CLASS_MAP][i]->name, argument) == 0)
+			instance = config->instances[PH_CLASS_MAP][i];
+	if (!instance || !instance->opened) {
+		problem(making, "%s %s: the table is not open; name it in a class of "
+			"smtpd_restriction_classes, and the class here", name, argument);
+		return NULL;
+	}
+	return map_make(making->pool, &instance, 1);
+}
+
+/* 0 or -1. */
+static int
+prepare(struct making *making, const struct ph_restriction *restriction, struct ph_rule *rule)
+{
+	const void *self = rule->instance ? rule->instance->self : NULL;
+	ph_error error = {"is not what it takes"};
+
+	if (!restriction->prepare || restriction->prepare(self, making->pool, rule->argument,
+		&rule->prepared, &error) == 0)
+		return 0;
+	problem(making, "%s %s: %s", rule->name, rule->argument, error.text);
+	return -1;
+}
+
+static void
+warn_of_old_name(struct making *making, const struct ph_restriction *restriction)
+{
+	if (restriction->instead && !making->error)
+		problems_warn(making->config->problems, file_of(making), line_of(making),
+			"%s: %s was given up; write %s", making->param->name, restriction->name,
+			restriction->instead);
+}
+
+static void
 add_restriction(struct making *making, const struct ph_restriction *restriction,
 	const struct instance *instance, const char *name, const char *argument)
 {
-	struct config *config = making->fill->config;
-	struct instance *map = NULL;
+	const ph_map *map = NULL;
 	struct ph_rule *rule;
-	ph_error error;
 
 	if (check_argument(making, (enum ph_argument)restriction->argument, name, argument) != 0)
 		return;
-	if (restriction->argument == PH_ARGUMENT_MAP) {
-		map = map_instance(config, argument, making->item->file ? making->item->file
-			: making->fill->file, making->item->line, &error);
-		if (!map) {
-			fill_problem(making->fill, making->param, making->item, "%s: %s", name, error.text);
-			return;
-		}
-	}
+	warn_of_old_name(making, restriction);
+	if (restriction->argument == PH_ARGUMENT_MAP &&
+		!(map = argument_map(making, name, argument)))
+		return;
 	rule = new_rule(making, name, argument);
 	rule->restriction = restriction;
 	rule->instance = instance;
-	rule->map = map_make(config, &map, map ? 1 : 0);
-}
-
-/* The current name of an old one, with a warning. */
-static const char *
-current_name(struct making *making, const char *name)
-{
-	for (size_t i = 0; i < COUNT(old_names); i++) {
-		if (strcmp(old_names[i].old, name) != 0)
-			continue;
-		problems_warn(making->fill->config->problems, making->item->file, making->item->line,
-			"%s: %s is now called %s", making->param->name, name, old_names[i].current);
-		return old_names[i].current;
-	}
-	return name;
+	rule->map = map ? map : map_make(making->pool, NULL, 0);
+	if (prepare(making, restriction, rule) != 0)
+		making->count--;
 }
 
 static const char *
 table_check(const struct ph_param *param)
 {
-	for (size_t i = 0; i < COUNT(table_checks); i++)
+	for (size_t i = 0; param && i < COUNT(table_checks); i++)
 		if (strcmp(table_checks[i].list, param->name) == 0)
 			return table_checks[i].restriction;
 	return NULL;
@@ -276,12 +360,11 @@ add_table(struct making *making, const char *table)
 	const char *name = table_check(making->param);
 	const struct instance *instance = NULL;
 	const struct ph_restriction *restriction =
-		name ? find_restriction(making->fill->config, name, &instance) : NULL;
+		name ? find_restriction(making->config, name, &instance) : NULL;
 
 	if (!name)
-		fill_problem(making->fill, making->param, making->item,
-			"%s: say what is looked up in the table, for example 'check_client_access %s'", table,
-			table);
+		problem(making, "%s: say what is looked up in the table, for example "
+			"'check_client_access %s'", table, table);
 	else if (!restriction)
 		unknown(making, name);
 	else
@@ -291,42 +374,42 @@ add_table(struct making *making, const char *table)
 static void
 add_element(struct making *making, const char *text)
 {
-	ph_pool *pool = making->fill->config->pool;
+	ph_pool *pool = making->pool;
 	size_t size = strcspn(text, " \t\r\n");
 	const char *name = memory_or_die(ph_pool_copy(pool, (ph_span){text, size}));
 	const char *argument =
 		memory_or_die(ph_pool_copy(pool, value_trim(ph_span_of(text + size))));
 	const struct word *word = find_word(name);
+	struct rule_class *class = rule_class_find(making->config, name);
 	const struct instance *instance = NULL;
-	const struct ph_restriction *restriction;
+	const struct ph_restriction *restriction =
+		find_restriction(making->config, name, &instance);
 
 	if (word && strcmp(name, "warn_if_reject") == 0) {
 		add_word(making, word, "");
 		if (argument[0])
 			add_element(making, argument);
-		return;
-	}
-	if (word) {
+	} else if (word) {
 		add_word(making, word, argument);
-		return;
-	}
-	if (strchr(name, ':') && !argument[0]) {
+	} else if (class) {
+		add_class(making, class, argument);
+	} else if (strchr(name, ':') && !argument[0]) {
 		add_table(making, name);
-		return;
-	}
-	name = current_name(making, name);
-	restriction = find_restriction(making->fill->config, name, &instance);
-	if (restriction)
+	} else if (restriction) {
 		add_restriction(making, restriction, instance, name, argument);
-	else
+	} else {
 		unknown(making, name);
+	}
 }
+
+/* ---- Lists -------------------------------------------------------------------------------------- */
 
 const ph_rules *
 rules_make(const struct fill *fill, const struct ph_param *param, const struct text_item *items,
 	size_t count)
 {
-	struct making making = {.fill = fill, .param = param};
+	struct making making =
+		{.config = fill->config, .pool = fill->config->pool, .fill = fill, .param = param};
 	ph_rules *rules = memory_or_die(ph_pool_alloc(fill->config->pool, sizeof(*rules)));
 
 	for (size_t i = 0; i < count; i++) {
@@ -335,4 +418,39 @@ rules_make(const struct fill *fill, const struct ph_param *param, const struct t
 	}
 	*rules = (ph_rules){.count = making.count, .items = making.items};
 	return rules;
+}
+
+/* The next restriction of "name, name argument name": a name takes the word behind it when it has an
+ * argument. false: none is left. */
+static bool
+next_element(struct making *making, ph_span *rest, const char **element)
+{
+	const char *name, *argument;
+
+	if (!value_next_word(rest, making->pool, &name))
+		return false;
+	*element = name;
+	if (rule_takes_argument(making->config, name) && value_next_word(rest, making->pool, &argument))
+		*element = memory_or_die(ph_pool_printf(making->pool, "%s %s", name, argument));
+	return true;
+}
+
+const ph_rules *
+rules_parse(const struct config *config, ph_pool *pool, const char *text, ph_error *error)
+{
+	struct making making = {.config = (struct config *)config, .pool = pool, .error = error};
+	ph_rules *rules = memory_or_die(ph_pool_alloc(pool, sizeof(*rules)));
+	ph_span rest = ph_span_of(text);
+	const char *element;
+
+	if (rest.size > ANSWER_MAX)
+		problem(&making, "the answer is too long: %zu bytes", rest.size);
+	for (size_t i = 0; !making.failed && next_element(&making, &rest, &element); i++) {
+		if (i == ANSWER_RULES_MAX)
+			problem(&making, "the answer names more than %d restrictions", ANSWER_RULES_MAX);
+		else
+			add_element(&making, element);
+	}
+	*rules = (ph_rules){.count = making.count, .items = making.items};
+	return making.failed ? NULL : rules;
 }

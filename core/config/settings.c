@@ -126,6 +126,9 @@ const struct ph_param settings_params[] = {
 		.doc = "The directory of sockets and process numbers."),
 	SETTING(smtpd_processes, PH_INT, .default_value = "1", .min = 1, .max = 256,
 		.doc = "The number of processes that receive mail."),
+	SETTING(smtpd_restriction_classes, PH_STRINGS,
+		.doc = "Names of lists of restrictions that you define, each under its name "
+		       "(greylist = {…}), and that may stand in other lists and in access tables."),
 	SETTING(syslog_name, PH_STRING, .default_value = "posthouse",
 		.doc = "The name in front of every log line."),
 	SETTING(watchdog_abort_time, PH_TIME, .default_value = "30s", .max = DAY,
@@ -141,8 +144,16 @@ const size_t settings_param_count = sizeof(settings_params) / sizeof(settings_pa
 		__VA_ARGS__}
 
 const struct ph_param policy_params[] = {
+	POLICY(access_map_defer_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "450", .min = 400,
+		.max = 499, .doc = "The reply code of DEFER and its like in access tables."),
+	POLICY(access_map_reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "554",
+		.min = 400, .max = 599, .doc = "The reply code of REJECT in access tables."),
+	POLICY(defer_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "450", .min = 400,
+		.max = 499, .doc = "The reply code of the restriction defer."),
 	POLICY(queue, PH_STRING, .flags = PH_SECTION_ONLY,
 		.doc = "The name of the queue storage for mail that enters here; empty: the first one."),
+	POLICY(reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "554", .min = 400,
+		.max = 599, .doc = "The reply code of the restriction reject."),
 	POLICY(smtpd_client_connection_count_limit, PH_INT, .flags = PH_PER_SECTION,
 		.default_value = "50", .max = COUNT_MAX,
 		.doc = "The most connections from one client at the same time; 0: no limit."),
@@ -155,6 +166,8 @@ const struct ph_param policy_params[] = {
 		       "the log shows who wrote to whom."),
 	POLICY(smtpd_end_of_data_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
 		.doc = "What is asked at the end of the message."),
+	POLICY(smtpd_etrn_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
+		.doc = "What is asked at the ETRN command."),
 	POLICY(smtpd_helo_required, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "no",
 		.doc = "Clients must say HELO or EHLO before MAIL."),
 	POLICY(smtpd_helo_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,

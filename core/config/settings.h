@@ -47,6 +47,7 @@ struct settings {
 	int64_t smtpd_processes;
 	int64_t delivery_processes;
 	int64_t reload_grace;
+	ph_strings smtpd_restriction_classes;
 	int64_t watchdog_warn_time;    /* 1s */
 	int64_t watchdog_abort_time;   /* 30s */
 	/* log */
@@ -83,9 +84,14 @@ struct policy_settings {
 	const ph_rules *smtpd_recipient_restrictions;
 	const ph_rules *smtpd_data_restrictions;
 	const ph_rules *smtpd_end_of_data_restrictions;
+	const ph_rules *smtpd_etrn_restrictions;
 	bool smtpd_delay_reject;
 	bool smtpd_helo_required;
 	bool smtpd_peername_lookup;
+	int64_t access_map_reject_code;
+	int64_t access_map_defer_code;
+	int64_t reject_code;
+	int64_t defer_code;
 	int64_t smtpd_recipient_limit;
 	int64_t smtpd_client_connection_count_limit; /* 0: no limit */
 	const char *queue;                           /* the storage's name; "": the first one loaded */

@@ -48,6 +48,15 @@ struct parameter {
 	const char *text[2];        /* its value, unexpanded and expanded, once it was asked for */
 };
 
+/* A list of restrictions that the configuration names itself. */
+struct rule_class {
+	struct ph_param param;
+	const char *file;              /* where it was named */
+	int line;
+	enum { CLASS_NEW, CLASS_BEING_MADE, CLASS_MADE } state;
+	const ph_rules *rules;
+};
+
 struct config {
 	ph_pool *pool;
 	const char *path;
@@ -62,6 +71,8 @@ struct config {
 	struct parameter *parameters;  /* by name; the core's first, then in the order of load() */
 	size_t parameter_count;
 	struct settings_set set;       /* outside of sections */
+	struct rule_class *rule_classes;
+	size_t rule_class_count;
 	struct section **sections;
 	size_t section_count, section_room;
 	struct instance **instances[CLASS_COUNT];
@@ -154,7 +165,8 @@ const struct module *instance_module(const struct instance *instance);
 struct instance *map_instance(struct config *config, const char *reference, const char *file, int line,
 	ph_error *error);
 bool map_is_section(const struct config *config, const char *name);
-const ph_map *map_make(struct config *config, struct instance *const *instances, size_t count);
+/* In the pool. */
+const ph_map *map_make(ph_pool *pool, struct instance *const *instances, size_t count);
 
 /* ---- Match lists and networks (match.c) */
 const ph_match_list *match_make(const struct fill *fill, const struct ph_param *param,
@@ -168,6 +180,13 @@ const ph_rules *rules_make(const struct fill *fill, const struct ph_param *param
 /* Does it take an argument? As far as it is known: config may be NULL. */
 bool rule_takes_argument(const struct config *config, const char *word);
 bool rule_is_known(const struct config *config, const char *word);
+
+/* ---- Classes of restrictions (classes.c) */
+/* Finds their names, when modules are loaded and before the parameters are collected. */
+void rule_classes_collect(struct config *config);
+struct rule_class *rule_class_find(const struct config *config, const char *name);
+/* Its list, which is made when it is first asked for; NULL with the error. */
+const ph_rules *rule_class_rules(struct config *config, struct rule_class *class, ph_error *error);
 
 /* ---- What a configuration as a whole must be (check.c) */
 void config_check(struct config *config);

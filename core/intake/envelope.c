@@ -35,7 +35,10 @@ enum {
 	MESSAGE_HOPS = 14,
 	MESSAGE_CONTENT_SIZE = 15,
 	MESSAGE_RECIPIENT = 16,
-	MESSAGE_TYPES = 17
+	MESSAGE_FILTER = 17,
+	MESSAGE_TYPES = 18,
+	/* Whoever does not know that it is a probe would deliver it: critical. */
+	MESSAGE_PROBE = CRITICAL | 17
 };
 
 enum { FLAG_8BIT = 1, FLAG_SMTPUTF8 = 2 };
@@ -148,6 +151,8 @@ put_envelope(struct output *out, const struct envelope *envelope, size_t total)
 	put_integer(out, MESSAGE_RET, envelope->ret, 4);
 	put_integer(out, MESSAGE_HOPS, envelope->hops, 4);
 	put_integer(out, MESSAGE_CONTENT_SIZE, (uint64_t)envelope->content_size, 8);
+	put_text(out, MESSAGE_FILTER, envelope->filter);
+	put_integer(out, MESSAGE_PROBE, envelope->probe, 1);
 	put_bytes(out, envelope->unknown.data, envelope->unknown.size);
 	for (size_t i = 0; i < envelope->recipient_count; i++)
 		put_recipient(out, &envelope->recipients[i]);
@@ -302,16 +307,29 @@ keep_unknown(struct envelope *envelope, ph_span *unknown, char *room, const stru
 		envelope->unknown_critical = true;
 }
 
-/* Bytes of the records whose type is not below the limit; counts the recipients on the way. */
+static bool
+is_message_type(unsigned type)
+{
+	return (type > 0 && type < MESSAGE_TYPES) || type == MESSAGE_PROBE;
+}
+
+static bool
+is_recipient_type(unsigned type)
+{
+	return type > 0 && type < RECIPIENT_TYPES;
+}
+
+/* Bytes of the records whose type is not known; counts the recipients on the way. */
 static int
-survey(ph_span list, unsigned types, size_t *unknown, size_t *recipients, ph_error *error)
+survey(ph_span list, bool (*is_known)(unsigned type), size_t *unknown, size_t *recipients,
+	ph_error *error)
 {
 	struct record record;
 	int more;
 
 	*unknown = *recipients = 0;
 	while ((more = next_record(&list, &record)) == 1) {
-		if (record.type == 0 || record.type >= types)
+		if (!is_known(record.type))
 			*unknown += record.whole.size;
 		else if (record.type == MESSAGE_RECIPIENT)
 			++*recipients;
@@ -352,12 +370,12 @@ get_recipient(struct input *outer, ph_span list, struct envelope *envelope,
 	char *room = NULL;
 
 	*recipient = (struct recipient){.address = "", .original = "", .orcpt = ""};
-	if (survey(list, RECIPIENT_TYPES, &unknown, &count, in.error) == -1)
+	if (survey(list, is_recipient_type, &unknown, &count, in.error) == -1)
 		return -1;
 	if (unknown > 0 && (room = ph_pool_alloc(in.pool, unknown)) == NULL)
 		return ph_error_set(in.error, "out of memory");
 	while (next_record(&list, &record) == 1) {
-		if (record.type == 0 || record.type >= RECIPIENT_TYPES)
+		if (!is_recipient_type(record.type))
 			keep_unknown(envelope, &recipient->unknown, room, &record);
 		else if (once(&in, record.type, RECIPIENT_TYPES, "recipient") == -1 ||
 			 get_recipient_field(&in, &record, recipient) == -1)
@@ -377,6 +395,17 @@ get_flags(struct input *in, ph_span value, struct envelope *envelope)
 		return -1;
 	envelope->body_8bit = (flags & FLAG_8BIT) != 0;
 	envelope->smtputf8 = (flags & FLAG_SMTPUTF8) != 0;
+	return 0;
+}
+
+static int
+get_probe(struct input *in, ph_span value, struct envelope *envelope)
+{
+	uint64_t number = 0;
+
+	if (get_integer(in, value, 1, 1, &number) == -1)
+		return -1;
+	envelope->probe |= number == 1;
 	return 0;
 }
 
@@ -418,6 +447,10 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 		return get_u32(in, value, UINT32_MAX, &envelope->hops);
 	case MESSAGE_CONTENT_SIZE:
 		return get_i64(in, value, &envelope->content_size);
+	case MESSAGE_FILTER:
+		return get_text(in, value, &envelope->filter);
+	case MESSAGE_PROBE:
+		return get_probe(in, value, envelope);
 	case MESSAGE_RECIPIENT:
 		return get_recipient(in, value, envelope,
 			&envelope->recipients[envelope->recipient_count++]);
@@ -432,7 +465,7 @@ get_message(struct input *in, ph_span list, struct envelope *envelope)
 	size_t unknown, recipients;
 	char *room = NULL;
 
-	if (survey(list, MESSAGE_TYPES, &unknown, &recipients, in->error) == -1)
+	if (survey(list, is_message_type, &unknown, &recipients, in->error) == -1)
 		return -1;
 	if (recipients > 0 &&
 		(envelope->recipients = ph_pool_array(in->pool, recipients, sizeof(struct recipient))) == NULL)
@@ -440,7 +473,7 @@ get_message(struct input *in, ph_span list, struct envelope *envelope)
 	if (unknown > 0 && (room = ph_pool_alloc(in->pool, unknown)) == NULL)
 		return ph_error_set(in->error, "out of memory");
 	while (next_record(&list, &record) == 1) {
-		if (record.type == 0 || record.type >= MESSAGE_TYPES)
+		if (!is_message_type(record.type))
 			keep_unknown(envelope, &envelope->unknown, room, &record);
 		else if (get_message_field(in, &record, envelope) == -1)
 			return -1;
@@ -459,7 +492,8 @@ envelope_decode(ph_span bytes, ph_pool *pool, struct envelope *envelope, ph_erro
 		.helo = "",
 		.protocol = "",
 		.sasl_username = "",
-		.envid = ""};
+		.envid = "",
+		.filter = ""};
 	if (bytes.size < PREFIX)
 		return ph_error_set(error, "envelope: %zu bytes are too few", bytes.size);
 	if (bytes.data[0] != VERSION)

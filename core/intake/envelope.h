@@ -28,10 +28,12 @@ struct envelope {
 	const char *client_name, *client_address, *helo, *protocol, *sasl_username; /* "" when unknown */
 	bool body_8bit;
 	bool smtputf8;
+	bool probe;            /* asks whether the recipient exists: nothing is ever delivered */
 	bool unknown_critical; /* an unknown type that must be understood: hold the message */
 	const char *envid;     /* "" none */
 	uint32_t ret;
 	uint32_t hops;         /* Received headers counted */
+	const char *filter;    /* "transport:nexthop" for all recipients; "": as each is resolved */
 	int64_t content_size;
 	struct recipient *recipients;
 	size_t recipient_count;

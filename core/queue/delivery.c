@@ -63,7 +63,7 @@ delivery_read(ph_span payload)
 	d->arrival = (int64_t)wire_get_u64(&reader);
 	d->active = (int64_t)wire_get_u64(&reader);
 	d->attempt = wire_get_u32(&reader);
-	d->flags = wire_get_u8(&reader);
+	d->flags = wire_get_u8(&reader) & ~(unsigned)JOB_PROBE;
 	read_recipients(d, &reader);
 	if (reader.failed) {
 		delivery_free(d);
@@ -146,6 +146,12 @@ ph_delivery_smtputf8(const ph_delivery *d)
 	return (d->flags & JOB_UTF8) != 0;
 }
 
+bool
+ph_delivery_is_probe(const ph_delivery *d)
+{
+	return (d->flags & JOB_PROBE) != 0;
+}
+
 ph_pool *
 ph_delivery_pool(ph_delivery *d)
 {
@@ -159,6 +165,8 @@ ph_delivery_content(ph_delivery *d, int *fd, int64_t *offset, int64_t *length, b
 	const struct ph_queue_ops *ops = d->storage == NULL ? NULL : d->storage->ops;
 	ph_found found;
 
+	if (ph_delivery_is_probe(d))
+		return ph_error_set(error, "a probe has no content");
 	if (ops == NULL) {
 		d->missing = true;
 		return ph_error_set(error, "queue %s is not configured here", d->storage_name);
@@ -327,12 +335,33 @@ ph_delivery_connected(ph_delivery *d)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
+/* Its transport cannot find out about addresses: that must not refuse mail. */
+void
+delivery_pass_probe(struct ph_delivery *d)
+{
+	for (uint32_t i = 0; i < d->count; i++)
+		ph_delivery_sent(d, i, "2.0.0", "none", "transport %s cannot be probed", d->transport_name);
+}
+
+/* What mail would become of the recipient is not asked: it is somebody. */
+static void
+settle_probe(struct delivery_recipient *recipient)
+{
+	if (recipient->outcome != OUTCOME_EXPANDED)
+		return;
+	recipient->outcome = OUTCOME_SENT;
+	recipient->text = "stands for other addresses";
+	recipient->expansion_count = 0;
+}
+
 void
 delivery_complete(struct ph_delivery *d, bool cancelled)
 {
 	for (uint32_t i = 0; i < d->count; i++) {
 		struct delivery_recipient *recipient = &d->recipients[i];
 
+		if (ph_delivery_is_probe(d))
+			settle_probe(recipient);
 		if ((d->missing || cancelled) && recipient->outcome == OUTCOME_DEFERRED)
 			recipient->outcome = OUTCOME_BACK;
 		if (recipient->outcome != OUTCOME_NONE)
@@ -354,16 +383,16 @@ delivery_end(const struct ph_delivery *d)
 }
 
 static const char *
-word_of(enum outcome outcome)
+word_of(enum outcome outcome, bool probe)
 {
 	switch (outcome) {
 	case OUTCOME_SENT:
 	case OUTCOME_DISCARDED:
-		return "sent";
+		return probe ? "deliverable" : "sent";
 	case OUTCOME_BOUNCED:
-		return "bounced";
+		return probe ? "undeliverable" : "bounced";
 	case OUTCOME_DEFERRED:
-		return "deferred";
+		return probe ? "undeliverable" : "deferred";
 	case OUTCOME_NONE:
 	case OUTCOME_EXPANDED:
 	case OUTCOME_BACK:
@@ -381,7 +410,7 @@ delivery_log_all(const struct ph_delivery *d)
 		component += 10;
 	for (uint32_t i = 0; i < d->count; i++) {
 		const struct delivery_recipient *recipient = &d->recipients[i];
-		const char *word = word_of(recipient->outcome);
+		const char *word = word_of(recipient->outcome, ph_delivery_is_probe(d));
 
 		if (word == NULL)
 			continue;

@@ -47,6 +47,8 @@ struct ph_delivery {
 /* A job frame's fields. NULL: malformed or no memory. */
 struct ph_delivery *delivery_read(ph_span payload);
 void delivery_free(struct ph_delivery *delivery);
+/* In place of deliver(), for a probe that its transport does not know. */
+void delivery_pass_probe(struct ph_delivery *delivery);
 /* After deliver(): what was not said is filled in. cancelled: nothing more was tried. */
 void delivery_complete(struct ph_delivery *delivery, bool cancelled);
 /* Logs each recipient. */

@@ -297,6 +297,7 @@ message_new(struct storage *storage, const struct ph_queue_item *item, ph_error 
 		return message;
 	}
 	message->hold |= message->body->envelope.unknown_critical;
+	message->probe = message->body->envelope.probe;
 	for (uint32_t i = 0; i < item->note_count; i++)
 		if (message_apply_all(message, item->notes[i], error) == -1) {
 			/* what it does not tell us could be delivered twice */

@@ -92,6 +92,7 @@ struct message {
 	uint8_t state;              /* enum message_state */
 	uint8_t retries;            /* content not found where it was said to be */
 	bool hold;                  /* to be held at the end of the pass */
+	bool probe;                 /* no mail, but a question: nobody is told, nothing is tried twice */
 	char id[PH_QUEUE_ID_SIZE];
 };
 

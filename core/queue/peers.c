@@ -194,13 +194,14 @@ void
 peer_send_job(struct manager *manager, struct job *job)
 {
 	struct peer *peer = job->worker->context;
+	unsigned type = job->message->probe ? FRAME_PROBE : FRAME_JOB;
 	struct wire_writer writer;
 
 	wire_begin(&writer, manager->scratch);
 	put_job(&writer, job);
 	/* a worker that does not read is as good as gone */
 	if (peer->channel == NULL || writer.failed ||
-		channel_send(peer->channel, FRAME_JOB, wire_span(&writer)) == -1) {
+		channel_send(peer->channel, type, wire_span(&writer)) == -1) {
 		ph_log(PH_LOG_WARNING, "%s: cannot be handed to a %s process", job->message->id,
 			peer->role == NULL ? "new" : peer->role);
 		job_lost(manager->scheduler, job, ph_now());

@@ -28,12 +28,15 @@ enum {
 	 * status, string text, string relay}. Repeated after a reconnect until it is acknowledged */
 	FRAME_RESULT,
 	/* queue role → worker: count, u64 numbers of jobs whose results are durable */
-	FRAME_ACK
+	FRAME_ACK,
+	/* queue role → worker: as FRAME_JOB. A probe: a worker that does not know it leaves it alone */
+	FRAME_PROBE
 };
 
 enum {
 	JOB_8BIT = 1,
-	JOB_UTF8 = 2
+	JOB_UTF8 = 2,
+	JOB_PROBE = 4 /* not on the wire: the type of the frame says it */
 };
 
 /* run_directory/control. A request is one frame; the answer ends with CONTROL_END. */

@@ -145,13 +145,14 @@ say_result(struct office *office, struct kept *kept, const struct ph_delivery *d
 	wire_put_u32(&writer, d->count);
 	for (uint32_t i = 0; i < d->count; i++) {
 		const struct delivery_recipient *recipient = &d->recipients[i];
+		/* why mail went well is for the log only */
+		bool mute = recipient->outcome == OUTCOME_SENT && !ph_delivery_is_probe(d);
 
 		wire_put_u32(&writer, recipient->number);
 		wire_put_u8(&writer, recipient->outcome);
-		/* why something went well is for the log only */
-		wire_put_string(&writer, recipient->outcome == OUTCOME_SENT ? "" : recipient->status);
-		wire_put_string(&writer, recipient->outcome == OUTCOME_SENT ? "" : recipient->text);
-		wire_put_string(&writer, recipient->outcome == OUTCOME_SENT ? "" : recipient->relay);
+		wire_put_string(&writer, mute ? "" : recipient->status);
+		wire_put_string(&writer, mute ? "" : recipient->text);
+		wire_put_string(&writer, mute ? "" : recipient->relay);
 	}
 	if (!writer.failed)
 		say(office, kept, FRAME_RESULT, wire_span(&writer));
@@ -198,7 +199,10 @@ work_run(void *argument)
 	const struct ph_transport_ops *ops = d->transport->ops;
 
 	task_set_context(&d->context);
-	ops->deliver(d->transport->self, d);
+	if (ph_delivery_is_probe(d) && (ops->flags & PH_TRANSPORT_PROBES) == 0)
+		delivery_pass_probe(d);
+	else
+		ops->deliver(d->transport->self, d);
 	delivery_complete(d, ph_task_cancelled());
 	task_set_context(NULL);
 	delivery_log_all(d);
@@ -215,7 +219,7 @@ give_back(struct office *office, struct ph_delivery *d)
 }
 
 static void
-take_job(struct office *office, ph_span payload)
+take_job(struct office *office, ph_span payload, unsigned flags)
 {
 	struct ph_delivery *d = delivery_read(payload);
 	struct work *work;
@@ -224,6 +228,7 @@ take_job(struct office *office, ph_span payload)
 		ph_log(PH_LOG_WARNING, "a job that cannot be read");
 		return;
 	}
+	d->flags |= flags;
 	d->transport = config_find(office->role->config, PH_CLASS_TRANSPORT, d->transport_name);
 	d->storage = config_find(office->role->config, PH_CLASS_QUEUE, d->storage_name);
 	if (d->transport == NULL || d->storage == NULL || !serves(office, d->transport) ||
@@ -319,7 +324,9 @@ frame(void *context, unsigned type, ph_span payload)
 	struct office *office = context;
 
 	if (type == FRAME_JOB)
-		take_job(office, payload);
+		take_job(office, payload, 0);
+	else if (type == FRAME_PROBE)
+		take_job(office, payload, JOB_PROBE);
 	else if (type == FRAME_ACK)
 		take_acks(office, payload);
 }

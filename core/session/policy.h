@@ -12,6 +12,8 @@ enum policy_event {
 	POLICY_HELO,
 	POLICY_MAIL,
 	POLICY_RCPT,
+	POLICY_VRFY,
+	POLICY_ETRN,
 	POLICY_DATA,
 	POLICY_END_OF_DATA
 };
@@ -24,5 +26,8 @@ int policy_check(ph_session *session, enum policy_event event, const char *where
 
 /* Logs what was refused: "NOQUEUE: reject: RCPT from unknown[192.0.2.1]: 554 5.7.1 …; from=<…>". */
 void policy_log(ph_session *session, const char *what, const char *where, const ph_reply *reply);
+/* The same with any text in place of the reply: "NOQUEUE: hold: RCPT from …". */
+void policy_note(ph_session *session, const char *what, const char *where, const char *format, ...)
+	PH_PRINTF(4, 5);
 
 #endif

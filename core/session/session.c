@@ -7,12 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ground/loop.h"
 #include "session/connection.h"
 #include "session/interfaces.h"
 #include "session/peername.h"
-#include "session/policy.h"
+#include "session/run.h"
 
 enum {
 	SESSION_POOL_LIMIT = 256 * 1024,
@@ -195,6 +196,12 @@ session_label(const ph_session *session)
 	return session->label != NULL ? session->label : session->client_text;
 }
 
+static const char *
+text_of(const char *text)
+{
+	return text != NULL ? text : "";
+}
+
 const ph_address *
 ph_client_address(const ph_session *session)
 {
@@ -306,23 +313,101 @@ ph_queue_id(const ph_session *session)
 	return session->queue_id != NULL ? session->queue_id : "";
 }
 
-/* No listener offers a login or TLS yet: a session has neither. */
+const char *
+ph_command(const ph_session *session)
+{
+	return session->run != NULL ? session->run->where : "";
+}
+
+const char *
+ph_etrn_domain(const ph_session *session)
+{
+	return session->etrn_domain != NULL ? session->etrn_domain : "";
+}
+
+const char *
+ph_envelope_id(const ph_session *session)
+{
+	return session->parameters != NULL ? text_of(session->parameters->envid) : "";
+}
+
+/* The process, the moment and a counter: no other transaction of this host has had it. */
+const char *
+ph_transaction_id(const ph_session *session)
+{
+	static unsigned counter;
+	ph_session *own = (ph_session *)session;
+
+	if (session->transaction_id[0] == '\0')
+		snprintf(own->transaction_id, sizeof(own->transaction_id), "%x.%llx.%x",
+			(unsigned)getpid(), (unsigned long long)ph_wall_clock(), counter++);
+	return session->transaction_id;
+}
+
 const char *
 ph_sasl_username(const ph_session *session)
 {
-	return "";
+	return text_of(session->login.username);
 }
 
 const char *
 ph_sasl_method(const ph_session *session)
 {
-	return "";
+	return text_of(session->login.method);
+}
+
+const char *
+ph_sasl_sender(const ph_session *session)
+{
+	return text_of(session->login.sender);
 }
 
 const char *
 ph_tls_protocol(const ph_session *session)
 {
-	return "";
+	return text_of(session->tls.protocol);
+}
+
+const char *
+ph_tls_cipher(const ph_session *session)
+{
+	return text_of(session->tls.cipher);
+}
+
+int
+ph_tls_cipher_bits(const ph_session *session)
+{
+	return session->tls.cipher_bits;
+}
+
+const char *
+ph_ccert_subject(const ph_session *session)
+{
+	return text_of(session->tls.subject);
+}
+
+const char *
+ph_ccert_issuer(const ph_session *session)
+{
+	return text_of(session->tls.issuer);
+}
+
+const char *
+ph_ccert_fingerprint(const ph_session *session)
+{
+	return text_of(session->tls.fingerprint);
+}
+
+const char *
+ph_ccert_pubkey_fingerprint(const ph_session *session)
+{
+	return text_of(session->tls.pubkey_fingerprint);
+}
+
+bool
+ph_ccert_trusted(const ph_session *session)
+{
+	return session->tls.trusted;
 }
 
 bool
@@ -380,7 +465,10 @@ ph_session_pool(ph_session *session)
 const ph_dns_answer *
 ph_dns_lookup(ph_session *session, ph_dns_type type, const char *name)
 {
-	return ph_dns_query(ph_scratch_pool(session), type, name);
+	const ph_dns_answer *answer = ph_dns_query(ph_scratch_pool(session), type, name);
+
+	trail_dns(session, type, name, answer);
+	return answer;
 }
 
 ph_found
@@ -391,5 +479,6 @@ ph_map_find(ph_session *session, const ph_map *map, const char *key, const char 
 
 	if (found == PH_FAILED)
 		ph_log(PH_LOG_WARNING, "lookup of %s failed: %s", key, error.text);
+	trail_map(session, map, key, found, found == PH_FAILED ? error.text : value ? *value : NULL);
 	return found;
 }

@@ -40,6 +40,21 @@ struct pending {
 	ph_reply reply;
 };
 
+/* What a login and an encrypted connection would say of the client; texts "" or NULL: nothing. */
+struct session_login {
+	const char *username, *method, *sender;
+};
+struct session_tls {
+	const char *protocol, *cipher;
+	int cipher_bits;
+	const char *subject, *issuer, *fingerprint, *pubkey_fingerprint;
+	bool trusted;
+};
+
+struct run;
+struct trail;
+struct wishes;
+
 struct ph_session {
 	ph_connection *connection;           /* the core's; outlives the session */
 	const struct policy_settings *policy;
@@ -60,6 +75,8 @@ struct ph_session {
 
 	char *helo;                          /* owned; NULL: none */
 	const char *protocol;                /* a constant */
+	struct session_login login;
+	struct session_tls tls;
 
 	/* The transaction; texts in the message pool. */
 	const char *sender;                  /* NULL: no MAIL yet */
@@ -72,9 +89,16 @@ struct ph_session {
 	const char *queue_id;                /* of the intake, or of the one that was just ended */
 	bool in_data;
 	bool discard;                        /* a restriction said so; for the transaction */
+	struct wishes *wishes;               /* what else is to become of the message; NULL: nothing */
+	const char *etrn_domain;             /* while ETRN is judged; else NULL */
+	char transaction_id[32];             /* "": not asked for yet */
 
-	/* The policy: where ph_reject() and the like write, NULL outside of a restriction; what the
+	/* The policy: the event that is judged, NULL outside; those who are told how (trail.h; NULL:
+	 * nobody); where ph_reject() and the like write, NULL outside of a restriction; what the
 	 * client, helo and sender lists left for the recipients (owned; NULL: nothing). */
+	struct run *run;
+	const struct trail *trail;
+	bool rehearsal;                      /* nothing is sent, nobody is kept waiting: explain */
 	ph_reply *verdict;
 	struct pending *left_by_client, *left_by_helo, *left_by_sender;
 

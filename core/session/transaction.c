@@ -10,6 +10,7 @@
 #include "ground/loop.h"
 #include "session/policy.h"
 #include "session/session.h"
+#include "session/wishes.h"
 
 enum {
 	FREE_SPACE_AGE = 1000 /* milliseconds */
@@ -44,6 +45,8 @@ ph_session_reset(ph_session *session)
 	session->announced = session->content_size = 0;
 	session->recipients = session->refused = 0;
 	session->in_data = session->discard = false;
+	session->wishes = NULL;
+	session->transaction_id[0] = '\0';
 	ph_pool_free(session->message_pool);
 	session->message_pool = NULL;
 	ph_pool_free(session->scratch_pool);
@@ -221,6 +224,30 @@ ph_session_rcpt(ph_session *session, const char *recipient,
 	return result;
 }
 
+/* ---- VRFY and ETRN ---------------------------------------------------------------------------- */
+
+int
+ph_session_vrfy(ph_session *session, const char *address, ph_reply *reply)
+{
+	int result;
+
+	session->recipient = address;
+	result = policy_check(session, POLICY_VRFY, "VRFY", reply);
+	session->recipient = NULL;
+	return result;
+}
+
+int
+ph_session_etrn(ph_session *session, const char *domain, ph_reply *reply)
+{
+	int result;
+
+	session->etrn_domain = domain;
+	result = policy_check(session, POLICY_ETRN, "ETRN", reply);
+	session->etrn_domain = NULL;
+	return result;
+}
+
 /* ---- DATA ------------------------------------------------------------------------------------- */
 
 int
@@ -281,6 +308,7 @@ ph_session_end_of_data(ph_session *session, const ph_reply *refusal, ph_reply *r
 	memset(reply, 0, sizeof(*reply));
 	if (judge_content(session, refusal, reply) == 0) {
 		pass_discard_on(session);
+		wishes_grant(session);
 		result = ph_intake_commit(session->intake, reply);
 		session->intake = NULL;
 		if (result == PH_INTAKE_REFUSED)

@@ -135,6 +135,12 @@ ph_rule_argument(const ph_rule *rule)
 	return rule->argument != NULL ? rule->argument : "";
 }
 
+const void *
+ph_rule_prepared(const ph_rule *rule)
+{
+	return rule->prepared;
+}
+
 const ph_map *
 ph_rule_map(const ph_rule *rule)
 {

@@ -30,7 +30,7 @@ PH_BEGIN_DECLS
 
 /* The ABI of this release (see <posthouse/module.h>). */
 #define PH_ABI_MAJOR 1
-#define PH_ABI_MINOR 0
+#define PH_ABI_MINOR 1
 
 /*
  * A counted run of bytes. Not terminated, may hold NUL; never owns its memory. An empty span may

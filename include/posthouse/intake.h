@@ -90,6 +90,14 @@ PH_API void ph_intake_abort(ph_intake *intake);
 /* The verdicts of access tables and filters, before the commit. */
 PH_API void ph_intake_hold(ph_intake *intake, const char *reason);
 PH_API void ph_intake_discard(ph_intake *intake, const char *reason);
+/* Through this transport, "transport:nexthop", wherever its recipients are; the last one counts.
+ * These return 0, or -1 without memory. */
+PH_API int ph_intake_filter(ph_intake *intake, const char *route);
+/* To this address in place of all recipients (the last one counts); to this one as well. */
+PH_API int ph_intake_redirect(ph_intake *intake, const char *address);
+PH_API int ph_intake_bcc(ph_intake *intake, const char *address);
+/* A header, "Name: value", above all others, its own Received too; several in their order. */
+PH_API int ph_intake_prepend(ph_intake *intake, const char *header);
 
 PH_END_DECLS
 

@@ -81,6 +81,9 @@ PH_API int ph_session_rcpt(ph_session *session, const char *recipient,
 	const struct ph_rcpt_parameters *parameters, ph_reply *reply);
 /* DATA, before 354. */
 PH_API int ph_session_data(ph_session *session, ph_reply *reply);
+/* VRFY of an address, ETRN of a domain (RFC 1985): only judged; what they do is the module's. */
+PH_API int ph_session_vrfy(ph_session *session, const char *address, ph_reply *reply);
+PH_API int ph_session_etrn(ph_session *session, const char *domain, ph_reply *reply);
 /* A piece of content: lines in CR LF, dots unstuffed. Never refuses: a failure shows at the end. */
 PH_API void ph_session_content(ph_session *session, ph_span bytes);
 /* End of data: judges, commits and fills the reply, a positive one too ("250 2.0.0 Ok: queued as

@@ -27,6 +27,8 @@ PH_API ph_found ph_map_lookup(ph_pool *pool, const ph_map *map, const char *key,
 PH_API ph_found ph_map_lookup_fixed(ph_pool *pool, const ph_map *map, const char *key,
 	const char **value, ph_error *error);
 PH_API bool ph_map_is_empty(const ph_map *map);
+/* How the configuration names its tables, "hash:/etc/aliases, people". Lives as long as the map. */
+PH_API const char *ph_map_name(const ph_map *map);
 
 /* ---- The class ------------------------------------------------------------------------------ */
 

@@ -39,7 +39,8 @@ enum ph_stage {
 	PH_STAGE_SENDER,
 	PH_STAGE_RECIPIENT,
 	PH_STAGE_DATA,
-	PH_STAGE_END_OF_DATA
+	PH_STAGE_END_OF_DATA,
+	PH_STAGE_ETRN
 };
 
 enum {
@@ -64,6 +65,8 @@ PH_API const void *ph_rule_instance(const ph_rule *rule);
 PH_API const char *ph_rule_name(const ph_rule *rule);
 PH_API const char *ph_rule_argument(const ph_rule *rule);
 PH_API const ph_map *ph_rule_map(const ph_rule *rule);
+/* What the restriction's prepare() made of the argument; NULL without one. */
+PH_API const void *ph_rule_prepared(const ph_rule *rule);
 
 struct ph_restriction {
 	const char *name;
@@ -71,6 +74,16 @@ struct ph_restriction {
 	uint32_t argument; /* enum ph_argument */
 	ph_verdict (*check)(const ph_rule *rule, ph_session *session);
 	const char *doc; /* one sentence, for the manual and for explain */
+
+	/* Since ABI 1.1. */
+	const char *example; /* as it stands in a list, "reject_rbl_client zen.example"; NULL: the
+	                      * name alone */
+	const char *instead; /* this spelling was given up: the restriction to write in its place,
+	                      * which its use is warned with; NULL: it is not */
+	/* Reads the argument when the configuration is checked; pure. What it makes lives in the
+	 * pool. 0, or -1 with an error that says what was expected: it is shown with file and line. */
+	int (*prepare)(const void *instance, ph_pool *pool, const char *argument, const void **prepared,
+		ph_error *error);
 };
 
 /* Refuses: an SMTP code (5xx), an enhanced status code (RFC 3463), the text after it. A code of
@@ -90,6 +103,47 @@ PH_API ph_verdict ph_defer_if_reject(ph_session *session, int code, const char *
 /* Rejects or defers, as the class of the code says: for codes that are parameters. */
 PH_API ph_verdict ph_refuse(ph_session *session, int code, const char *status, const char *format, ...)
 	PH_PRINTF(4, 5);
+
+/* ---- What tables and policy servers answer --------------------------------------------------- */
+
+/* What a reply to such an answer is about: "<NAME>: CLASS rejected: Access denied". */
+struct ph_subject {
+	uint32_t size;      /* sizeof(struct ph_subject) */
+	uint32_t reserved;
+	const char *name;   /* "user@example.com"; NULL: the object of the list that is asked */
+	const char *what;   /* "Sender address"; NULL: as the list has it */
+	const char *source; /* who answered, for the log: "hash:/etc/posthouse/access" */
+};
+
+/*
+ * Does what a result of access(5) says: OK, a number, REJECT, 4NN and 5NN with text, DEFER,
+ * DEFER_IF_PERMIT, DEFER_IF_REJECT, DUNNO, DISCARD, HOLD, FILTER, REDIRECT, BCC, PREPEND, INFO,
+ * WARN; anything else is a list of restrictions, which are asked. A result that makes no sense is
+ * logged and refuses for now (451 4.3.5). May wait.
+ */
+PH_API ph_verdict ph_apply_result(ph_session *session, const char *result,
+	const struct ph_subject *subject);
+
+/* What is to become of the message in hand, whatever else is decided. They hold for the
+ * transaction; before MAIL nothing happens and the log says so. 0, or -1: no memory. */
+PH_API int ph_message_hold(ph_session *session, const char *reason);
+/* All of it through this transport, "transport:nexthop". */
+PH_API int ph_message_filter(ph_session *session, const char *route);
+/* To this address in place of all recipients; to this address as well. */
+PH_API int ph_message_redirect(ph_session *session, const char *address);
+PH_API int ph_message_bcc(ph_session *session, const char *address);
+/* A header, "Name: value", at the top. The same one twice is one. */
+PH_API int ph_message_prepend(ph_session *session, const char *header);
+
+/*
+ * A line for whoever asks why ("posthouse explain", smtpd_explain_clients): what was looked up and
+ * what it gave. DNS and table lookups for a session are noted by themselves. Costs nothing when
+ * nobody asks.
+ */
+PH_API void ph_explain(ph_session *session, const char *format, ...) PH_PRINTF(2, 3);
+PH_API bool ph_explaining(const ph_session *session);
+
+/* ---- Domains --------------------------------------------------------------------------------- */
 
 /* Could mail be sent to a domain? */
 typedef enum ph_mail_domain {

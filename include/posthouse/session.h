@@ -54,11 +54,32 @@ PH_API size_t ph_recipient_count(const ph_session *session);
 PH_API int64_t ph_message_size(const ph_session *session);
 /* The queue ID, once there is one. */
 PH_API const char *ph_queue_id(const ph_session *session);
-/* The login, "" without one. */
+/* The command that is judged, as logs and policy servers name it: "CONNECT", "HELO", "EHLO",
+ * "MAIL", "RCPT", "DATA", "END-OF-MESSAGE", "VRFY", "ETRN". */
+PH_API const char *ph_command(const ph_session *session);
+/* The domain of ETRN. */
+PH_API const char *ph_etrn_domain(const ph_session *session);
+/* What this transaction is known by in this process and in others: it stays the same from the
+ * first MAIL to the end of the message, and is used once. */
+PH_API const char *ph_transaction_id(const ph_session *session);
+/* What MAIL announced. Never NULL; ENVID "" without one. */
+PH_API const char *ph_envelope_id(const ph_session *session);
+/* The login, "" without one; who the client says wrote the message (AUTH= of MAIL, RFC 4954). */
 PH_API const char *ph_sasl_username(const ph_session *session);
 PH_API const char *ph_sasl_method(const ph_session *session);
+PH_API const char *ph_sasl_sender(const ph_session *session);
 /* "TLSv1.3", or "" in plain text. */
 PH_API const char *ph_tls_protocol(const ph_session *session);
+PH_API const char *ph_tls_cipher(const ph_session *session);
+/* The bits of the cipher's key; 0 in plain text. */
+PH_API int ph_tls_cipher_bits(const ph_session *session);
+/* The client's certificate: names, and digests of it and of its public key as hexadecimal pairs
+ * with colons between; "" without one. Was it issued by an authority that we trust? */
+PH_API const char *ph_ccert_subject(const ph_session *session);
+PH_API const char *ph_ccert_issuer(const ph_session *session);
+PH_API const char *ph_ccert_fingerprint(const ph_session *session);
+PH_API const char *ph_ccert_pubkey_fingerprint(const ph_session *session);
+PH_API bool ph_ccert_trusted(const ph_session *session);
 /* Is the client's address in mynetworks; in one of our own networks interfaces? */
 PH_API bool ph_client_in_mynetworks(const ph_session *session);
 PH_API bool ph_client_is_local_interface(const ph_session *session);

@@ -37,6 +37,13 @@ PH_API bool ph_delivery_is_final(const ph_delivery *delivery, size_t index);
 PH_API bool ph_delivery_8bit(const ph_delivery *delivery);
 /* Was it submitted with SMTPUTF8 (RFC 6531)? It may go only to who offers that. */
 PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
+/*
+ * Is this a probe: a question whether the recipients exist, and no mail? Then nothing is delivered,
+ * and there is no content. The transport finds out what it can and says with ph_delivery_sent(),
+ * _bounce() or _defer() what would become of mail, in a text that an SMTP client may see. Only for
+ * transports with PH_TRANSPORT_PROBES; of others it is never true.
+ */
+PH_API bool ph_delivery_is_probe(const ph_delivery *delivery);
 /* Memory until the delivery ends. */
 PH_API ph_pool *ph_delivery_pool(ph_delivery *delivery);
 
@@ -138,7 +145,10 @@ struct ph_transport_ops {
 };
 
 enum {
-	PH_TRANSPORT_LOCAL = 1 /* runs in the local role, beside the spawner */
+	PH_TRANSPORT_LOCAL = 1, /* runs in the local role, beside the spawner */
+	/* Knows ph_delivery_is_probe(). One that does not never sees a probe: the core answers in its
+	 * place that the address is deliverable as far as can be known, so that no mail is refused. */
+	PH_TRANSPORT_PROBES = 2
 };
 
 #define PH_TRANSPORT(...) \

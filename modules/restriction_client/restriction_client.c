@@ -57,6 +57,20 @@ reject_plaintext_session(const ph_rule *rule, ph_session *session)
 	return ph_refuse(session, (int)self->plaintext_code, "4.7.1", "Session encryption is required");
 }
 
+static void
+explain_names(ph_session *session)
+{
+	static const char *const reverse[] = {"could not be looked up", "has no name", "has the name "};
+	static const char *const forward[] = {", whose addresses could not be looked up",
+		", which does not have this address", ", which has this address"};
+	bool named = ph_client_reverse_name_found(session) == PH_FOUND;
+
+	ph_explain(session, "%s %s%s%s", ph_client_address_text(session),
+		reverse[ph_client_reverse_name_found(session) + 1],
+		named ? ph_client_reverse_name(session) : "",
+		named ? forward[ph_client_forward_found(session) + 1] : "");
+}
+
 /* Refuses a client for a name that it does not have, or only for now when nobody can tell. */
 static ph_verdict
 refuse_unknown(const ph_rule *rule, ph_session *session, ph_found found, const char *status,
@@ -64,6 +78,7 @@ refuse_unknown(const ph_rule *rule, ph_session *session, ph_found found, const c
 {
 	const struct client *self = ph_rule_instance(rule);
 
+	explain_names(session);
 	if (found == PH_FOUND)
 		return PH_DUNNO;
 	return ph_refuse(session, found == PH_FAILED ? 450 : (int)self->unknown_client_code, status,
@@ -94,25 +109,33 @@ reject_unknown_forward_client_hostname(const ph_rule *rule, ph_session *session)
 }
 
 static const struct ph_restriction restrictions[] = {
-	{"permit_inet_interfaces", PH_STAGE_ANY, PH_NO_ARGUMENT, permit_inet_interfaces,
-		"Permits clients with an address of this host."},
-	{"permit_mynetworks", PH_STAGE_ANY, PH_NO_ARGUMENT, permit_mynetworks,
-		"Permits clients in $mynetworks."},
-	{"permit_sasl_authenticated", PH_STAGE_ANY, PH_NO_ARGUMENT, permit_sasl_authenticated,
-		"Permits clients that have logged in."},
-	{"permit_tls_clientcerts", PH_STAGE_ANY, PH_OPTIONAL_STRING, permit_tls_clientcerts,
-		"Permits clients by their certificate; none has one, as long as no listener speaks TLS."},
-	{"reject_plaintext_session", PH_STAGE_ANY, PH_NO_ARGUMENT, reject_plaintext_session,
-		"Refuses sessions that are not encrypted."},
-	{"reject_unknown_client_hostname", PH_STAGE_CLIENT, PH_NO_ARGUMENT,
-		reject_unknown_client_hostname,
-		"Refuses clients without a name that points back to their address."},
-	{"reject_unknown_forward_client_hostname", PH_STAGE_CLIENT, PH_NO_ARGUMENT,
-		reject_unknown_forward_client_hostname,
-		"Refuses clients that have a name which does not point back to their address."},
-	{"reject_unknown_reverse_client_hostname", PH_STAGE_CLIENT, PH_NO_ARGUMENT,
-		reject_unknown_reverse_client_hostname,
-		"Refuses clients whose address has no name."},
+	{.name = "permit_inet_interfaces", .stage = PH_STAGE_ANY,
+		.check = permit_inet_interfaces,
+		.doc = "Permits clients with an address of this host."},
+	{.name = "permit_mynetworks", .stage = PH_STAGE_ANY,
+		.check = permit_mynetworks,
+		.doc = "Permits clients in $mynetworks."},
+	{.name = "permit_sasl_authenticated", .stage = PH_STAGE_ANY,
+		.check = permit_sasl_authenticated,
+		.doc = "Permits clients that have logged in."},
+	{.name = "permit_tls_clientcerts", .stage = PH_STAGE_ANY, .argument = PH_OPTIONAL_STRING,
+		.check = permit_tls_clientcerts,
+		.doc = "Permits clients by their certificate; none has one, as long as no listener speaks TLS."},
+	{.name = "reject_plaintext_session", .stage = PH_STAGE_ANY,
+		.check = reject_plaintext_session,
+		.doc = "Refuses sessions that are not encrypted."},
+	{.name = "reject_unknown_client", .stage = PH_STAGE_CLIENT,
+		.check = reject_unknown_client_hostname, .instead = "reject_unknown_client_hostname",
+		.doc = "The old name of reject_unknown_client_hostname."},
+	{.name = "reject_unknown_client_hostname", .stage = PH_STAGE_CLIENT,
+		.check = reject_unknown_client_hostname,
+		.doc = "Refuses clients without a name that points back to their address."},
+	{.name = "reject_unknown_forward_client_hostname", .stage = PH_STAGE_CLIENT,
+		.check = reject_unknown_forward_client_hostname,
+		.doc = "Refuses clients that have a name which does not point back to their address."},
+	{.name = "reject_unknown_reverse_client_hostname", .stage = PH_STAGE_CLIENT,
+		.check = reject_unknown_reverse_client_hostname,
+		.doc = "Refuses clients whose address has no name."},
 };
 
 PH_MODULE(restriction_client, "1.0", "restrictions by the client's address",

@@ -39,10 +39,12 @@ reject_unauth_pipelining(const ph_rule *rule, ph_session *session)
 }
 
 static const struct ph_restriction restrictions[] = {
-	{"reject_multi_recipient_bounce", PH_STAGE_ANY, PH_NO_ARGUMENT, reject_multi_recipient_bounce,
-		"Refuses a message from \"<>\" to more than one recipient."},
-	{"reject_unauth_pipelining", PH_STAGE_ANY, PH_NO_ARGUMENT, reject_unauth_pipelining,
-		"Refuses clients that send ahead where they must wait for an answer."},
+	{.name = "reject_multi_recipient_bounce", .stage = PH_STAGE_ANY,
+		.check = reject_multi_recipient_bounce,
+		.doc = "Refuses a message from \"<>\" to more than one recipient."},
+	{.name = "reject_unauth_pipelining", .stage = PH_STAGE_ANY,
+		.check = reject_unauth_pipelining,
+		.doc = "Refuses clients that send ahead where they must wait for an answer."},
 };
 
 PH_MODULE(restriction_data, "1.0", "restrictions when all recipients are known",

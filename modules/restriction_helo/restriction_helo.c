@@ -86,12 +86,24 @@ reject_unknown_helo_hostname(const ph_rule *rule, ph_session *session)
 }
 
 static const struct ph_restriction restrictions[] = {
-	{"reject_invalid_helo_hostname", PH_STAGE_HELO, PH_NO_ARGUMENT, reject_invalid_helo_hostname,
-		"Refuses names that are malformed."},
-	{"reject_non_fqdn_helo_hostname", PH_STAGE_HELO, PH_NO_ARGUMENT, reject_non_fqdn_helo_hostname,
-		"Refuses names that are neither fully qualified nor an address literal."},
-	{"reject_unknown_helo_hostname", PH_STAGE_HELO, PH_NO_ARGUMENT, reject_unknown_helo_hostname,
-		"Refuses names that have neither an address nor a mail exchanger in the DNS."},
+	{.name = "reject_invalid_helo_hostname", .stage = PH_STAGE_HELO,
+		.check = reject_invalid_helo_hostname,
+		.doc = "Refuses names that are malformed."},
+	{.name = "reject_non_fqdn_helo_hostname", .stage = PH_STAGE_HELO,
+		.check = reject_non_fqdn_helo_hostname,
+		.doc = "Refuses names that are neither fully qualified nor an address literal."},
+	{.name = "reject_invalid_hostname", .stage = PH_STAGE_HELO,
+		.check = reject_invalid_helo_hostname, .instead = "reject_invalid_helo_hostname",
+		.doc = "The old name of reject_invalid_helo_hostname."},
+	{.name = "reject_non_fqdn_hostname", .stage = PH_STAGE_HELO,
+		.check = reject_non_fqdn_helo_hostname, .instead = "reject_non_fqdn_helo_hostname",
+		.doc = "The old name of reject_non_fqdn_helo_hostname."},
+	{.name = "reject_unknown_hostname", .stage = PH_STAGE_HELO,
+		.check = reject_unknown_helo_hostname, .instead = "reject_unknown_helo_hostname",
+		.doc = "The old name of reject_unknown_helo_hostname."},
+	{.name = "reject_unknown_helo_hostname", .stage = PH_STAGE_HELO,
+		.check = reject_unknown_helo_hostname,
+		.doc = "Refuses names that have neither an address nor a mail exchanger in the DNS."},
 };
 
 PH_MODULE(restriction_helo, "1.0", "restrictions by the name given with HELO",

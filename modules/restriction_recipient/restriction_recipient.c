@@ -114,20 +114,22 @@ reject_unknown_recipient_domain(const ph_rule *rule, ph_session *session)
 }
 
 static const struct ph_restriction restrictions[] = {
-	{"defer_unauth_destination", PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS, PH_NO_ARGUMENT,
-		defer_unauth_destination,
-		"Defers recipients in domains that we neither receive nor relay for."},
-	{"permit_auth_destination", PH_STAGE_RECIPIENT, PH_NO_ARGUMENT, permit_auth_destination,
-		"Permits recipients in domains that we receive or relay for."},
-	{"reject_non_fqdn_recipient", PH_STAGE_RECIPIENT, PH_NO_ARGUMENT, reject_non_fqdn_recipient,
-		"Refuses recipients whose domain is not fully qualified."},
-	{"reject_unauth_destination", PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS, PH_NO_ARGUMENT,
-		reject_unauth_destination,
-		"Refuses recipients in domains that we neither receive nor relay for."},
-	{"reject_unknown_recipient_domain", PH_STAGE_RECIPIENT, PH_NO_ARGUMENT,
-		reject_unknown_recipient_domain,
-		"Refuses recipients in a domain with neither a mail exchanger nor an address, or with a "
-		"malformed MX record; not those in domains that we receive or relay for."},
+	{.name = "defer_unauth_destination", .stage = PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS,
+		.check = defer_unauth_destination,
+		.doc = "Defers recipients in domains that we neither receive nor relay for."},
+	{.name = "permit_auth_destination", .stage = PH_STAGE_RECIPIENT,
+		.check = permit_auth_destination,
+		.doc = "Permits recipients in domains that we receive or relay for."},
+	{.name = "reject_non_fqdn_recipient", .stage = PH_STAGE_RECIPIENT,
+		.check = reject_non_fqdn_recipient,
+		.doc = "Refuses recipients whose domain is not fully qualified."},
+	{.name = "reject_unauth_destination", .stage = PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS,
+		.check = reject_unauth_destination,
+		.doc = "Refuses recipients in domains that we neither receive nor relay for."},
+	{.name = "reject_unknown_recipient_domain", .stage = PH_STAGE_RECIPIENT,
+		.check = reject_unknown_recipient_domain,
+		.doc = "Refuses recipients in a domain with neither a mail exchanger nor an address, or with a "
+		       "malformed MX record; not those in domains that we receive or relay for."},
 };
 
 PH_MODULE(restriction_recipient, "1.0", "restrictions by the recipient's address, and on relaying",

@@ -60,11 +60,13 @@ reject_unknown_sender_domain(const ph_rule *rule, ph_session *session)
 }
 
 static const struct ph_restriction restrictions[] = {
-	{"reject_non_fqdn_sender", PH_STAGE_SENDER, PH_NO_ARGUMENT, reject_non_fqdn_sender,
-		"Refuses senders whose domain is not fully qualified."},
-	{"reject_unknown_sender_domain", PH_STAGE_SENDER, PH_NO_ARGUMENT, reject_unknown_sender_domain,
-		"Refuses senders in a domain with neither a mail exchanger nor an address, or with a "
-		"malformed MX record; not those in our own."},
+	{.name = "reject_non_fqdn_sender", .stage = PH_STAGE_SENDER,
+		.check = reject_non_fqdn_sender,
+		.doc = "Refuses senders whose domain is not fully qualified."},
+	{.name = "reject_unknown_sender_domain", .stage = PH_STAGE_SENDER,
+		.check = reject_unknown_sender_domain,
+		.doc = "Refuses senders in a domain with neither a mail exchanger nor an address, or with a "
+		       "malformed MX record; not those in our own."},
 };
 
 PH_MODULE(restriction_sender, "1.0", "restrictions by the sender's address",

@@ -18,5 +18,6 @@ error_deliver(void *self, ph_delivery *delivery)
 	}
 }
 
+/* A probe is told the same as mail. */
 PH_MODULE(transport_error, "1.0", "refuses mail with a text of one's own",
-	PH_TRANSPORT(.deliver = error_deliver));
+	PH_TRANSPORT(.flags = PH_TRANSPORT_PROBES, .deliver = error_deliver));

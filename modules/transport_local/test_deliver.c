@@ -32,7 +32,7 @@ extern const struct ph_module posthouse_module_transport_local;
 struct ph_delivery {
 	ph_pool *pool;
 	const char *recipient, *original;
-	bool final;
+	bool final, probe;
 	char said[512];
 };
 
@@ -52,6 +52,7 @@ PLAYED(size_t, ph_delivery_count, const ph_delivery *d) { return 1; }
 PLAYED(const char *, ph_delivery_recipient, const ph_delivery *d, size_t i) { return d->recipient; }
 PLAYED(const char *, ph_delivery_original, const ph_delivery *d, size_t i) { return d->original; }
 PLAYED(bool, ph_delivery_is_final, const ph_delivery *d, size_t i) { return d->final; }
+PLAYED(bool, ph_delivery_is_probe, const ph_delivery *d) { return d->probe; }
 PLAYED(ph_pool *, ph_delivery_pool, ph_delivery *d) { return d->pool; }
 
 PLAYED(int, ph_delivery_content, ph_delivery *d, int *fd, int64_t *offset, int64_t *length,
@@ -287,6 +288,43 @@ answers_for_each_case(void **unused)
 	run(deliver_cases);
 }
 
+/* ---- Probes ------------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *recipient, *said;
+} probes[] = {
+	{"nobody@here.example", "sent 2.0.0 delivers to mailbox"},
+	{"support@here.example", "becomes nobody@here.example; sent 2.0.0 delivers to mailbox"},
+	{"all@here.example", "sent 2.0.0 aliased to 3 addresses"},
+	{"away@here.example", "sent 2.0.0 aliased to 1 address"},
+	{"void@here.example", "sent 2.0.0 delivered to file: /dev/null"},
+	{"no-such-user-here@here.example", "bounce 5.1.1 unknown user: \"no-such-user-here\""},
+	{"ring@here.example", "bounce 5.4.6 alias database loop for ring"},
+	{"broken@here.example", "defer 4.3.0 alias lookup: hash:/x: gone"},
+};
+
+static void
+probe_cases(void)
+{
+	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
+		struct ph_delivery d = {.pool = ph_pool_new(0), .recipient = probes[i].recipient,
+			.original = "", .probe = true};
+
+		ops()->deliver(instance, &d);
+		if (strcmp(d.said, probes[i].said) != 0)
+			fail_msg("%s: %s", probes[i].recipient, d.said);
+		ph_pool_free(d.pool);
+	}
+	assert_int_equal(world.batches, 0);
+}
+
+static void
+answers_probes(void **unused)
+{
+	assert_int_not_equal(ops()->flags & PH_TRANSPORT_PROBES, 0);
+	run(probe_cases);
+}
+
 /* ---- Batches ----------------------------------------------------------------------------------- */
 
 enum { MANY = 100 };
@@ -388,6 +426,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_for_each_case),
+		cmocka_unit_test(answers_probes),
 		cmocka_unit_test(goes_in_batches),
 		cmocka_unit_test(defers_when_the_spawner_fails),
 		cmocka_unit_test(can_be_cancelled),

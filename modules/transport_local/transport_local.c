@@ -88,6 +88,10 @@ post(struct work *w, size_t i, const char *user, const char *recipient, const ch
 {
 	struct ph_user_delivery *request = ph_pool_alloc(ph_delivery_pool(w->delivery), sizeof(*request));
 
+	if (ph_delivery_is_probe(w->delivery)) {
+		ph_delivery_sent(w->delivery, i, "2.0.0", relay, "delivers to mailbox");
+		return;
+	}
 	if (get_content(w, i) == -1)
 		return;
 	if (request == NULL) {
@@ -190,6 +194,14 @@ is_alias_domain(void *context, const char *domain, ph_error *error)
 	return ph_match(local->alias_domains, domain, error);
 }
 
+/* The names behind an alias are not for the eyes of an SMTP client. */
+static void
+answer_probe(struct work *w, size_t i, const struct alias_expansion *expansion)
+{
+	ph_delivery_sent(w->delivery, i, "2.0.0", relay, "aliased to %zu address%s", expansion->count,
+		expansion->count == 1 ? "" : "es");
+}
+
 static void
 hand_on(struct work *w, size_t i, const struct alias_expansion *expansion)
 {
@@ -227,7 +239,9 @@ follow(struct work *w, size_t i, const struct alias_expansion *expansion)
 		if (ph_strcasecmp(expansion->results[0].address, recipient) != 0)
 			ph_delivery_becomes(w->delivery, i, expansion->results[0].address);
 		deliver_to_user(w, i, expansion->results[0].user, recipient, original);
-	} else if (expansion->count > 0)
+	} else if (expansion->count > 0 && ph_delivery_is_probe(w->delivery))
+		answer_probe(w, i, expansion);
+	else if (expansion->count > 0)
 		hand_on(w, i, expansion);
 	else if (expansion->postmaster)
 		deliver_to_owner(w, i, recipient, original);
@@ -386,7 +400,7 @@ local_stop(void *self)
 }
 
 PH_MODULE(transport_local, "1.0", "delivery on this host: aliases and mailboxes",
-	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL, .deliver = local_deliver,
+	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL | PH_TRANSPORT_PROBES, .deliver = local_deliver,
 		.deliver_as_user = local_deliver_as_user),
 	PH_INSTANCE(struct local, params),
 	PH_LIFE(.open = local_open, .start = local_start, .stop = local_stop, .close = local_close));

@@ -17,6 +17,7 @@ struct transaction {
 	struct pending *pending;
 	size_t count;
 	size_t accepted;
+	bool probe;  /* ends behind RCPT */
 	char *text;  /* TEXT_SIZE bytes in the delivery's pool: stacks are small */
 	struct reply *reply;
 	bool *asked; /* recipients named in this transaction */
@@ -91,7 +92,7 @@ say_mail(struct transaction *t)
 	struct client *client = t->client;
 	char size[40] = "";
 
-	if (client->capabilities & CAN_SIZE)
+	if (client->capabilities & CAN_SIZE && !t->probe)
 		snprintf(size, sizeof size, " SIZE=%lld", (long long)t->length);
 	return client_command(client, ph_in(client->settings->smtp_mail_timeout),
 		"MAIL FROM:<%s>%s%s%s\r\n", ph_delivery_sender(t->delivery), size,
@@ -113,6 +114,20 @@ say_data(struct transaction *t)
 	return client_command(t->client, ph_in(t->client->settings->smtp_data_init_timeout), "DATA\r\n");
 }
 
+static void
+taken(struct transaction *t, size_t i)
+{
+	char status[12];
+
+	t->taken[i] = true;
+	t->accepted++;
+	if (!t->probe)
+		return;
+	ph_delivery_sent(t->delivery, t->pending[i].index, reply_status(t->reply, "1.5", status),
+		t->client->relay, "%s", t->reply->text);
+	t->pending[i].done = true;
+}
+
 /* The reply to RCPT for recipient i. */
 static int
 hear_rcpt(struct transaction *t, size_t i)
@@ -120,8 +135,7 @@ hear_rcpt(struct transaction *t, size_t i)
 	if (reply_to(t, t->client->settings->smtp_rcpt_timeout, "sending RCPT TO") != EXCHANGE_OK)
 		return -1;
 	if (t->reply->code == 250 || t->reply->code == 251) {
-		t->taken[i] = true;
-		t->accepted++;
+		taken(t, i);
 		return 0;
 	}
 	make_temporary(t->reply);
@@ -129,8 +143,8 @@ hear_rcpt(struct transaction *t, size_t i)
 	return t->reply->code == 421 ? -1 : 0;
 }
 
-/* MAIL, every RCPT and DATA in one write. Returns DATA's reply class, 0 when nothing goes on, -1
- * when the connection is lost. */
+/* MAIL, every RCPT and, for mail, DATA in one write. Returns DATA's reply class, 0 when nothing goes on,
+ * -1 when the connection is lost. */
 static int
 open_pipelined(struct transaction *t)
 {
@@ -142,7 +156,7 @@ open_pipelined(struct transaction *t)
 	for (size_t i = 0; i < t->count; i++)
 		if (!t->pending[i].done && say_rcpt(t, i) == -1)
 			return -1;
-	if (say_data(t) == -1 ||
+	if ((!t->probe && say_data(t) == -1) ||
 		reply_to(t, settings->smtp_mail_timeout, "sending MAIL FROM") != EXCHANGE_OK)
 		return -1;
 	mail_ok = t->reply->code / 100 == 2;
@@ -160,6 +174,8 @@ open_pipelined(struct transaction *t)
 		if (!mail_ok && reply_to(t, settings->smtp_rcpt_timeout, "sending RCPT TO") != EXCHANGE_OK)
 			return -1;
 	}
+	if (t->probe)
+		return 0;
 	if (reply_to(t, settings->smtp_data_init_timeout, "sending DATA command") != EXCHANGE_OK)
 		return -1;
 	return t->reply->code / 100;
@@ -182,7 +198,7 @@ open_stepwise(struct transaction *t)
 	for (size_t i = 0; i < t->count; i++)
 		if (!t->pending[i].done && (say_rcpt(t, i) == -1 || hear_rcpt(t, i) == -1))
 			return -1;
-	if (t->accepted == 0)
+	if (t->accepted == 0 || t->probe)
 		return 0;
 	if (say_data(t) == -1 ||
 		reply_to(t, settings->smtp_data_init_timeout, "sending DATA command") != EXCHANGE_OK)
@@ -319,7 +335,9 @@ prepare(struct transaction *t)
 		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", "out of memory");
 		return -1;
 	}
-	if (ph_delivery_content(t->delivery, &t->fd, &t->offset, &t->length, &t->dot_lines, &error) == -1) {
+	t->probe = ph_delivery_is_probe(t->delivery);
+	if (!t->probe && ph_delivery_content(t->delivery, &t->fd, &t->offset, &t->length, &t->dot_lines,
+		&error) == -1) {
 		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", error.text);
 		return -1;
 	}

@@ -289,4 +289,4 @@ deliver(void *self, ph_delivery *delivery)
 PH_MODULE(transport_smtp, "1.0", "delivers mail to other hosts by SMTP",
 	PH_INSTANCE(struct smtp_settings, params),
 	PH_LIFE(.check = check, .start = start, .stop = stop),
-	PH_TRANSPORT(.deliver = deliver));
+	PH_TRANSPORT(.flags = PH_TRANSPORT_PROBES, .deliver = deliver));

@@ -82,3 +82,43 @@ ph_intake_discard(ph_intake *intake, const char *reason)
 {
 	world.discarded++;
 }
+
+/* Each wish as a line of the world's. */
+static int
+wish(const char *what, const char *text)
+{
+	size_t size = strlen(world.wishes);
+
+	snprintf(world.wishes + size, sizeof(world.wishes) - size, "%s %s\n", what, text);
+	return 0;
+}
+
+void
+ph_intake_hold(ph_intake *intake, const char *reason)
+{
+	(void)wish("hold", reason);
+}
+
+int
+ph_intake_filter(ph_intake *intake, const char *route)
+{
+	return wish("filter", route);
+}
+
+int
+ph_intake_redirect(ph_intake *intake, const char *address)
+{
+	return wish("redirect", address);
+}
+
+int
+ph_intake_bcc(ph_intake *intake, const char *address)
+{
+	return wish("bcc", address);
+}
+
+int
+ph_intake_prepend(ph_intake *intake, const char *header)
+{
+	return wish("prepend", header);
+}

@@ -50,6 +50,10 @@ world_reset(void)
 	world.settings.relay_domains = &relay_domains;
 	world.policy.smtpd_delay_reject = true;
 	world.policy.smtpd_recipient_limit = 1000;
+	world.policy.reject_code = 554;
+	world.policy.defer_code = 450;
+	world.policy.access_map_reject_code = 554;
+	world.policy.access_map_defer_code = 450;
 	world.policy.queue = "";
 	world.queue.ops = &queue_ops;
 	world.listener.name = "smtp";
@@ -132,6 +136,20 @@ instance_of(const void *self)
 	return &world.listener;
 }
 
+const ph_rules *
+rules_parse(const struct config *config, ph_pool *pool, const char *text, ph_error *error)
+{
+	if (world.answer == NULL)
+		ph_error_set(error, "%s: no such restriction", text);
+	return world.answer;
+}
+
+const char *
+ph_map_name(const ph_map *map)
+{
+	return "table";
+}
+
 const char *
 ph_global(const char *name)
 {
@@ -199,6 +217,18 @@ ph_dns_reverse(ph_pool *pool, const ph_address *address)
 	char text[PH_ADDRESS_TEXT];
 
 	return ph_dns_query(pool, PH_DNS_PTR, ph_address_text(address, text));
+}
+
+const char *
+ph_dns_reason(const ph_dns_answer *answer)
+{
+	return "no answer";
+}
+
+unsigned
+ph_dns_preference(const ph_dns_answer *answer, size_t index)
+{
+	return 10;
 }
 
 ph_dns_result

@@ -38,7 +38,10 @@ struct world {
 	char recipients[4000];       /* each with a newline */
 	char content[8192];
 	size_t content_size;
+	char wishes[1024];           /* "hold triggers HOLD action", each with a newline */
 	int64_t total_size;
+
+	const ph_rules *answer;      /* what a text of restrictions' names means; NULL: nonsense */
 
 	char log[16384];             /* each line with a newline */
 };

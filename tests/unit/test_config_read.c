@@ -549,7 +549,7 @@ static void
 shorter_structs(void **state)
 {
 	static const struct ph_restriction restrictions[] = {
-		{"one", PH_STAGE_CLIENT, PH_NO_ARGUMENT, NULL, "x"}};
+		{.name = "one", .stage = PH_STAGE_CLIENT, .doc = "x", .example = "x"}};
 	struct ph_module descriptor = {.magic = PH_MODULE_MAGIC, .abi_major = PH_ABI_MAJOR,
 		.size = sizeof(descriptor), .class_number = PH_CLASS_RESTRICTION,
 		.class_major = PH_RESTRICTION_MAJOR, .name = "restriction_old",
@@ -564,6 +564,8 @@ shorter_structs(void **state)
 	padded = module->descriptor.operations;
 	assert_string_equal(padded->name, "one");
 	assert_null(padded->doc);
+	assert_null(padded->example);
+	assert_null(padded->prepare);
 	descriptor.class_major = 9;
 	assert_null(loader_adopt(&descriptor, "restriction_old", "x", &error));
 	assert_string_equal(error.text, "x: built for version 9 of the class restriction; posthouse 0.1.0 "

@@ -31,6 +31,7 @@ static const struct envelope sample = {
 	.sasl_username = "someone",
 	.body_8bit = true,
 	.smtputf8 = true,
+	.probe = true,
 	.envid = "QQ314159",
 	.ret = 2,
 	.hops = 3,
@@ -76,7 +77,7 @@ round_trip(void **state)
 	assert_string_equal(e.helo, sample.helo);
 	assert_string_equal(e.protocol, sample.protocol);
 	assert_string_equal(e.sasl_username, sample.sasl_username);
-	assert_true(e.body_8bit && e.smtputf8 && !e.unknown_critical);
+	assert_true(e.body_8bit && e.smtputf8 && e.probe && !e.unknown_critical);
 	assert_string_equal(e.envid, sample.envid);
 	assert_int_equal(e.ret, sample.ret);
 	assert_int_equal(e.hops, sample.hops);
@@ -134,6 +135,29 @@ unknown_types(void **state)
 		assert_true(ph_span_equal(encode(&in, pool), bytes));
 		ph_pool_free(pool);
 	}
+}
+
+/* The mark of a probe comes back, is no unknown type here, and is critical to who does not know it; in a
+ * recipient it means nothing and holds the message. */
+static void
+probes(void **state)
+{
+	ph_pool *pool = ph_pool_new(0);
+	struct recipient odd = {.address = "a@b", .unknown = {"\x11\x80\x01\x00\x00\x00\x01", 7}};
+	struct envelope out = {.id = "A1", .probe = true}, in;
+	ph_span bytes = encode(&out, pool);
+	ph_error error;
+
+	assert_int_equal(envelope_decode(bytes, pool, &in, &error), 0);
+	assert_true(in.probe && !in.unknown_critical);
+	assert_int_equal(in.unknown.size, 0);
+	assert_non_null(memmem(bytes.data, bytes.size, odd.unknown.data, odd.unknown.size));
+	out = (struct envelope){.id = "A1", .recipients = &odd, .recipient_count = 1};
+	assert_int_equal(envelope_decode(encode(&out, pool), pool, &in, &error), 0);
+	assert_true(!in.probe && in.unknown_critical);
+	out = (struct envelope){.id = "A1", .unknown = {"\x11\x80\x01\x00\x00\x00\x02", 7}};
+	assert_int_equal(envelope_decode(encode(&out, pool), pool, &in, &error), -1);
+	ph_pool_free(pool);
 }
 
 /* The copy is of the exact size, so that AddressSanitizer sees a read beyond it. */
@@ -226,6 +250,7 @@ main(void)
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(a_bare_one),
 		cmocka_unit_test(unknown_types),
+		cmocka_unit_test(probes),
 		cmocka_unit_test(cut_anywhere),
 		cmocka_unit_test(flipped_anywhere),
 		cmocka_unit_test(refused),

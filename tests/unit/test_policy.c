@@ -85,7 +85,8 @@ say_nonsense(const ph_rule *rule, ph_session *session)
 }
 
 #define FAKE(id, fn, st) \
-	static const struct ph_restriction id##_restriction = {#id, st, PH_NO_ARGUMENT, fn, ""}
+	static const struct ph_restriction id##_restriction = \
+		{.name = #id, .stage = st, .check = fn, .doc = ""}
 
 FAKE(dunno, say_dunno, PH_STAGE_ANY);
 FAKE(ok, say_permit, PH_STAGE_ANY);
@@ -219,8 +220,9 @@ test_absent(void **state)
 static void
 test_order(void **state)
 {
-	static const struct ph_restriction r1 = {"c", 0, 0, say_dunno, ""}, r2 = {"h", 0, 0, say_dunno, ""},
-		r3 = {"s", 0, 0, say_dunno, ""}, r4 = {"l", 0, 0, say_dunno, ""};
+	static const struct ph_restriction r1 = {.name = "c", .check = say_dunno},
+		r2 = {.name = "h", .check = say_dunno}, r3 = {.name = "s", .check = say_dunno},
+		r4 = {.name = "l", .check = say_dunno};
 	const ph_rules *client = R({.name = "c", .restriction = &r1}, W("permit"));
 	const ph_rules *helo = R({.name = "h", .restriction = &r2}, W("permit"));
 	const ph_rules *sender = R({.name = "s", .restriction = &r3}, W("permit"));

@@ -9,6 +9,9 @@
 #include <posthouse/restriction.h>
 #include <posthouse/transport.h>
 
+#include <stdio.h>
+#include <string.h>
+
 #if defined(OTHER_ABI)
 #undef PH_ABI_MAJOR
 #define PH_ABI_MAJOR 7
@@ -77,15 +80,32 @@ no_opinion(const ph_rule *rule, ph_session *session)
 	return PH_DUNNO;
 }
 
+static int
+needs_dot(const void *instance, ph_pool *pool, const char *argument, const void **prepared,
+	ph_error *error)
+{
+	*prepared = strchr(argument, '.');
+	if (*prepared != NULL)
+		return 0;
+	snprintf(error->text, sizeof(error->text), "expected a domain with a dot");
+	return -1;
+}
+
 static const struct ph_restriction restrictions[] = {
-	{"permit_mynetworks", PH_STAGE_CLIENT, PH_NO_ARGUMENT, no_opinion, "Permits our networks."},
-	{"permit_sasl_authenticated", PH_STAGE_CLIENT, PH_NO_ARGUMENT, no_opinion, "Permits users."},
-	{"reject_unauth_destination", PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS, PH_NO_ARGUMENT,
-		no_opinion, "Refuses to relay."},
-	{"defer_unauth_destination", PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS, PH_NO_ARGUMENT,
-		no_opinion, "Refuses to relay for now."},
-	{"reject_rbl_client", PH_STAGE_CLIENT, PH_ARGUMENT_STRING, no_opinion, "Asks a list."},
-	{"check_sender_access", PH_STAGE_SENDER, PH_ARGUMENT_MAP, no_opinion, "Asks a table."},
+	{.name = "permit_mynetworks", .stage = PH_STAGE_CLIENT, .check = no_opinion,
+		.doc = "Permits our networks."},
+	{.name = "permit_sasl_authenticated", .stage = PH_STAGE_CLIENT, .check = no_opinion,
+		.doc = "Permits users."},
+	{.name = "reject_unauth_destination", .stage = PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS,
+		.check = no_opinion, .doc = "Refuses to relay."},
+	{.name = "defer_unauth_destination", .stage = PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS,
+		.check = no_opinion, .doc = "Refuses to relay for now."},
+	{.name = "reject_rbl_client", .stage = PH_STAGE_CLIENT, .argument = PH_ARGUMENT_STRING,
+		.check = no_opinion, .prepare = needs_dot, .doc = "Asks a list."},
+	{.name = "reject_unknown_client", .stage = PH_STAGE_CLIENT, .check = no_opinion,
+		.instead = "reject_unknown_client_hostname", .doc = "An old name."},
+	{.name = "check_sender_access", .stage = PH_STAGE_SENDER, .argument = PH_ARGUMENT_MAP,
+		.check = no_opinion, .doc = "Asks a table."},
 };
 
 PH_MODULE(restriction_test, "1.0", "restrictions for tests", PH_RESTRICTION_TABLE(restrictions));
