@@ -131,6 +131,19 @@ proxies(void **state)
 }
 
 static void
+tables_in_braces(void **state)
+{
+	assert_null(load("mydestination = {x, inline:{a=b}}\n",
+		"4: mydestination: a table in braces is written in quotes: 'inline:{ … }'\n"));
+	assert_null(load("mydestination = static:{ x }\n",
+		"4: mydestination: a table in braces is written in quotes: 'static:{ … }'\n"));
+	assert_null(load("mydestination = {'inline:{a=b, {c = d}}', 'tset:{ x }'}\n",
+		"4: mydestination: inline:{a=b, {c = d}}: no table of type inline is known; is the package "
+		"posthouse-map-inline installed, and is there load(map_inline)?\n"
+		"4: mydestination: tset:{ x }: no table of type tset is known; did you mean test?\n"));
+}
+
+static void
 types_of_defaults(void **state)
 {
 	struct config *config = load("load(transport_lazy)\n", "");
@@ -188,6 +201,7 @@ main(void)
 		cmocka_unit_test(unknown_types),
 		cmocka_unit_test(one_type_of_two_modules),
 		cmocka_unit_test(proxies),
+		cmocka_unit_test(tables_in_braces),
 		cmocka_unit_test(types_of_defaults),
 		cmocka_unit_test(types_named_in_the_text),
 		cmocka_unit_test(a_default_whose_module_is_not_installed),
