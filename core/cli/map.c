@@ -36,28 +36,17 @@ load_config(const char *path)
 	return config;
 }
 
-/* "type:path" of what was given on the command line: the type may be left out, and the path may be
- * relative. The caller frees it; NULL: no memory. */
+/* "type:path" of what was given on the command line: the type may be left out. The caller frees it;
+ * NULL: no memory. */
 static char *
 full_name(const char *name)
 {
 	size_t type = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
-	const char *path = name;
-	char *folder, *full = NULL;
+	char *full;
 
 	if (type > 0 && name[type] == ':')
-		path = name + type + 1;
-	else {
-		name = default_type;
-		type = strlen(default_type);
-	}
-	if (*path == '/' || *path == '\0')
-		return asprintf(&full, "%.*s:%s", (int)type, name, path) != -1 ? full : NULL;
-	folder = getcwd(NULL, 0);
-	if (folder == NULL || asprintf(&full, "%.*s:%s/%s", (int)type, name, folder, path) == -1)
-		full = NULL;
-	free(folder);
-	return full;
+		return strdup(name);
+	return asprintf(&full, "%s:%s", default_type, name) != -1 ? full : NULL;
 }
 
 /* The instance for a name of the command line; NULL: it was told why. */

@@ -3,6 +3,7 @@
  */
 #include "cli/cli.h"
 
+#include <posthouse/map.h>
 #include <posthouse/restriction.h>
 
 #include <getopt.h>
@@ -88,6 +89,36 @@ print_restriction(const struct ph_restriction *restriction)
 		printf("      %s\n", restriction->doc);
 }
 
+/* Is what follows the colon of a table a file? */
+static bool
+takes_path(const struct module *module)
+{
+	const struct ph_param *param = section_param(module->class, module, "path");
+
+	return param && param->type == PH_PATH;
+}
+
+/* What a module provides beside parameters. */
+static void
+print_operations(const struct module *module)
+{
+	const struct ph_restriction *restrictions = module->descriptor.operations;
+	const struct ph_map_ops *types = module->descriptor.operations;
+	size_t count = module->descriptor.operation_count;
+
+	if (module->class->number == PH_CLASS_RESTRICTION) {
+		printf("\nRestrictions:\n");
+		for (size_t i = 0; i < count; i++)
+			print_restriction(&restrictions[i]);
+	}
+	if (module->class->number == PH_CLASS_MAP) {
+		printf("\nTables:\n");
+		for (size_t i = 0; i < count; i++)
+			printf("  %s:%s%s\n", types[i].type, takes_path(module) ? "PATH" : "TEXT",
+				types[i].build ? " (compiled)" : "");
+	}
+}
+
 static int
 info(const struct config *config, const char *name)
 {
@@ -109,13 +140,7 @@ info(const struct config *config, const char *name)
 	printf("%s %s: %s\n%s, ABI %u.%u, %s\n", module->name, descriptor->version, descriptor->purpose,
 		module->path, descriptor->abi_major, module->abi_minor,
 		is_loaded(config, name) ? "loaded" : "not loaded");
-	if (module->class->number == PH_CLASS_RESTRICTION) {
-		const struct ph_restriction *restrictions = descriptor->operations;
-
-		printf("\nRestrictions:\n");
-		for (size_t i = 0; i < descriptor->operation_count; i++)
-			print_restriction(&restrictions[i]);
-	}
+	print_operations(module);
 	if (descriptor->param_count)
 		printf("\nParameters, with their defaults:\n");
 	for (size_t i = 0; i < descriptor->param_count; i++)

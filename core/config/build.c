@@ -14,9 +14,11 @@ make_section_instances(struct config *config)
 	for (size_t i = 0; i < config->section_count; i++) {
 		struct section *section = config->sections[i];
 
-		if (section->module)
-			section->instance = instance_new(config, section->module, section->title,
-				section->file, section->line);
+		if (!section->module)
+			continue;
+		section->instance = instance_new(config, section->module, section->title, section->file,
+			section->line);
+		section->instance->ops = section->ops;
 	}
 }
 

@@ -77,7 +77,7 @@ void config_stop_maps(const struct config *config);
 void config_close_maps(const struct config *config);
 
 /* The map that "type:path" means, for a command: the type's module is loaded if the configuration
- * does not load it. It is checked, not opened: build() it, or instance_open() it. NULL with the
+ * does not load it, and a path is taken from the working directory. It is checked, not opened: build() it, or instance_open() it. NULL with the
  * error. Lives as long as the configuration. */
 struct instance *config_map_open(struct config *config, const char *type_colon_path, ph_error *error);
 

@@ -62,21 +62,28 @@ add_restrictions(struct list *list, const struct config *config, const char *ele
 	}
 }
 
-/* The text between braces that enclose the whole value. */
-static ph_span
-without_braces(const char *value)
+/* Do braces enclose the whole value? Not those of "{a b}, {c}". */
+static bool
+is_braced(const char *value)
 {
-	size_t size = strlen(value);
+	size_t depth = 0;
 
-	return size >= 2 && value[0] == '{' && value[size - 1] == '}'
-		? (ph_span){value + 1, size - 2} : ph_span_of(value);
+	if (value[0] != '{')
+		return false;
+	for (const char *c = value; *c; c++) {
+		depth += *c == '{';
+		depth -= *c == '}';
+		if (depth == 0)
+			return c[1] == '\0';
+	}
+	return false;
 }
 
 static const char *
 list_value(ph_pool *pool, const struct config *config, enum ph_param_type type, const char *value)
 {
-	bool braced = value[0] == '{';
-	ph_span rest = without_braces(value);
+	bool braced = is_braced(value);
+	ph_span rest = braced ? (ph_span){value + 1, strlen(value) - 2} : ph_span_of(value);
 	struct list list = {.pool = pool};
 	const char *element;
 

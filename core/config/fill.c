@@ -80,9 +80,7 @@ fill_map(const struct fill *fill, const struct ph_param *param, const struct tex
 	ph_error error;
 
 	for (size_t i = 0; i < count; i++) {
-		list[used] = map_instance(fill->config, items[i].text,
-			items[i].file ? items[i].file : fill->file,
-			items[i].file ? items[i].line : fill->line, &error);
+		list[used] = map_for(fill, &items[i], items[i].text, &error);
 		if (list[used])
 			used++;
 		else

@@ -246,11 +246,49 @@ adopt_params(struct module *module, ph_error *error)
 	return 0;
 }
 
+static const struct ph_map_ops *
+type_among(const struct ph_map_ops *types, size_t count, const char *type)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(types[i].type, type) == 0)
+			return &types[i];
+	return NULL;
+}
+
+const struct ph_map_ops *
+module_map_type(const struct module *module, const char *type)
+{
+	if (module->class->number != PH_CLASS_MAP)
+		return NULL;
+	return type_among(module->descriptor.operations, module->descriptor.operation_count, type);
+}
+
+/* Every type of tables gets its word. */
+static int
+adopt_types(struct module *module, ph_error *error)
+{
+	struct ph_map_ops *types = (struct ph_map_ops *)module->descriptor.operations; /* pad()'s */
+
+	for (size_t i = 0; i < module->descriptor.operation_count; i++) {
+		const char *type = types[i].type ? types[i].type : module->short_name;
+
+		if (!type[0] || type[strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789_")])
+			return ph_error_set(error, "%s: broken: \"%.40s\" is no name for a type of tables",
+				module->path, type);
+		if (type_among(types, i, type))
+			return ph_error_set(error, "%s: broken: it provides the type %s twice", module->path,
+				type);
+		types[i].type = type;
+	}
+	return 0;
+}
+
 static int
 adopt_operations(struct module *module, ph_error *error)
 {
 	struct ph_module *descriptor = &module->descriptor;
-	bool one = module->class->number != PH_CLASS_RESTRICTION;
+	bool map = module->class->number == PH_CLASS_MAP;
+	bool one = !map && module->class->number != PH_CLASS_RESTRICTION;
 
 	if (!descriptor->operations || descriptor->operation_count == 0 ||
 		descriptor->operation_count > 1000 || (one && descriptor->operation_count != 1) ||
@@ -259,6 +297,8 @@ adopt_operations(struct module *module, ph_error *error)
 	descriptor->operations = pad(descriptor->operations, descriptor->operation_count,
 		descriptor->operation_stride, module->class->operation_size);
 	descriptor->operation_stride = module->class->operation_size;
+	if (map && adopt_types(module, error) != 0)
+		return -1;
 	if (descriptor->life && descriptor->life->size < sizeof(uint32_t))
 		return ph_error_set(error, "%s: broken: its life has no size", module->path);
 	if (descriptor->life)

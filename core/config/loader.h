@@ -5,6 +5,7 @@
 #ifndef CONFIG_LOADER_H
 #define CONFIG_LOADER_H
 
+#include <posthouse/map.h>
 #include <posthouse/module.h>
 
 /* A class of modules: its word in the configuration and in module names. */
@@ -30,6 +31,10 @@ struct module {
 	unsigned abi_minor;      /* of the module */
 	struct ph_module descriptor; /* padded, and so are its params, life and operations */
 };
+
+/* The operations of a map module for a type of tables; NULL: it provides none of that name. Their
+ * type is never NULL. */
+const struct ph_map_ops *module_map_type(const struct module *module, const char *type);
 
 enum {
 	LOADER_UNTRUSTED = 1 /* whoever may write the file: for tools that a user runs for himself */

@@ -144,49 +144,6 @@ map_make(ph_pool *pool, struct instance *const *instances, size_t count)
 
 /* ---- Finding the instance ----------------------------------------------------------------------- */
 
-static const struct module *
-map_module(const struct config *config, const char *type)
-{
-	for (size_t i = 0; i < config->module_count; i++)
-		if (config->modules[i]->class->number == PH_CLASS_MAP &&
-			strcmp(config->modules[i]->short_name, type) == 0)
-			return config->modules[i];
-	return NULL;
-}
-
-/* There is no such type among the loaded ones: is it installed, or misspelt? */
-static void
-explain_type(const struct config *config, const char *reference, const char *type, ph_error *error)
-{
-	ph_strings names = loader_list(config->pool, config->settings.module_directory);
-	struct nearest nearest = nearest_to(type);
-	char name[80];
-	const char *best;
-
-	snprintf(name, sizeof(name), "map_%s", type);
-	for (size_t i = 0; i < names.count; i++) {
-		if (strcmp(names.items[i], name) == 0) {
-			/* It may be loaded and have failed, which was said. */
-			ph_error_set(error, "%s: no table of type %s is loaded%s%s%s", reference, type,
-				config->load_failed ? "" : "; load(", config->load_failed ? "" : name,
-				config->load_failed ? "" : ") provides it");
-			return;
-		}
-		if (strncmp(names.items[i], "map_", 4) == 0)
-			nearest_try(&nearest, names.items[i] + 4);
-	}
-	for (size_t i = 0; i < config->module_count; i++)
-		if (config->modules[i]->class->number == PH_CLASS_MAP)
-			nearest_try(&nearest, config->modules[i]->short_name);
-	best = nearest_result(&nearest);
-	if (best)
-		ph_error_set(error, "%s: no table of type %s is known; did you mean %s?", reference, type,
-			best);
-	else
-		ph_error_set(error, "%s: no table of type %s is known; is the package posthouse-map-%s "
-			"installed, and is there load(%s)?", reference, type, type, name);
-}
-
 bool
 map_is_section(const struct config *config, const char *name)
 {
@@ -222,8 +179,8 @@ section_instance(const struct config *config, const char *name, ph_error *error)
 
 /* A map that is opened in place: an instance with that path. */
 static struct instance *
-make_instance(struct config *config, const struct module *module, const char *reference,
-	const char *path, const char *file, int line, ph_error *error)
+make_instance(struct config *config, const struct module *module, const struct ph_map_ops *ops,
+	const char *reference, const char *path, const char *file, int line, ph_error *error)
 {
 	const struct ph_param *param = section_param(module->class, module, "path");
 	struct instance *instance;
@@ -231,15 +188,20 @@ make_instance(struct config *config, const struct module *module, const char *re
 
 	if (!param || (param->type != PH_PATH && param->type != PH_STRING)) {
 		ph_error_set(error, "%s: a table of type %s is made in a section: map NAME { module = %s }",
-			reference, module->short_name, module->short_name);
+			reference, ops->type, ops->type);
+		return NULL;
+	}
+	if (!path[0]) {
+		ph_error_set(error, "%s: expected %s after the colon", reference,
+			param->type == PH_PATH ? "a path" : "a text");
 		return NULL;
 	}
 	if (param->type == PH_PATH && path[0] != '/') {
-		ph_error_set(error, "%s: expected an absolute path after %s:", reference,
-			module->short_name);
+		ph_error_set(error, "%s: expected an absolute path after %s:", reference, ops->type);
 		return NULL;
 	}
 	instance = instance_new(config, module, reference, file, line);
+	instance->ops = ops;
 	fill_struct(&fill, module->descriptor.params, module->descriptor.param_count, instance->self);
 	return instance;
 }
@@ -248,9 +210,15 @@ struct instance *
 map_instance(struct config *config, const char *reference, const char *file, int line,
 	ph_error *error)
 {
-	const char *colon = strchr(reference, ':'), *type;
+	const char *given = reference, *colon, *type;
 	const struct module *module;
+	const struct ph_map_ops *ops;
 
+	reference = map_without_proxy(config, given);
+	colon = strchr(reference, ':');
+	if (reference != given)
+		problems_warn(config->problems, file, line,
+			"%s: proxy: is not needed here; %s means the same", given, reference);
 	if (!colon)
 		return section_instance(config, reference, error);
 	for (size_t i = 0; i < config->instance_count[PH_CLASS_MAP]; i++)
@@ -258,14 +226,43 @@ map_instance(struct config *config, const char *reference, const char *file, int
 			return config->instances[PH_CLASS_MAP][i];
 	type = memory_or_die(ph_pool_copy(config->pool,
 		(ph_span){reference, (size_t)(colon - reference)}));
-	module = map_module(config, type);
-	if (!module) {
-		explain_type(config, reference, type, error);
+	ops = map_type(config, type, &module);
+	if (ops)
+		return make_instance(config, module, ops, reference, colon + 1, file, line, error);
+	map_type_explain(config, reference, type, error);
+	return NULL;
+}
+
+/* A default is nobody's text: the module that it needs is loaded for it. */
+static int
+load_for_default(struct config *config, const char *reference, ph_error *error)
+{
+	const char *colon;
+
+	reference = map_without_proxy(config, reference);
+	colon = strchr(reference, ':');
+
+	if (!colon || (config->flags & CONFIG_DEFAULTS))
+		return 0;
+	return map_type_load(config, memory_or_die(ph_pool_copy(config->pool,
+		(ph_span){reference, (size_t)(colon - reference)})), error);
+}
+
+struct instance *
+map_for(const struct fill *fill, const struct text_item *item, const char *reference,
+	ph_error *error)
+{
+	if ((!item->file || item->by_default) &&
+		load_for_default(fill->config, reference, error) != 0)
 		return NULL;
-	}
-	if (!colon[1]) {
-		ph_error_set(error, "%s: expected a path after the colon", reference);
-		return NULL;
-	}
-	return make_instance(config, module, reference, colon + 1, file, line, error);
+	return map_instance(fill->config, reference, item->file ? item->file : fill->file,
+		item->file ? item->line : fill->line, error);
+}
+
+const char *
+ph_map_type(const void *self)
+{
+	const struct instance *instance = instance_of(self);
+
+	return instance && instance->module->class_number == PH_CLASS_MAP ? ops_of(instance)->type : "";
 }

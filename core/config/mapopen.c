@@ -3,44 +3,52 @@
  */
 #include "config/state.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/grow.h"
 
-/* Loads the module of a type that the configuration does not load itself. */
-static int
-load_type(struct config *config, const char *name, ph_error *error)
+/* The reference with an absolute path, where the type takes one. */
+static const char *
+absolute(struct config *config, const char *reference, const char *path, const char *type,
+	ph_error *error)
 {
 	const struct module *module;
+	const struct ph_param *param;
+	char *folder;
 
-	for (size_t i = 0; i < config->module_count; i++)
-		if (strcmp(config->modules[i]->name, name) == 0)
-			return 0;
-	if (!loader_is_name(name))
-		return ph_error_set(error, "%s: not the name of a type of tables", name + strlen("map_"));
-	module = loader_load(config->settings.module_directory, name, 0, error);
-	if (!module)
-		return -1;
-	config->modules = grow(config->pool, config->modules, config->module_count,
-		&config->module_room, sizeof(*config->modules));
-	config->modules[config->module_count++] = module;
-	return 0;
+	if (path[0] == '/' || path[0] == '\0' || !map_type(config, type, &module))
+		return reference;
+	param = section_param(module->class, module, "path");
+	if (!param || param->type != PH_PATH)
+		return reference;
+	folder = getcwd(NULL, 0);
+	if (!folder) {
+		ph_error_set(error, "%s: the working directory cannot be told: %s", reference, strerror(errno));
+		return NULL;
+	}
+	reference = memory_or_die(ph_pool_printf(config->pool, "%s:%s/%s", type, folder, path));
+	free(folder);
+	return reference;
 }
 
 struct instance *
 config_map_open(struct config *config, const char *type_colon_path, ph_error *error)
 {
 	/* The instance keeps it as its path. */
-	const char *reference = memory_or_die(ph_pool_strdup(config->pool, type_colon_path));
-	const char *colon = strchr(reference, ':');
+	const char *reference = memory_or_die(ph_pool_strdup(config->pool,
+		map_without_proxy(config, type_colon_path)));
+	const char *colon = strchr(reference, ':'), *type;
 	struct instance *instance;
 	const struct ph_life *life;
 
 	if (colon) {
-		const char *name = memory_or_die(ph_pool_printf(config->pool, "map_%.*s",
-			(int)(colon - reference), reference));
-
-		if (load_type(config, name, error) == -1)
+		type = memory_or_die(ph_pool_copy(config->pool,
+			(ph_span){reference, (size_t)(colon - reference)}));
+		if (map_type_load(config, type, error) != 0 ||
+			!(reference = absolute(config, reference, colon + 1, type, error)))
 			return NULL;
 	}
 	instance = map_instance(config, reference, NULL, 0, error);

@@ -133,8 +133,7 @@ add_match(struct reader *reader, const char *text, const struct text_item *item)
 
 	text += match.excluded;
 	if ((strchr(text, ':') && text[0] != '[') || map_is_section(config, text)) {
-		instance = map_instance(config, text, item->file ? item->file : reader->fill->file,
-			item->file ? item->line : reader->fill->line, &error);
+		instance = map_for(reader->fill, item, text, &error);
 		if (!instance) {
 			fill_problem(reader->fill, reader->param, item, "%s", error.text);
 			return;

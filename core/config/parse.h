@@ -8,12 +8,14 @@
 #include "config/scan.h"
 
 /* A value or an element of a list, and where it stands (file NULL: a default). owner: the parameter
- * under which it was set, when it came in by way of a "$name"; else NULL. */
+ * under which it was set, when it came in by way of a "$name"; else NULL. by_default: the text is a
+ * default's all the same, to which "+=" added there. */
 struct text_item {
 	const char *text;
 	const char *file;
 	int line;
 	const char *owner;
+	bool by_default;
 };
 
 struct statement {

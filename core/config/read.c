@@ -157,7 +157,7 @@ append(struct config *config, const struct section *section, struct setting *set
 	for (size_t i = 0; i < count; i++)
 		if (!joined[i].file)
 			joined[i] = (struct text_item){.text = joined[i].text, .file = statement->file,
-				.line = statement->line};
+				.line = statement->line, .by_default = true};
 	setting->items = joined;
 	setting->count = count + statement->item_count;
 }
@@ -481,6 +481,7 @@ read_into(struct config *config, unsigned flags)
 {
 	bool whole = true;
 
+	config->flags = flags;
 	parameters_collect(config);
 	if (!(flags & CONFIG_DEFAULTS) && load_modules(config, flags) != 0) {
 		/* A module that was not seen would make everything of it unknown. */
@@ -489,6 +490,7 @@ read_into(struct config *config, unsigned flags)
 	}
 	parameters_collect(config);
 	parameters_check(config);
+	map_types_check(config);
 	if (!(flags & CONFIG_DEFAULTS)) {
 		/* Syntax was the first pass's to complain of; problems are not added twice. */
 		whole = read_all(config, make_vocabulary(config), second_pass, NULL) == 0;

@@ -285,11 +285,12 @@ argument_map(struct making *making, const char *name, const char *argument)
 	ph_error error = {""};
 
 	if (!making->error) {
-		instance = map_instance(config, argument, file_of(making), line_of(making), &error);
+		instance = map_for(making->fill, making->item, argument, &error);
 		if (!instance)
 			problem(making, "%s: %s", name, error.text);
 		return instance ? map_make(config->pool, &instance, 1) : NULL;
 	}
+	argument = map_without_proxy(config, argument);
 	for (size_t i = 0; i < config->instance_count[PH_CLASS_MAP]; i++)
 		if (strcmp(config->instances[PH_CLASS_MAP][i]->name, argument) == 0)
 			instance = config->instances[PH_CLASS_MAP][i];
@@ -371,6 +372,15 @@ add_table(struct making *making, const char *table)
 		add_restriction(making, restriction, instance, name, table);
 }
 
+/* "type:path"; in braces, "inline:{ a = b }", there may be blanks. */
+static bool
+is_table(const char *name, const char *argument)
+{
+	const char *colon = strchr(name, ':');
+
+	return colon && (!argument[0] || colon[1] == '{');
+}
+
 static void
 add_element(struct making *making, const char *text)
 {
@@ -393,8 +403,8 @@ add_element(struct making *making, const char *text)
 		add_word(making, word, argument);
 	} else if (class) {
 		add_class(making, class, argument);
-	} else if (strchr(name, ':') && !argument[0]) {
-		add_table(making, name);
+	} else if (is_table(name, argument)) {
+		add_table(making, memory_or_die(ph_pool_copy(pool, value_trim(ph_span_of(text)))));
 	} else if (restriction) {
 		add_restriction(making, restriction, instance, name, argument);
 	} else {

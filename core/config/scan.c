@@ -268,6 +268,27 @@ add_item(struct scanner *scanner, struct scan_statement *statement, size_t *room
 		(struct scan_item){.begin = token->begin, .end = token->end, .line = token->line};
 }
 
+/* A brace is in hand, right behind a value that ends with a colon: "inline:{a=b}" without quotes. */
+static bool
+is_braced_table(const struct scanner *scanner, const struct scan_statement *statement)
+{
+	const struct scan_item *last = statement && statement->item_count
+		? &statement->items[statement->item_count - 1] : NULL;
+
+	return is_sign(scanner, '{') && last && last->end == scanner->token.begin &&
+		scanner->text.data[last->end - 1] == ':';
+}
+
+static int
+fail_braced_table(struct scanner *scanner, const struct scan_statement *statement)
+{
+	const struct scan_item *last = &statement->items[statement->item_count - 1];
+	int size = last->end - last->begin > 40 ? 40 : (int)(last->end - last->begin);
+
+	return FAIL(scanner, last->line, "%s: a table in braces is written in quotes: '%.*s{ … }'",
+		statement->name, size, scanner->text.data + last->begin);
+}
+
 /* What stands where a comma or the end of a list was expected. */
 static int
 fail_in_list(struct scanner *scanner, const struct scan_statement *statement, char close)
@@ -279,6 +300,8 @@ fail_in_list(struct scanner *scanner, const struct scan_statement *statement, ch
 	if (token->kind == TOKEN_END)
 		return FAIL(scanner, statement->line, "the list of %s is never closed: expected %c",
 			statement->name, close);
+	if (is_braced_table(scanner, statement))
+		return fail_braced_table(scanner, statement);
 	if (!last || last->end == token->begin || token->kind == TOKEN_SIGN || last->line == token->line)
 		return FAIL(scanner, token->line, "unexpected \"%.*s\" in the list of %s: %s", shown(token),
 			start_of(scanner), statement->name, close == ')' ? "names are separated by commas"
@@ -429,6 +452,8 @@ fail_at_sign(struct scanner *scanner)
 	const struct scan *scan = scanner->scan;
 	const struct scan_statement *last = scan->count ? &scan->statements[scan->count - 1] : NULL;
 
+	if (is_braced_table(scanner, last))
+		return fail_braced_table(scanner, last);
 	if (is_sign(scanner, ',') && last && last->kind == SCAN_ASSIGNMENT && !last->braced)
 		return FAIL(scanner, scanner->token.line, "unexpected comma after the value of %s: a list is "
 			"written %s = {a, b}", last->name, last->name);

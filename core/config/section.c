@@ -3,7 +3,6 @@
  */
 #include "config/state.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "config/nearest.h"
@@ -18,28 +17,54 @@ find_module(const struct config *config, const struct module_class *class, const
 	return NULL;
 }
 
+/* For a map the name may be that of a type: "module = pcre". */
+static void
+set_module(const struct config *config, struct section *section, const char *name)
+{
+	section->module = find_module(config, section->class, name);
+	if (section->module)
+		section->ops = section->module->descriptor.operations;
+	else if (section->class->number == PH_CLASS_MAP)
+		section->ops = map_type(config, name, &section->module);
+}
+
+/* The installed module that a section's "module = NAME" means; or near ones are tried. */
+static const char *
+find_provider(struct config *config, const struct module_class *class, const char *name,
+	struct nearest *nearest)
+{
+	ph_strings names = loader_list(config->pool, config->settings.module_directory);
+	size_t size = strlen(class->name) + 1;
+
+	if (class->number == PH_CLASS_MAP)
+		return map_type_provider(config, name, nearest);
+	for (size_t i = 0; i < names.count; i++) {
+		if (module_class_of(names.items[i]) != class)
+			continue;
+		if (strcmp(names.items[i] + size, name) == 0)
+			return names.items[i];
+		nearest_try(nearest, names.items[i] + size);
+	}
+	return NULL;
+}
+
 static void
 unknown_module(struct config *config, const struct section *section, const struct text_item *item)
 {
-	ph_strings names = loader_list(config->pool, config->settings.module_directory);
 	struct nearest nearest = nearest_to(item->text);
-	char wanted[160], hint[160];
+	const char *provider = find_provider(config, section->class, item->text, &nearest);
+	char hint[160];
 
-	snprintf(wanted, sizeof(wanted), "%s_%s", section->class->name, item->text);
-	for (size_t i = 0; i < names.count; i++) {
-		if (strcmp(names.items[i], wanted) == 0) {
-			problems_add(config->problems, item->file, item->line,
-				"module = %s: not loaded; add load(%s)", item->text, wanted);
-			return;
-		}
-		if (module_class_of(names.items[i]) == section->class)
-			nearest_try(&nearest, strchr(names.items[i], '_') + 1);
+	if (provider) {
+		problems_add(config->problems, item->file, item->line,
+			"module = %s: not loaded; add load(%s)", item->text, provider);
+		return;
 	}
 	nearest_hint(&nearest, hint, sizeof(hint));
 	if (hint[0] || !config->load_failed)
 		problems_add(config->problems, item->file, item->line,
-			"module = %s: there is no %s.so in %s%s", item->text, wanted,
-			config->settings.module_directory, hint);
+			"module = %s: there is no %s_%s.so in %s%s", item->text, section->class->name,
+			item->text, config->settings.module_directory, hint);
 }
 
 static void
@@ -55,7 +80,7 @@ find_section_module(struct config *config, struct section *section)
 			: section->class->number == PH_CLASS_QUEUE ? "log" : "smtp");
 		return;
 	}
-	section->module = find_module(config, section->class, setting->items[0].text);
+	set_module(config, section, setting->items[0].text);
 	if (!section->module)
 		unknown_module(config, section, &setting->items[0]);
 }

@@ -36,6 +36,7 @@ struct section {
 	const char *file;
 	int line;
 	const struct module *module; /* NULL: missing or unknown; a problem was added */
+	const void *ops;             /* of the type that was named, among the module's */
 	struct settings_set set;
 	struct instance *instance;
 };
@@ -63,6 +64,7 @@ struct config {
 	const char *folder;
 	struct sources sources;
 	struct settings settings;
+	unsigned flags;                /* CONFIG_... */
 	const struct module **modules; /* in the order of load() */
 	size_t module_count, module_room;
 	bool load_failed;
@@ -164,9 +166,32 @@ const struct module *instance_module(const struct instance *instance);
 /* The instance that "type:path" or a section's name means; NULL with the error. */
 struct instance *map_instance(struct config *config, const char *reference, const char *file, int line,
 	ph_error *error);
+/* The same for an element of a parameter. That of a default needs no load(): an installed module
+ * that provides its type is loaded. */
+struct instance *map_for(const struct fill *fill, const struct text_item *item, const char *reference,
+	ph_error *error);
 bool map_is_section(const struct config *config, const char *name);
 /* In the pool. */
 const ph_map *map_make(ph_pool *pool, struct instance *const *instances, size_t count);
+
+/* ---- Types of tables (maptype.c) */
+/* The operations of the loaded module that provides a type; NULL: there is none. module may be NULL. */
+const struct ph_map_ops *map_type(const struct config *config, const char *type,
+	const struct module **module);
+/* "proxy:TYPE:name" without "proxy:", unless a module provides that. */
+const char *map_without_proxy(const struct config *config, const char *reference);
+/* The installed module that provides it, or NULL; then the types of all that are installed were tried
+ * for a near one (nearest may be NULL). */
+struct nearest;
+const char *map_type_provider(struct config *config, const char *type, struct nearest *nearest);
+/* Loads an installed module that provides it, if none of the loaded does. -1: that failed; when there
+ * is none that is no failure. */
+int map_type_load(struct config *config, const char *type, ph_error *error);
+/* No loaded module provides the type of the reference: is there one that would, or is it misspelt? */
+void map_type_explain(struct config *config, const char *reference, const char *type,
+	ph_error *error);
+/* No two modules may provide one type. */
+void map_types_check(struct config *config);
 
 /* ---- Match lists and networks (match.c) */
 const ph_match_list *match_make(const struct fill *fill, const struct ph_param *param,

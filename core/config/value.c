@@ -239,7 +239,8 @@ value_path(ph_span text, ph_error *error)
 	return 0;
 }
 
-/* Where an element that begins at text ends: at a separator outside of brackets and quotes. */
+/* Where an element that begins at text ends: at a separator outside of brackets and quotes. A quote
+ * within a word or within brackets is a character like others. */
 static size_t
 element_size(ph_span text, bool blanks_separate)
 {
@@ -252,7 +253,7 @@ element_size(ph_span text, bool blanks_separate)
 		if (quote) {
 			if (c == quote)
 				quote = 0;
-		} else if (c == '\'' || c == '"') {
+		} else if (depth == 0 && (c == '\'' || c == '"') && (i == 0 || is_blank(text.data[i - 1]))) {
 			quote = c;
 		} else if (c == '{' || c == '[' || c == '(') {
 			depth++;

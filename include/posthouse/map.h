@@ -40,8 +40,9 @@ enum {
 };
 
 /*
- * A map module has a parameter "path" of type PH_PATH or PH_STRING: what follows the colon in
- * "hash:/etc/aliases".
+ * A type of tables. A map module provides one or several, in an array: the first is what
+ * "module = NAME" means in a section; all share the parameters and the life of the module. It has a
+ * parameter "path" of type PH_PATH or PH_STRING: what follows the colon in "hash:/etc/aliases".
  */
 struct ph_map_ops {
 	uint32_t size; /* sizeof(struct ph_map_ops) */
@@ -56,12 +57,28 @@ struct ph_map_ops {
 	 * entries cannot be listed. */
 	int (*each)(void *self, int (*fn)(void *context, ph_span key, ph_span value), void *context,
 		ph_error *error);
+	/* The word before the colon: lower-case letters, digits and underscores. NULL: the module's
+	 * name without "map_". */
+	const char *type;
+	/* What build() appends to the path for the name of what it makes, like ".cdb". NULL: not said. */
+	const char *suffix;
 };
 
+/* The type of an instance as it was asked for, "pcre" of "pcre:/etc/x": for the functions of
+ * ph_life, when a module has several. "" when it is no map's. Lives as long as the instance. */
+PH_API const char *ph_map_type(const void *self);
+
+/* One type. */
 #define PH_MAP(...) \
 	.class_number = PH_CLASS_MAP, .class_major = PH_MAP_MAJOR, \
 	.operations = &(const struct ph_map_ops){.size = sizeof(struct ph_map_ops), __VA_ARGS__}, \
 	.operation_count = 1, .operation_stride = sizeof(struct ph_map_ops)
+
+/* Several: an array of struct ph_map_ops. */
+#define PH_MAP_TABLE(table) \
+	.class_number = PH_CLASS_MAP, .class_major = PH_MAP_MAJOR, .operations = (table), \
+	.operation_count = sizeof(table) / sizeof((table)[0]), \
+	.operation_stride = sizeof(struct ph_map_ops)
 
 PH_END_DECLS
 

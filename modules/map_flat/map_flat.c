@@ -5,6 +5,8 @@
 #include <posthouse/map.h>
 #include <posthouse/table.h>
 
+#include <string.h>
+
 enum {
 	FORMAT_AUTO,
 	FORMAT_MAP,
@@ -111,9 +113,12 @@ add_entry(void *context, int line, ph_span key, ph_span value, ph_error *error)
 	return 0;
 }
 
+/* texthash tables are what postmap would compile: a file "virtual_aliases" is no aliases(5) file. */
 static enum ph_table_style
 style_of(const struct flat *flat, const char *name, ph_span text)
 {
+	if (strcmp(ph_map_type(flat), "texthash") == 0)
+		name = "";
 	if (flat->format == FORMAT_ALIASES ||
 		(flat->format == FORMAT_AUTO && ph_table_is_aliases(name, text)))
 		return PH_TABLE_ALIASES;
@@ -189,7 +194,7 @@ flat_check(void *self, ph_error *error)
 	const struct flat *flat = self;
 
 	if (flat->path[0] != '/')
-		return ph_error_set(error, "a table of type flat needs an absolute path");
+		return ph_error_set(error, "a table of type %s needs an absolute path", ph_map_type(self));
 	return 0;
 }
 
@@ -217,7 +222,12 @@ flat_open(void *self, ph_error *error)
 	return -1;
 }
 
-PH_MODULE(map_flat, "1.0", "tables in text files, read into memory",
-	PH_MAP(.find = flat_find, .each = flat_each),
+#define TYPE(name) {.size = sizeof(struct ph_map_ops), .find = flat_find, .each = flat_each, \
+	.type = (name)}
+
+static const struct ph_map_ops types[] = {TYPE("flat"), TYPE("texthash")};
+
+PH_MODULE(map_flat, "1.1", "tables in text files, read into memory",
+	PH_MAP_TABLE(types),
 	PH_INSTANCE(struct flat, params),
 	PH_LIFE(.check = flat_check, .open = flat_open, .close = flat_close));

@@ -21,6 +21,34 @@ conforms(void **unused)
 }
 
 static void
+texthash_conforms(void **unused)
+{
+	struct map_subject texthash = flat;
+
+	texthash.type = "texthash";
+	map_conformance(&texthash);
+}
+
+/* The name of the file makes no aliases(5) file of a texthash table. */
+static void
+texthash_is_read_as_pairs(void **unused)
+{
+	static const struct map_subject aliases = {.module = &posthouse_module_map_flat,
+		.type = "texthash", .suffix = ""};
+	struct map_fixture f;
+	ph_error error = {""};
+	const char *value;
+
+	map_setup(&f, &aliases);
+	map_call_it(&f, "virtual_aliases");
+	map_write(&f, "a@example.com b@example.com\n");
+	assert_int_equal(map_open(&f, &error), 0);
+	assert_int_equal(map_find(&f, "a@example.com", &value), PH_FOUND);
+	assert_string_equal(value, "b@example.com");
+	map_teardown(&f);
+}
+
+static void
 reads_aliases(void **unused)
 {
 	struct map_fixture f;
@@ -108,6 +136,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(conforms),
+		cmocka_unit_test(texthash_conforms),
+		cmocka_unit_test(texthash_is_read_as_pairs),
 		cmocka_unit_test(reads_aliases),
 		cmocka_unit_test(keeps_the_first_of_two),
 		cmocka_unit_test(waits_for_a_writer),

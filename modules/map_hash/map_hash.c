@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define SUFFIX ".cdb"
+
 enum {
 	MAX_FILE = 512 << 20,
 	AGE_INTERVAL = 60000 /* milliseconds between two looks at the age of the source */
@@ -157,7 +159,7 @@ hash_check(void *self, ph_error *error)
 	const struct hash *hash = self;
 
 	if (hash->path[0] != '/')
-		return ph_error_set(error, "a table of type hash needs an absolute path");
+		return ph_error_set(error, "a table of type %s needs an absolute path", ph_map_type(self));
 	return 0;
 }
 
@@ -199,7 +201,7 @@ hash_open(void *self, ph_error *error)
 
 	hash->state = calloc(1, sizeof(*hash->state));
 	if (hash->state != NULL)
-		hash->state->table = ph_table_new(self, "path", hash->path, ".cdb", MAX_FILE, &ops);
+		hash->state->table = ph_table_new(self, "path", hash->path, SUFFIX, MAX_FILE, &ops);
 	if (hash->state == NULL || hash->state->table == NULL)
 		ph_error_set(error, "%s: no memory", hash->path);
 	else if (content_of(hash, &why) != NULL)
@@ -210,7 +212,12 @@ hash_open(void *self, ph_error *error)
 	return -1;
 }
 
-PH_MODULE(map_hash, "1.0", "compiled tables in constant databases (cdb)",
-	PH_MAP(.find = hash_find, .build = hash_build, .each = hash_each),
+#define TYPE(name) {.size = sizeof(struct ph_map_ops), .find = hash_find, .build = hash_build, \
+	.each = hash_each, .type = (name), .suffix = SUFFIX}
+
+static const struct ph_map_ops types[] = {TYPE("hash"), TYPE("cdb")};
+
+PH_MODULE(map_hash, "1.1", "compiled tables in constant databases (cdb)",
+	PH_MAP_TABLE(types),
 	PH_INSTANCE(struct hash, params),
 	PH_LIFE(.check = hash_check, .open = hash_open, .close = hash_close));

@@ -25,7 +25,11 @@ static const struct map_subject hash = {
 static void
 conforms(void **unused)
 {
+	struct map_subject cdb = hash;
+
 	map_conformance(&hash);
+	cdb.type = "cdb";
+	map_conformance(&cdb);
 }
 
 static void

@@ -6,6 +6,8 @@
 #include <posthouse/map.h>
 #include <posthouse/table.h>
 
+#include <string.h>
+
 enum { MAX_FILE = 16 << 20 };
 
 struct regex {
@@ -55,6 +57,12 @@ give_jit_stack(struct regex *regex)
 	}
 }
 
+static enum rules_syntax
+syntax_of(const void *self)
+{
+	return strcmp(ph_map_type(self), "regexp") == 0 ? RULES_POSIX : RULES_PERL;
+}
+
 static int
 load(void *self, ph_pool *pool, const char *name, ph_span text, void **content, ph_error *error)
 {
@@ -62,7 +70,7 @@ load(void *self, ph_pool *pool, const char *name, ph_span text, void **content, 
 
 	if (rules == NULL)
 		return ph_error_set(error, "%s: no memory", name);
-	if (rules_parse(rules, pool, name, text, error) == -1)
+	if (rules_parse(rules, pool, name, text, syntax_of(self), error) == -1)
 		return -1;
 	*content = rules;
 	return 0;
@@ -117,11 +125,11 @@ regex_check(void *self, ph_error *error)
 	int result = 0;
 
 	if (regex->path[0] != '/')
-		return ph_error_set(error, "a table of type regex needs an absolute path");
+		return ph_error_set(error, "a table of type %s needs an absolute path", ph_map_type(self));
 	pool = ph_pool_new(0);
 	if (pool != NULL && ph_table_read(self, "path", regex->path, MAX_FILE, pool, &text, NULL,
 		NULL) == 0) {
-		result = rules_parse(&rules, pool, regex->path, text, error);
+		result = rules_parse(&rules, pool, regex->path, text, syntax_of(self), error);
 		if (result == 0)
 			rules_free(&rules);
 	}
@@ -154,7 +162,12 @@ regex_open(void *self, ph_error *error)
 	return -1;
 }
 
-PH_MODULE(map_regex, "1.0", "tables of regular expressions (PCRE2)",
-	PH_MAP(.flags = PH_MAP_PATTERNS, .find = regex_find, .each = regex_each),
+#define TYPE(name) {.size = sizeof(struct ph_map_ops), .flags = PH_MAP_PATTERNS, .find = regex_find, \
+	.each = regex_each, .type = (name)}
+
+static const struct ph_map_ops types[] = {TYPE("regex"), TYPE("pcre"), TYPE("regexp")};
+
+PH_MODULE(map_regex, "1.1", "tables of regular expressions (PCRE2)",
+	PH_MAP_TABLE(types),
 	PH_INSTANCE(struct regex, params),
 	PH_LIFE(.check = regex_check, .open = regex_open, .close = regex_close));

@@ -1,9 +1,12 @@
 /*
- * The syntax of regexp_table(5) and pcre_table(5), as one: patterns are Perl's in both.
+ * The syntax of regexp_table(5) and pcre_table(5). Patterns of the first are POSIX's, and are
+ * translated: there is one engine, with limits.
  */
 #include "rules.h"
+#include "posix.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <posthouse/table.h>
@@ -14,6 +17,7 @@ struct parse {
 	struct rules *rules;
 	ph_pool *pool;
 	const char *name;
+	enum rules_syntax syntax;
 	size_t room;
 	size_t open[MAX_NESTING]; /* indices of the ifs that are open */
 	size_t depth;
@@ -38,10 +42,12 @@ skip_white(ph_span s)
 /* ---- Patterns -------------------------------------------------------------------------------- */
 
 /* What a flag does to the options of a pattern: it turns them over. */
-static const struct {
+struct flag {
 	char flag;
-	uint32_t option;
-} flags[] = {
+	uint32_t options;
+};
+
+static const struct flag perl_flags[] = {
 	{'i', PCRE2_CASELESS},
 	{'m', PCRE2_MULTILINE},
 	{'s', PCRE2_DOTALL},
@@ -50,55 +56,82 @@ static const struct {
 	{'E', PCRE2_DOLLAR_ENDONLY},
 	{'U', PCRE2_UNGREEDY},
 	{'X', 0}, /* unknown escapes are errors always */
+	{0}
+};
+
+static const struct flag posix_flags[] = {
+	{'i', PCRE2_CASELESS},
+	{'m', PCRE2_MULTILINE | PCRE2_DOTALL},
+	{0}
+};
+
+static const struct {
+	const struct flag *flags;
+	const char *names;
+	uint32_t options; /* without flags */
+} syntaxes[] = {
+	[RULES_PERL] = {perl_flags, "i m s x A E U X", PCRE2_CASELESS | PCRE2_DOTALL},
+	[RULES_POSIX] = {posix_flags, "i m", PCRE2_CASELESS | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY},
 };
 
 static int
 parse_flags(struct parse *p, ph_span *s, uint32_t *options)
 {
-	for (; s->size > 0 && !isspace((unsigned char)s->data[0]); s->data++, s->size--) {
-		size_t i = 0;
+	bool posix = p->syntax == RULES_POSIX;
 
-		while (i < sizeof(flags) / sizeof(flags[0]) && flags[i].flag != s->data[0])
-			i++;
-		if (i == sizeof(flags) / sizeof(flags[0]))
+	for (; s->size > 0 && !isspace((unsigned char)s->data[0]); s->data++, s->size--) {
+		const struct flag *flag = syntaxes[p->syntax].flags;
+
+		if (posix && s->data[0] == '!')
+			return 0;
+		if (posix && s->data[0] == 'x')
+			return fail(p, "the flag x asks for basic regular expressions, which are not supported: "
+				"write the pattern as an extended one");
+		while (flag->flag != '\0' && flag->flag != s->data[0])
+			flag++;
+		if (flag->flag == '\0')
 			return ph_error_set(p->error, "%s:%d: unknown flag \"%c\" behind the pattern; the flags "
-				"are i m s x A E U X", p->name, p->line, s->data[0]);
-		*options ^= flags[i].option;
+				"are %s", p->name, p->line, s->data[0], syntaxes[p->syntax].names);
+		*options ^= flag->options;
 	}
 	return 0;
 }
 
 static int
-compile(struct parse *p, struct rule *rule, ph_span pattern, uint32_t options)
+compile(struct parse *p, pcre2_code **compiled, ph_span pattern, uint32_t options)
 {
+	ph_error why = {""};
 	int code;
 	size_t offset;
-	char text[128];
+	char text[128], place[48] = "";
 
-	rule->code = pcre2_compile((PCRE2_SPTR)pattern.data, pattern.size, options, &code, &offset, NULL);
-	if (rule->code == NULL) {
+	if (p->syntax == RULES_POSIX) {
+		pattern.data = posix_translate(p->pool, pattern, (options & PCRE2_MULTILINE) != 0, &why);
+		if (pattern.data == NULL)
+			return ph_error_set(p->error, "%s:%d: bad pattern: %s", p->name, p->line, why.text);
+		pattern.size = strlen(pattern.data);
+	}
+	*compiled = pcre2_compile((PCRE2_SPTR)pattern.data, pattern.size, options, &code, &offset, NULL);
+	if (*compiled == NULL) {
 		pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof(text));
-		return ph_error_set(p->error, "%s:%d: bad pattern at its character %zu: %s", p->name, p->line,
-			offset + 1, text);
+		if (p->syntax == RULES_PERL) /* in a translation it is another place */
+			snprintf(place, sizeof(place), " at its character %zu", offset + 1);
+		return ph_error_set(p->error, "%s:%d: bad pattern%s: %s", p->name, p->line, place, text);
 	}
 	/* Where there is no JIT the interpreter does it. */
-	pcre2_jit_compile(rule->code, PCRE2_JIT_COMPLETE);
+	pcre2_jit_compile(*compiled, PCRE2_JIT_COMPLETE);
 	return 0;
 }
 
-/* Takes "!", the pattern in its delimiters, and the flags from the start of s. */
+/* Takes a pattern in its delimiters, and the flags, from the start of s. */
 static int
-parse_pattern(struct parse *p, struct rule *rule, ph_span *s)
+parse_delimited(struct parse *p, pcre2_code **code, ph_span *s)
 {
-	const char *start = s->data;
-	uint32_t options = PCRE2_CASELESS | PCRE2_DOTALL;
+	uint32_t options = syntaxes[p->syntax].options;
 	ph_span pattern;
 	size_t end = 1;
 	char delimiter;
 
-	for (; s->size > 0 && s->data[0] == '!'; s->data++, s->size--)
-		rule->negated = !rule->negated;
-	*s = skip_white(*s);
 	if (s->size == 0)
 		return fail(p, "expected a pattern: /pattern/flags value");
 	delimiter = s->data[0];
@@ -111,10 +144,31 @@ parse_pattern(struct parse *p, struct rule *rule, ph_span *s)
 			delimiter);
 	pattern = (ph_span){s->data + 1, end - 1};
 	*s = (ph_span){s->data + end + 1, s->size - end - 1};
-	if (parse_flags(p, s, &options) == -1)
+	return parse_flags(p, s, &options) == -1 ? -1 : compile(p, code, pattern, options);
+}
+
+/* Takes "!", the pattern and what it must not match besides, "!/pattern/", from the start of s. */
+static int
+parse_pattern(struct parse *p, struct rule *rule, ph_span *s)
+{
+	const char *start = s->data;
+
+	for (; s->size > 0 && s->data[0] == '!'; s->data++, s->size--)
+		rule->negated = !rule->negated;
+	*s = skip_white(*s);
+	if (parse_delimited(p, &rule->code, s) == -1)
 		return -1;
+	if (p->syntax == RULES_POSIX && s->size > 0 && s->data[0] == '!') {
+		s->data++, s->size--;
+		if (rule->negated)
+			return fail(p, "a pattern with ! before it takes no second one");
+		if (parse_delimited(p, &rule->except, s) == -1)
+			return -1;
+		if (s->size > 0 && s->data[0] == '!')
+			return fail(p, "a third pattern");
+	}
 	rule->pattern = (ph_span){start, (size_t)(s->data - start)};
-	return compile(p, rule, pattern, options);
+	return 0;
 }
 
 /* ---- Values ---------------------------------------------------------------------------------- */
@@ -244,9 +298,10 @@ count_entry(void *context, int line, ph_span key, ph_span value, ph_error *error
 }
 
 int
-rules_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text, ph_error *error)
+rules_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text,
+	enum rules_syntax syntax, ph_error *error)
 {
-	struct parse p = {.rules = rules, .pool = pool, .name = name, .error = error};
+	struct parse p = {.rules = rules, .pool = pool, .name = name, .syntax = syntax, .error = error};
 
 	*rules = (struct rules){0};
 	if (ph_table_parse(name, text, PH_TABLE_LINES, count_entry, &p, error) != 0)
@@ -269,28 +324,45 @@ rules_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text, 
 void
 rules_free(struct rules *rules)
 {
-	for (size_t i = 0; i < rules->count; i++)
+	for (size_t i = 0; i < rules->count; i++) {
 		pcre2_code_free(rules->items[i].code);
+		pcre2_code_free(rules->items[i].except);
+	}
 	rules->count = 0;
 }
 
 /* ---- Matching -------------------------------------------------------------------------------- */
 
 static ph_found
-match(const struct rule *rule, pcre2_match_context *context, const char *name, ph_span key,
-	pcre2_match_data *data, ph_error *error)
+match_code(const struct rule *rule, const pcre2_code *code, pcre2_match_context *context,
+	const char *name, ph_span key, pcre2_match_data *data, ph_error *error)
 {
-	int rc = pcre2_match(rule->code, (PCRE2_SPTR)(key.data != NULL ? key.data : ""), key.size, 0, 0,
-		data, context);
+	int rc = pcre2_match(code, (PCRE2_SPTR)(key.data != NULL ? key.data : ""), key.size, 0, 0, data,
+		context);
 	char text[128];
 
-	if (rc >= 0)
-		return rule->negated ? PH_NOT_FOUND : PH_FOUND;
-	if (rc == PCRE2_ERROR_NOMATCH)
-		return rule->negated ? PH_FOUND : PH_NOT_FOUND;
+	if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH)
+		return rc >= 0 ? PH_FOUND : PH_NOT_FOUND;
 	pcre2_get_error_message(rc, (PCRE2_UCHAR *)text, sizeof(text));
 	ph_error_set(error, "%s:%d: the pattern could not be tried: %s", name, rule->line, text);
 	return PH_FAILED;
+}
+
+/* The exception comes first, so that the groups are the pattern's. */
+static ph_found
+match(const struct rule *rule, pcre2_match_context *context, const char *name, ph_span key,
+	pcre2_match_data *data, ph_error *error)
+{
+	ph_found found = PH_NOT_FOUND;
+
+	if (rule->except != NULL)
+		found = match_code(rule, rule->except, context, name, key, data, error);
+	if (found != PH_NOT_FOUND)
+		return found == PH_FOUND ? PH_NOT_FOUND : found;
+	found = match_code(rule, rule->code, context, name, key, data, error);
+	if (found == PH_FAILED || !rule->negated)
+		return found;
+	return found == PH_FOUND ? PH_NOT_FOUND : PH_FOUND;
 }
 
 /* The text of a piece, given what the groups matched; a group that took no part is empty. */

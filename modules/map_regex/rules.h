@@ -9,6 +9,12 @@
 
 #include <posthouse/base.h>
 
+/* Whose syntax a table has: pcre_table(5)'s or regexp_table(5)'s. */
+enum rules_syntax {
+	RULES_PERL,
+	RULES_POSIX
+};
+
 enum rule_kind {
 	RULE_MATCH, /* /pattern/ value */
 	RULE_IF,
@@ -27,6 +33,7 @@ struct rule {
 	int line;
 	size_t endif;      /* RULE_IF: the index of its endif */
 	pcre2_code *code;  /* freed by rules_free() */
+	pcre2_code *except; /* /pattern/!/except/: must not match; NULL without one; freed like code */
 	ph_span pattern;   /* as in the file, with "!", delimiters and flags */
 	ph_span value;     /* as in the file */
 	struct piece *pieces;
@@ -47,7 +54,7 @@ enum {
 
 /* Everything but the compiled patterns lies in the pool. 0, or -1: "name:line: what is wrong". */
 int rules_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text,
-	ph_error *error);
+	enum rules_syntax syntax, ph_error *error);
 void rules_free(struct rules *rules);
 
 /* The value for a key, in the pool. PH_FAILED: a limit was hit (error names the line), no memory. */

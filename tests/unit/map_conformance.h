@@ -1,6 +1,7 @@
 /*
- * What every map module must do. A module's test describes itself and calls map_conformance().
- * Link with MAP_TEST_WRAPS (tests/fragment.am): files, clocks and the log are this suite's.
+ * What every type of tables must do. A module's test describes each of its types and calls
+ * map_conformance(). Link with MAP_TEST_WRAPS (tests/fragment.am): files, clocks, the log and the
+ * type are this suite's.
  */
 #ifndef TESTS_MAP_CONFORMANCE_H
 #define TESTS_MAP_CONFORMANCE_H
@@ -14,14 +15,26 @@
 
 #include <posthouse/map.h>
 
+enum {
+	MAP_NO_FILE = 1,   /* what follows the colon is no path, but first */
+	MAP_ANY_KEY = 2,   /* every key is found, with the value of alpha */
+	MAP_ANY_FAILS = 4  /* every lookup fails */
+};
+
 struct map_subject {
 	const struct ph_module *module;
+	const char *type;      /* NULL: the module's first */
+	unsigned flags;
 	const char *suffix;    /* of the file that open() reads, beside the source: "", ".cdb" */
 	/* Sources in the module's syntax. first: alpha → one, beta → "two, three", gamma → "$" and
 	 * nothing else; second: the same, but alpha → changed and no beta. */
 	const char *first, *second;
 	const char *broken;    /* a source that cannot be loaded or built; NULL: there is none */
 	const char *broken_says; /* a part of the error, behind the path */
+	/* Where keys cannot be words: what stands for alpha, beta, gamma; NULL: these. */
+	const char *const *keys;
+	const char *const *values; /* what stands for their values; NULL: those above */
+	const char *const *others; /* more that must not be found, up to a NULL; NULL: none */
 };
 
 /* A table in a folder of its own. */
@@ -36,10 +49,14 @@ struct map_fixture {
 
 void map_setup(struct map_fixture *fixture, const struct map_subject *subject);
 void map_teardown(struct map_fixture *fixture);
+/* The name of the source within its folder, instead of "table"; before anything is written. */
+void map_call_it(struct map_fixture *fixture, const char *name);
 /* Writes the source as a new file, as an editor does, or in place; its time is a second later than
  * the last one's. */
 void map_write(struct map_fixture *fixture, const char *text);
 void map_write_in_place(struct map_fixture *fixture, const char *text);
+/* The operations of the subject's type. */
+const struct ph_map_ops *map_operations(const struct map_fixture *fixture);
 /* Builds, where the module builds. 0 or -1. */
 int map_build(struct map_fixture *fixture, bool aliases, ph_error *error);
 int map_open(struct map_fixture *fixture, ph_error *error);

@@ -136,6 +136,47 @@ test_longer(void **state)
 	assert_string_equal(module->params[1].doc, "The second.");
 }
 
+/* A map module of before there were several types in one. */
+static void
+test_map_without_type(void **state)
+{
+	const struct parts parts = {"map_untyped", sizeof(struct ph_module), offsetof(struct ph_map_ops, type),
+		sizeof(struct ph_life), sizeof(struct ph_param)};
+	const struct module *module = adopt(&parts);
+	const struct ph_map_ops *ops = module_map_type(module, "untyped");
+
+	assert_non_null(ops);
+	assert_ptr_equal(ops, module->descriptor.operations);
+	assert_ptr_equal(ops->find, find);
+	assert_ptr_equal(ops->each, each);
+	assert_string_equal(ops->type, "untyped");
+	assert_null(ops->suffix);
+	assert_null(module_map_type(module, "map_untyped"));
+}
+
+/* One of a later release, whose table has longer rows. */
+static void
+test_map_types(void **state)
+{
+	struct longer {
+		struct ph_map_ops ops;
+		char more[24];
+	} rows[2] = {{.ops = {.size = sizeof(rows[0]), .find = find, .type = "one", .suffix = ".one"}},
+		{.ops = {.size = sizeof(rows[0]), .flags = PH_MAP_PATTERNS, .each = each}}};
+	struct ph_module descriptor = {.magic = PH_MODULE_MAGIC, .abi_major = PH_ABI_MAJOR, .size = sizeof(descriptor),
+		.class_number = PH_CLASS_MAP, .class_major = PH_MAP_MAJOR, .name = "map_several",
+		.operations = rows, .operation_count = 2, .operation_stride = sizeof(rows[0])};
+	ph_error error = {""};
+	const struct module *module = loader_adopt(&descriptor, "map_several", "/x.so", &error);
+
+	assert_non_null(module);
+	assert_ptr_equal(module_map_type(module, "one")->find, find);
+	assert_string_equal(module_map_type(module, "one")->suffix, ".one");
+	assert_ptr_equal(module_map_type(module, "several")->each, each);
+	assert_int_equal(module_map_type(module, "several")->flags, PH_MAP_PATTERNS);
+	assert_null(module_map_type(module, "two"));
+}
+
 static void
 refuse(struct ph_module *descriptor, const char *text)
 {
@@ -163,6 +204,21 @@ test_too_short(void **state)
 	descriptor.operation_stride = sizeof(ops);
 	descriptor.life = &life;
 	refuse(&descriptor, "broken: its life has no size");
+}
+
+static void
+test_bad_types(void **state)
+{
+	struct ph_map_ops ops[2] = {{.size = sizeof(ops[0]), .type = "a:b"}, {.size = sizeof(ops[0])}};
+	struct ph_module descriptor = {.magic = PH_MODULE_MAGIC, .abi_major = PH_ABI_MAJOR, .size = sizeof(descriptor),
+		.class_number = PH_CLASS_MAP, .class_major = PH_MAP_MAJOR, .name = "map_broken",
+		.operations = ops, .operation_count = 2, .operation_stride = sizeof(ops[0])};
+
+	refuse(&descriptor, "broken: \"a:b\" is no name for a type of tables");
+	ops[0].type = "";
+	refuse(&descriptor, "broken: \"\" is no name for a type of tables");
+	ops[0].type = "broken";
+	refuse(&descriptor, "broken: it provides the type broken twice");
 }
 
 /* ---- A storage and the queue role ------------------------------------------------------------- */
@@ -231,7 +287,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shorter),
 		cmocka_unit_test(test_longer),
+		cmocka_unit_test(test_map_without_type),
+		cmocka_unit_test(test_map_types),
 		cmocka_unit_test(test_too_short),
+		cmocka_unit_test(test_bad_types),
 		cmocka_unit_test(test_queue_items),
 		cmocka_unit_test(test_queue_content),
 		cmocka_unit_test(test_table_ops),

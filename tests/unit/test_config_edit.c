@@ -36,6 +36,17 @@ static const struct {
 	{"mydestination += {x}\n", "mydestination=$myhostname, localhost",
 		"mydestination = {$myhostname, localhost}\n"},
 	{"mydestination = x\n", "mydestination=", "mydestination = {}\n"},
+	/* tables in braces */
+	{"", "mydestination=inline:{a=b, c=d}, test:/x static:{ it's here }",
+		"mydestination = {'inline:{a=b, c=d}', test:/x, 'static:{ it\\'s here }'}\n"},
+	{"mydestination = {x}\n", "mydestination={'inline:{a=b, {c = d e}}', test:/x}",
+		"mydestination = {'inline:{a=b, {c = d e}}', test:/x}\n"},
+	{"", "mydestination={inline:{a=b}}", "mydestination = {'inline:{a=b}'}\n"},
+	{"", "smtpd_client_restrictions=check_client_access inline:{ {192.0.2.1 = REJECT not, you} } reject",
+		"smtpd_client_restrictions = {'check_client_access inline:{ {192.0.2.1 = REJECT not, you} }', "
+		"reject}\n"},
+	{"", "smtpd_client_restrictions={reject_rbl_client a.example}, {sleep 5}",
+		"smtpd_client_restrictions = {'reject_rbl_client a.example', 'sleep 5'}\n"},
 	/* restrictions and their arguments */
 	{"", "smtpd_recipient_restrictions=permit_mynetworks, reject_unauth_destination",
 		"smtpd_recipient_restrictions = {permit_mynetworks, reject_unauth_destination}\n"},

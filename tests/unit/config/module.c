@@ -23,7 +23,54 @@
 #define PH_MODULE_MAGIC 1
 #endif
 
-#if defined(MAP_NAME)
+#if defined(MAP_TYPES)
+struct map {
+	const char *path;
+};
+
+static const struct ph_param map_params[] = {
+	{.name = "path", .type = PH_PATH, .flags = PH_SECTION_ONLY, .offset = offsetof(struct map, path)},
+};
+
+/* Every key has the type for its value, as the function and as the instance knows it. */
+static ph_found
+find_first(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *error)
+{
+	*value = (ph_span){"first", 5};
+	return PH_FOUND;
+}
+
+static ph_found
+find_second(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *error)
+{
+	*value = (ph_span){"second", 6};
+	return PH_FOUND;
+}
+
+static const struct ph_map_ops types[] = {
+	{.size = sizeof(struct ph_map_ops), .find = find_first, .type = "first"},
+	{.size = sizeof(struct ph_map_ops), .find = find_second, .type = "second"},
+};
+
+PH_MODULE(map_types, "1.0", "two types of tables for tests", PH_MAP_TABLE(types),
+	PH_INSTANCE(struct map, map_params));
+#elif defined(TRANSPORT_LAZY)
+struct lazy {
+	const ph_map *tables;
+	const ph_match_list *names;
+};
+
+/* Defaults with tables whose module nobody loads. */
+static const struct ph_param lazy_params[] = {
+	{.name = "lazy_tables", .type = PH_MAP_REF, .offset = offsetof(struct lazy, tables),
+		.default_value = "second:/etc/lazy"},
+	{.name = "lazy_names", .type = PH_MATCH_LIST, .offset = offsetof(struct lazy, names),
+		.default_value = "a.example, first:/etc/names"},
+};
+
+PH_MODULE(transport_lazy, "1.0", "a transport for tests", PH_TRANSPORT(.flags = 0),
+	PH_INSTANCE(struct lazy, lazy_params));
+#elif defined(MAP_NAME)
 struct map {
 	const char *path;
 	bool test_folding;

@@ -1,0 +1,149 @@
+/*
+ * Types of tables: which module provides one, among the loaded and among the installed.
+ */
+#include "config/state.h"
+
+#include <string.h>
+
+#include "config/grow.h"
+#include "config/nearest.h"
+
+static const char prefix[] = "map_";
+
+const struct ph_map_ops *
+map_type(const struct config *config, const char *type, const struct module **module)
+{
+	for (size_t i = 0; i < config->module_count; i++) {
+		const struct ph_map_ops *ops = module_map_type(config->modules[i], type);
+
+		if (ops && module)
+			*module = config->modules[i];
+		if (ops)
+			return ops;
+	}
+	return NULL;
+}
+
+/* There a process of its own reads tables for the others; here each role reads them itself. */
+const char *
+map_without_proxy(const struct config *config, const char *reference)
+{
+	static const char proxy[] = "proxy:";
+	const char *rest = reference + sizeof(proxy) - 1;
+
+	if (strncmp(reference, proxy, sizeof(proxy) - 1) != 0 || !strchr(rest, ':') ||
+		map_type(config, "proxy", NULL))
+		return reference;
+	return rest;
+}
+
+static const struct module *
+load(const struct config *config, const char *name, ph_error *error)
+{
+	return loader_load(config->settings.module_directory, name,
+		config->flags & CONFIG_UNTRUSTED ? LOADER_UNTRUSTED : 0, error);
+}
+
+const char *
+map_type_provider(struct config *config, const char *type, struct nearest *nearest)
+{
+	ph_strings names = loader_list(config->pool, config->settings.module_directory);
+	const struct module *module;
+	ph_error error;
+
+	for (size_t i = 0; i < names.count; i++)
+		if (strncmp(names.items[i], prefix, sizeof(prefix) - 1) == 0 &&
+			strcmp(names.items[i] + sizeof(prefix) - 1, type) == 0)
+			return names.items[i];
+	for (size_t i = 0; i < names.count; i++) {
+		const struct ph_map_ops *types;
+
+		if (strncmp(names.items[i], prefix, sizeof(prefix) - 1) != 0 ||
+			!(module = load(config, names.items[i], &error)))
+			continue;
+		if (module_map_type(module, type))
+			return names.items[i];
+		types = module->descriptor.operations;
+		for (size_t j = 0; nearest && j < module->descriptor.operation_count; j++)
+			nearest_try(nearest, types[j].type);
+	}
+	return NULL;
+}
+
+int
+map_type_load(struct config *config, const char *type, ph_error *error)
+{
+	const struct module *module;
+	const char *name;
+
+	if (map_type(config, type, NULL))
+		return 0;
+	name = map_type_provider(config, type, NULL);
+	if (!name)
+		return 0; /* who asks for it says so */
+	module = load(config, name, error);
+	if (!module)
+		return -1;
+	config->modules = grow(config->pool, config->modules, config->module_count,
+		&config->module_room, sizeof(*config->modules));
+	config->modules[config->module_count++] = module;
+	return 0;
+}
+
+/* The nearest word among the types of the loaded modules too: they need not be installed any more. */
+static const char *
+near_type(const struct config *config, struct nearest *nearest)
+{
+	for (size_t i = 0; i < config->module_count; i++) {
+		const struct ph_map_ops *types = config->modules[i]->descriptor.operations;
+
+		if (config->modules[i]->class->number != PH_CLASS_MAP)
+			continue;
+		for (size_t j = 0; j < config->modules[i]->descriptor.operation_count; j++)
+			nearest_try(nearest, types[j].type);
+	}
+	return nearest_result(nearest);
+}
+
+void
+map_type_explain(struct config *config, const char *reference, const char *type, ph_error *error)
+{
+	struct nearest nearest = nearest_to(type);
+	const char *name = map_type_provider(config, type, &nearest), *best;
+
+	if (name && config->load_failed) {
+		/* It may be loaded and have failed, which was said. */
+		ph_error_set(error, "%s: no table of type %s is loaded", reference, type);
+		return;
+	}
+	if (name) {
+		ph_error_set(error, "%s: no table of type %s is loaded; load(%s) provides it", reference,
+			type, name);
+		return;
+	}
+	best = near_type(config, &nearest);
+	if (best)
+		ph_error_set(error, "%s: no table of type %s is known; did you mean %s?", reference, type,
+			best);
+	else
+		ph_error_set(error, "%s: no table of type %s is known; is the package posthouse-map-%s "
+			"installed, and is there load(map_%s)?", reference, type, type, type);
+}
+
+/* Nobody should have to guess which of two modules answers. */
+void
+map_types_check(struct config *config)
+{
+	for (size_t i = 0; i < config->module_count; i++) {
+		const struct module *module = config->modules[i], *first = NULL;
+		const struct ph_map_ops *types = module->descriptor.operations;
+
+		if (module->class->number != PH_CLASS_MAP)
+			continue;
+		for (size_t j = 0; j < module->descriptor.operation_count; j++)
+			if (map_type(config, types[j].type, &first) && first != module)
+				problems_add(config->problems, config->path, 0,
+					"%s and %s both provide tables of type %s: they cannot be loaded together",
+					first->name, module->name, types[j].type);
+	}
+}
