@@ -81,6 +81,7 @@ obey(int in, int out)
 	struct order order;
 
 	limits_attach();
+	(void)!write(out, "", 1);
 	while (read(in, &order, sizeof(order)) == sizeof(order) && order.what != 'q') {
 		uint32_t result = 0;
 
@@ -100,6 +101,7 @@ start(void)
 {
 	struct process process;
 	int in[2], out[2];
+	char attached;
 
 	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
@@ -112,6 +114,7 @@ start(void)
 	}
 	close(in[0]);
 	close(out[1]);
+	assert_int_equal(read(out[0], &attached, 1), 1);
 	return process;
 }
 
