@@ -23,6 +23,7 @@
 #include "process/pidfile.h"
 #include "process/status.h"
 #include "process/supervisor.h"
+#include "session/limits.h"
 
 #include "config.h"
 
@@ -34,13 +35,15 @@ enum {
 
 /* ---- posthoused ------------------------------------------------------------------------------- */
 
-enum { OPTION_GENERATION = 256, OPTION_SUPERVISOR_FD, OPTION_SNAPSHOT_FD, OPTION_DETACH, OPTION_VERSION };
+enum { OPTION_GENERATION = 256, OPTION_SUPERVISOR_FD, OPTION_SNAPSHOT_FD, OPTION_LIMITS_FD,
+	OPTION_DETACH, OPTION_VERSION };
 
 /* The long ones are internal: the supervisor executes a generation with them. */
 static const struct option daemon_options[] = {
 	{"generation", required_argument, NULL, OPTION_GENERATION},
 	{"supervisor-fd", required_argument, NULL, OPTION_SUPERVISOR_FD},
 	{"snapshot-fd", required_argument, NULL, OPTION_SNAPSHOT_FD},
+	{"limits-fd", required_argument, NULL, OPTION_LIMITS_FD},
 	{"detach", no_argument, NULL, OPTION_DETACH},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{0},
@@ -137,11 +140,17 @@ start_daemon(const char *config, bool foreground)
 	char absolute[PATH_MAX], program[PATH_MAX];
 	struct supervisor_options options = {.program = program, .config = absolute,
 		.foreground = foreground, .ready_fd = -1};
+	ph_error error = {""};
 	int pipes[2];
 
 	if (absolute_path(config, absolute) == -1 || program_path(program) == -1 ||
 		clean_descriptors() == -1)
 		return 1;
+	options.limits_fd = limits_make(&error);
+	if (options.limits_fd == -1) {
+		cli_error("%s", error.text);
+		return 1;
+	}
 	if (foreground)
 		return supervisor_main(&options);
 	if (pipe2(pipes, O_CLOEXEC) == -1) {
@@ -169,7 +178,7 @@ start_daemon(const char *config, bool foreground)
 int
 command_daemon(int argc, char **argv)
 {
-	struct generation_options generation = {.supervisor_fd = -1, .snapshot_fd = -1};
+	struct generation_options generation = {.supervisor_fd = -1, .snapshot_fd = -1, .limits_fd = -1};
 	const char *config = NULL;
 	bool foreground = false;
 	int option, number = 0;
@@ -193,6 +202,10 @@ command_daemon(int argc, char **argv)
 			break;
 		case OPTION_SNAPSHOT_FD:
 			if (number_option(optarg, &generation.snapshot_fd) == -1)
+				return 64;
+			break;
+		case OPTION_LIMITS_FD:
+			if (number_option(optarg, &generation.limits_fd) == -1)
 				return 64;
 			break;
 		case OPTION_DETACH:

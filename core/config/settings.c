@@ -8,6 +8,7 @@
 #define DAY (INT64_C(24) * 60 * MINUTE)
 #define YEAR (365 * DAY)
 #define COUNT_MAX (INT64_C(1) << 31)
+#define RATE_MAX INT64_C(4000000) /* as many as are counted: RATE_LIMIT_MOST in session/rates.h */
 #define SIZE_TOP (INT64_C(1) << 50)
 
 #define SETTING(field, param_type, ...) \
@@ -16,6 +17,9 @@
 const struct ph_param settings_params[] = {
 	SETTING(alias_database, PH_STRINGS, .default_value = "hash:/etc/aliases",
 		.doc = "The alias tables that newaliases builds."),
+	SETTING(anvil_rate_time_unit, PH_TIME, .default_value = "60s", .min = 1000, .max = 30 * DAY,
+		.doc = "The time over which the rates of clients are counted "
+		       "(smtpd_client_connection_rate_limit and the like)."),
 	SETTING(append_at_myorigin, PH_BOOL, .default_value = "yes",
 		.doc = "Complete an address without a domain with @$myorigin."),
 	SETTING(append_dot_mydomain, PH_BOOL, .default_value = "no",
@@ -159,6 +163,28 @@ const struct ph_param policy_params[] = {
 	POLICY(smtpd_client_connection_count_limit, PH_INT, .flags = PH_PER_SECTION,
 		.default_value = "50", .max = COUNT_MAX,
 		.doc = "The most connections from one client at the same time; 0: no limit."),
+	POLICY(smtpd_client_connection_rate_limit, PH_INT, .flags = PH_PER_SECTION,
+		.default_value = "0", .max = RATE_MAX,
+		.doc = "The most connections from one client within $anvil_rate_time_unit; 0: no limit."),
+	POLICY(smtpd_client_event_limit_exceptions, PH_NETWORKS, .flags = PH_PER_SECTION,
+		.default_value = "$mynetworks",
+		.doc = "The networks whose clients have no limits of connections and rates."),
+	POLICY(smtpd_client_ipv4_prefix_length, PH_INT, .flags = PH_PER_SECTION,
+		.default_value = "32", .min = 1, .max = 32,
+		.doc = "The network of so many bits counts as one client for limits of connections and "
+		       "rates: of IPv4."),
+	POLICY(smtpd_client_ipv6_prefix_length, PH_INT, .flags = PH_PER_SECTION,
+		.default_value = "64", .min = 1, .max = 128,
+		.doc = "The network of so many bits counts as one client for limits of connections and "
+		       "rates: of IPv6."),
+	POLICY(smtpd_client_message_rate_limit, PH_INT, .flags = PH_PER_SECTION,
+		.default_value = "0", .max = RATE_MAX,
+		.doc = "The most messages that one client may offer within $anvil_rate_time_unit, accepted "
+		       "or not; 0: no limit."),
+	POLICY(smtpd_client_recipient_rate_limit, PH_INT, .flags = PH_PER_SECTION,
+		.default_value = "0", .max = RATE_MAX,
+		.doc = "The most recipients that one client may name within $anvil_rate_time_unit, "
+		       "accepted or not; 0: no limit."),
 	POLICY(smtpd_client_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
 		.doc = "What is asked when a client connects."),
 	POLICY(smtpd_data_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,

@@ -70,6 +70,7 @@ struct settings {
 	int64_t default_destination_recipient_limit;
 	int64_t qmgr_message_active_limit;
 	int64_t qmgr_message_recipient_limit;
+	int64_t anvil_rate_time_unit;       /* of the rates of policy_settings */
 	/* who may */
 	ph_strings authorized_mailq_users;  /* "static:anyone", names */
 	ph_strings authorized_flush_users;
@@ -94,7 +95,13 @@ struct policy_settings {
 	int64_t reject_code;
 	int64_t defer_code;
 	int64_t smtpd_recipient_limit;
-	int64_t smtpd_client_connection_count_limit; /* 0: no limit */
+	int64_t smtpd_client_connection_count_limit; /* these: 0: no limit */
+	int64_t smtpd_client_connection_rate_limit;
+	int64_t smtpd_client_message_rate_limit;
+	int64_t smtpd_client_recipient_rate_limit;
+	const ph_networks *smtpd_client_event_limit_exceptions;
+	int64_t smtpd_client_ipv4_prefix_length;
+	int64_t smtpd_client_ipv6_prefix_length;
 	const char *queue;                           /* the storage's name; "": the first one loaded */
 };
 

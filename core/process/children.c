@@ -70,13 +70,10 @@ int
 children_make(struct generation *generation, ph_error *error)
 {
 	const struct roster *roster = generation->roster;
-	size_t count = 1, at = 1, columns = 0;
+	size_t count = 1, at = 1;
 
-	for (size_t i = 0; i < roster->count; i++) {
+	for (size_t i = 0; i < roster->count; i++)
 		count += entry_count(&roster->entries[i], generation->settings);
-		if (roster->entries[i].limits)
-			columns += entry_count(&roster->entries[i], generation->settings);
-	}
 	generation->children = ph_pool_array(generation->pool, count, sizeof(*generation->children));
 	generation->blames = mmap(NULL, count * BLAME_ROOM, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -95,7 +92,7 @@ children_make(struct generation *generation, ph_error *error)
 		generation->children[i].link.fd = -1;
 		generation->children[i].blame = generation->blames + i * BLAME_ROOM;
 	}
-	return roster->limits_create ? roster->limits_create((unsigned)columns, error) : 0;
+	return roster->limits_open ? roster->limits_open(generation->options->limits_fd, error) : 0;
 }
 
 /* ---- Forking ---------------------------------------------------------------------------------- */
@@ -108,6 +105,8 @@ close_parents(struct generation *generation, const struct child *self)
 	conduit_close(&generation->supervisor);
 	for (size_t i = 0; i < generation->child_count; i++)
 		conduit_close(&generation->children[i].link);
+	if (generation->roster->limits_close && !(self->entry && self->entry->limits))
+		generation->roster->limits_close();
 	if (self->entry && self->entry->sockets)
 		return;
 	for (size_t i = 0; i < generation->socket_count; i++)
@@ -366,8 +365,8 @@ child_died(struct generation *generation, struct child *child, int status)
 	child_service(generation, child, POLLIN);
 	conduit_close(&child->link);
 	set_state(generation, child, CHILD_NONE);
-	if (child->entry && child->entry->limits && generation->roster->limits_clear)
-		generation->roster->limits_clear(child->number);
+	if (child->entry && child->entry->limits && generation->roster->limits_sweep)
+		generation->roster->limits_sweep();
 	if (WIFSIGNALED(status))
 		collect_blame(generation, child);
 	if (generation->state == GENERATION_STARTING && !generation->failed) {

@@ -16,7 +16,7 @@ struct roster_entry {
 	const struct role_ops *ops;
 	unsigned (*count)(const struct settings *settings); /* NULL: one */
 	bool sockets;                                       /* it accepts connections */
-	bool limits;                                        /* it has a column of the limits */
+	bool limits;                                        /* it counts clients */
 	bool spawner;                                       /* it talks to the spawner */
 	bool last;                                          /* stops when the others have stopped */
 };
@@ -24,8 +24,10 @@ struct roster_entry {
 struct roster {
 	const struct roster_entry *entries; /* in the order in which they start and drain */
 	size_t count;
-	int (*limits_create)(unsigned columns, ph_error *error);
-	void (*limits_clear)(unsigned column);
+	/* What its processes count clients in (session/limits.h). */
+	int (*limits_open)(int fd, ph_error *error);
+	void (*limits_close)(void); /* in a process that does not count */
+	void (*limits_sweep)(void); /* one that does has died */
 	void (*blame)(const char *queue_id, const char *instance, const char *role);
 };
 
@@ -37,6 +39,7 @@ struct generation_options {
 	int supervisor_fd;
 	const char *path;  /* of the configuration */
 	int snapshot_fd;   /* -1: none */
+	int limits_fd;     /* what the generations count clients in together; -1: none */
 	bool detach;       /* standard error is not for us, unless the log goes there */
 };
 

@@ -106,8 +106,9 @@ supervisor_write_status(struct supervisor *supervisor)
 static noreturn void
 execute(struct supervisor *supervisor, const struct record *record, int fd, int snapshot_fd)
 {
-	char number[16], link[16], snapshot[16];
-	const char *arguments[12] = {"posthoused", "--generation", number, "--supervisor-fd", link, "-c",
+	int limits_fd = supervisor->options->limits_fd;
+	char number[16], link[16], snapshot[16], limits[16];
+	const char *arguments[14] = {"posthoused", "--generation", number, "--supervisor-fd", link, "-c",
 		supervisor->options->config};
 	size_t count = 7;
 
@@ -121,6 +122,12 @@ execute(struct supervisor *supervisor, const struct record *record, int fd, int 
 		snprintf(snapshot, sizeof(snapshot), "%d", snapshot_fd);
 		arguments[count++] = "--snapshot-fd";
 		arguments[count++] = snapshot;
+	}
+	if (limits_fd != -1) {
+		fcntl(limits_fd, F_SETFD, 0);
+		snprintf(limits, sizeof(limits), "%d", limits_fd);
+		arguments[count++] = "--limits-fd";
+		arguments[count++] = limits;
 	}
 	if (!supervisor->options->foreground)
 		arguments[count++] = "--detach";

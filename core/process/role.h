@@ -56,11 +56,6 @@ extern const struct role_ops queue_role;    /* core/queue/role.c */
 extern const struct role_ops delivery_role; /* core/queue/worker.c */
 extern const struct role_ops local_role;    /* core/queue/worker.c */
 
-/* Shared memory that the parent makes before it forks the smtpd roles (core/session/limits.c): one
- * column of counters for each process; cleared by the parent when that process died. */
-int limits_create(unsigned columns, ph_error *error);
-void limits_clear(unsigned column);
-
 /* A role died of a message: the parent tells the queue role (core/queue/role.c handles it). */
 void queue_blame(const char *queue_id, const char *instance, const char *role);
 

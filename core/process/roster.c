@@ -1,5 +1,6 @@
 /* The roles of the daemon. */
 #include "process/generation.h"
+#include "session/limits.h"
 
 static unsigned
 smtpd_count(const struct settings *settings)
@@ -24,7 +25,8 @@ static const struct roster_entry entries[] = {
 const struct roster generation_roster = {
 	.entries = entries,
 	.count = sizeof(entries) / sizeof(entries[0]),
-	.limits_create = limits_create,
-	.limits_clear = limits_clear,
+	.limits_open = limits_open,
+	.limits_close = limits_close,
+	.limits_sweep = limits_sweep,
 	.blame = queue_blame,
 };

@@ -11,6 +11,7 @@ struct supervisor_options {
 	const char *program; /* what to execute for a generation: an absolute path */
 	const char *config;  /* absolute */
 	bool foreground;
+	int limits_fd;       /* handed to every generation; -1: none */
 	int ready_fd;        /* told "R" when the first generation serves; -1: nobody waits */
 };
 

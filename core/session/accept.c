@@ -213,7 +213,7 @@ start_accepting(struct role *role, ph_error *error)
 static int
 smtpd_start(struct role *role, ph_error *error)
 {
-	limits_attach(role->number);
+	limits_attach();
 	if (learn_interfaces(role, error) == -1 || start_instances(role->config, error) == -1 ||
 		queue_client_start(role->config, error) == -1)
 		return -1;

@@ -4,6 +4,7 @@
 #include "session/connection.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,13 +13,12 @@
 #include <posthouse/log.h>
 
 #include "ground/loop.h"
-#include "session/limits.h"
 #include "session/session.h"
 #include "session/sockaddress.h"
+#include "session/usage.h"
 
 enum {
 	SPARE_TASKS = 64,      /* for the role's own work */
-	USER_LIMIT = 100,      /* connections of a user of this host */
 	DRAIN_ROUND = 250,     /* between two looks for idle connections, milliseconds */
 	LAST_WORDS = 5 * 1000  /* for cancelled connections to end, milliseconds */
 };
@@ -30,8 +30,8 @@ struct ph_connection {
 	ph_task task;
 	ph_address client, server;
 	bool server_known;
-	bool counted; /* in the limits */
-	bool refused; /* too many of this client */
+	struct usage usage;
+	char *refusal; /* what it is told that is over a limit; NULL: it is not, or was not told yet */
 	bool idle;
 	int64_t idle_since;
 	struct task_context context;
@@ -72,54 +72,22 @@ unlink_connection(ph_connection *connection)
 static void
 connection_end(ph_connection *connection)
 {
-	if (connection->counted)
-		limits_leave(&connection->client);
+	usage_end(&connection->usage);
+	free(connection->refusal);
 	ph_stream_close(connection->stream);
 	unlink_connection(connection);
 	free(connection);
 }
 
-/* A user of this host, counted as an address that holds its uid. Root may have as many as it likes. */
-static void
-count_user(ph_connection *connection)
-{
-	uint32_t uid;
-	unsigned total;
-
-	if (ph_connection_peer_uid(connection, &uid) == -1 || uid == 0)
-		return;
-	memcpy(connection->client.bytes, &uid, sizeof(uid));
-	total = limits_enter(&connection->client);
-	connection->counted = total > 0;
-	connection->refused = total > USER_LIMIT;
-	if (connection->refused)
-		ph_log(PH_LOG_WARNING, "Connection concurrency limit exceeded: %u from uid %lu for service %s",
-			total, (unsigned long)uid, connection->listener->name);
-}
-
-/* Clients in mynetworks may have as many connections as they like. */
 static void
 count_client(ph_connection *connection)
 {
-	int64_t limit = connection->listener->policy->smtpd_client_connection_count_limit;
-	const struct settings *settings = config_settings(config_current());
-	unsigned total;
+	uint32_t uid;
 
-	if (connection->client.family == AF_UNIX) {
-		count_user(connection);
-		return;
-	}
-	if (limit <= 0 || ph_networks_match(settings->mynetworks, &connection->client))
-		return;
-	total = limits_enter(&connection->client);
-	connection->counted = total > 0;
-	connection->refused = (int64_t)total > limit;
-	if (connection->refused) {
-		char text[PH_ADDRESS_TEXT];
-
-		ph_log(PH_LOG_WARNING, "Connection concurrency limit exceeded: %u from unknown[%s] for service %s",
-			total, ph_address_text(&connection->client, text), connection->listener->name);
-	}
+	if (connection->client.family != AF_UNIX)
+		usage_begin(&connection->usage, connection->listener, &connection->client);
+	else if (ph_connection_peer_uid(connection, &uid) == 0)
+		usage_begin_user(&connection->usage, connection->listener, uid);
 }
 
 static void
@@ -218,10 +186,43 @@ ph_connection_draining(const ph_connection *connection)
 	return all.closing;
 }
 
+/* Logged when somebody asks for the first time: by then the client may have a name. */
+static void
+refuse(ph_connection *connection)
+{
+	char client[PH_ADDRESS_TEXT] = "your user", who[PH_ADDRESS_TEXT + 16];
+	uint32_t uid;
+
+	if (ph_connection_peer_uid(connection, &uid) == 0)
+		snprintf(who, sizeof(who), "uid %lu", (unsigned long)uid);
+	else
+		snprintf(who, sizeof(who), "unknown[%s]", ph_address_text(&connection->client, client));
+	usage_log(&connection->usage, connection->listener,
+		connection->context.session != NULL ? connection->context.session : who);
+	if (asprintf(&connection->refusal, "Error: too many connections from %s", client) == -1)
+		connection->refusal = NULL;
+}
+
 const char *
 ph_connection_refusal(const ph_connection *connection)
 {
-	return connection->refused ? "Error: too many connections from your address" : "";
+	if (connection->usage.excess == NULL)
+		return "";
+	if (connection->refusal == NULL)
+		refuse((ph_connection *)connection);
+	return connection->refusal != NULL ? connection->refusal : "Error: too many connections";
+}
+
+const struct usage *
+connection_usage(const ph_connection *connection)
+{
+	return connection != NULL ? &connection->usage : NULL;
+}
+
+const struct instance *
+connection_listener(const ph_connection *connection)
+{
+	return connection->listener;
 }
 
 void

@@ -8,11 +8,16 @@
 
 #include "config/config.h"
 
+struct usage;
+
 /* Starts serving a socket that was accepted, in a task. It is closed in any case. */
 void connection_accept(int fd, const ph_address *client, const struct instance *listener);
 
 /* The session on it, for the log; NULL when it ends. A connection may be NULL (tests). */
 void connection_attach(ph_connection *connection, ph_session *session);
+/* What its client uses up; NULL for no connection. The listener that it came to. */
+const struct usage *connection_usage(const ph_connection *connection);
+const struct instance *connection_listener(const ph_connection *connection);
 /* Does it wait for a command, with nothing in hand? */
 void connection_set_idle(ph_connection *connection, bool idle);
 

@@ -11,6 +11,7 @@
 #include "queue/client.h"
 #include "session/policy.h"
 #include "session/session.h"
+#include "session/usage.h"
 #include "session/wishes.h"
 
 enum {
@@ -88,14 +89,20 @@ storage_has_room(const ph_session *session, int64_t size)
 }
 
 static int
-check_mail(ph_session *session, int64_t announced, ph_reply *reply)
+check_order(const ph_session *session, ph_reply *reply)
 {
-	int64_t limit = session->settings->message_size_limit;
-
 	if (session->policy->smtpd_helo_required && session->helo == NULL)
 		return session_refuse(reply, 503, "5.5.1", "Error: send HELO/EHLO first");
 	if (session->sender != NULL)
 		return session_refuse(reply, 503, "5.5.1", "Error: nested MAIL command");
+	return 0;
+}
+
+static int
+check_size(const ph_session *session, int64_t announced, ph_reply *reply)
+{
+	int64_t limit = session->settings->message_size_limit;
+
 	if (limit > 0 && announced > limit)
 		return session_refuse(reply, 552, "5.3.4", "Message size exceeds fixed limit");
 	if (!storage_has_room(session, announced))
@@ -136,9 +143,10 @@ int
 ph_session_mail(ph_session *session, const char *sender, const struct ph_mail_parameters *parameters,
 	int64_t announced, ph_reply *reply)
 {
-	if (check_mail(session, announced, reply) == -1) {
-		if (reply->code != 503)
-			policy_log(session, "reject", "MAIL", reply);
+	if (check_order(session, reply) == -1 || usage_count(session, RATE_MESSAGE, reply) == -1)
+		return -1;
+	if (check_size(session, announced, reply) == -1) {
+		policy_log(session, "reject", "MAIL", reply);
 		return -1;
 	}
 	if (keep_mail(session, sender, parameters) == -1) {
@@ -214,6 +222,10 @@ ph_session_rcpt(ph_session *session, const char *recipient,
 
 	if (session->sender == NULL)
 		return session_refuse(reply, 503, "5.5.1", "Error: need MAIL command");
+	if (usage_count(session, RATE_RECIPIENT, reply) == -1) {
+		session->refused++;
+		return -1;
+	}
 	if (session->recipients >= (size_t)session->policy->smtpd_recipient_limit)
 		return session_refuse(reply, 452, "4.5.3", "Error: too many recipients");
 	result = accept_recipient(session, recipient, parameters, reply);

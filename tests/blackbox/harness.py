@@ -25,7 +25,8 @@ PATIENCE = 30
 
 LOADS = """load(listener_smtp, listener_local)
 load(restriction_client, restriction_helo, restriction_sender, restriction_recipient, restriction_data)
-load(map_flat, map_hash, map_regex, queue_log, transport_local, transport_smtp, transport_discard, transport_error)
+load(map_cidr, map_flat, map_hash, map_inline, map_regex, map_unix)
+load(queue_log, transport_local, transport_smtp, transport_discard, transport_error)
 """
 
 DEFAULTS = {
@@ -355,6 +356,60 @@ class Sink:
 
     def wait(self, count=1, patience=PATIENCE):
         return wait_until(lambda: len(self.messages) >= count and self.messages, f"{count} messages at the sink", patience)
+
+
+class NameServer:
+    """A real name server (nsd) for zones, {name: text}; it refuses to say anything about others."""
+
+    HEADER = "$ORIGIN %s.\n$TTL 60\n@ SOA ns hostmaster 1 60 60 60 60\n@ NS ns\nns A 127.0.0.1\n"
+
+    def __init__(self, folder, zones):
+        self.folder = pathlib.Path(folder) / "nsd"
+        self.folder.mkdir()
+        self.port = free_port()
+        self.zones = zones
+        text = f"""server:
+  ip-address: 127.0.0.1@{self.port}
+  username: ""
+  zonesdir: "{self.folder}"
+  database: ""
+  pidfile: "{self.folder}/pid"
+  xfrdfile: "{self.folder}/xfrd"
+  zonelistfile: "{self.folder}/zonelist"
+  server-count: 1
+remote-control:
+  control-enable: no
+"""
+        for name, records in zones.items():
+            (self.folder / name).write_text(self.HEADER % name + records)
+            text += f'zone:\n  name: "{name}"\n  zonefile: "{name}"\n'
+        (self.folder / "conf").write_text(text)
+        self.process = None
+
+    def __enter__(self):
+        import dns.exception
+        import dns.message
+        import dns.query
+
+        self.process = subprocess.Popen([PEERS / "usr/sbin/nsd", "-d", "-c", self.folder / "conf"],
+                                        env=peer_environment(), stdout=subprocess.DEVNULL,
+                                        stderr=open(self.folder / "errors", "w"))
+
+        def answers():
+            with contextlib.suppress(dns.exception.DNSException, OSError):
+                return all(dns.query.udp(dns.message.make_query(name, "SOA"), "127.0.0.1", 0.2, self.port).answer
+                           for name in self.zones)
+        wait_until(answers, "nsd: " + (self.folder / "errors").read_text())
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+    @property
+    def servers(self):
+        """As dns_servers wants it."""
+        return "{127.0.0.1@%d}" % self.port
 
 
 def free_port():

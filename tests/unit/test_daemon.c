@@ -256,9 +256,9 @@ two(const struct settings *unused)
 }
 
 static void
-cleared(unsigned column)
+swept(void)
 {
-	ph_log(PH_LOG_INFO, "column %u cleared", column);
+	ph_log(PH_LOG_INFO, "swept");
 }
 
 static void
@@ -273,7 +273,7 @@ static const struct roster_entry entries[] = {
 	{.ops = &smtpd_ops, .count = two, .sockets = true, .limits = true},
 };
 static const struct roster roster = {
-	.entries = entries, .count = 3, .limits_clear = cleared, .blame = blamed};
+	.entries = entries, .count = 3, .limits_sweep = swept, .blame = blamed};
 
 /* ---- The test's side ---------------------------------------------------------------------------- */
 
@@ -386,7 +386,7 @@ served_by(const void *expected)
 static void
 start(const char *word)
 {
-	struct supervisor_options options = {.program = program, .config = config_file, .foreground = true, .ready_fd = -1};
+	struct supervisor_options options = {.program = program, .config = config_file, .foreground = true, .limits_fd = -1, .ready_fd = -1};
 	int pipes[2];
 	char mark = 0;
 
@@ -497,7 +497,7 @@ test_second_start(void **state)
 	start("good");
 	first = supervisor;
 	snprintf(path, sizeof(path), "%s/stderr", folder);
-	struct supervisor_options options = {.program = program, .config = config_file, .foreground = true, .ready_fd = -1};
+	struct supervisor_options options = {.program = program, .config = config_file, .foreground = true, .limits_fd = -1, .ready_fd = -1};
 	pid_t second = fork();
 	if (second == 0) {
 		dup2(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), STDERR_FILENO);
@@ -592,7 +592,7 @@ test_dead_roles(void **state)
 		kill(roles[i].old, SIGKILL);
 		until(replaced, &roles[i], roles[i].name);
 	}
-	assert_true(log_has("column 0 cleared"));
+	assert_true(log_has("swept"));
 	assert_true(log_has("was killed by signal 9"));
 	assert_true(served_by("good"));
 	stop();
@@ -686,7 +686,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_dead_generation),
 		cmocka_unit_test(test_dead_supervisor),
 	};
-	struct generation_options options = {.snapshot_fd = -1};
+	struct generation_options options = {.snapshot_fd = -1, .limits_fd = -1};
 
 	/* posthoused --generation N --supervisor-fd K -c FILE [--snapshot-fd S] */
 	if (argc >= 7) {
