@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -76,7 +77,55 @@ check_host(const struct config *config, struct problems *problems)
 			"");
 }
 
-/* Tables that cannot be read now, those of defaults too. */
+static const char *
+place_of(const struct config *config, const struct instance *instance)
+{
+	return instance->file ? instance->file : config_path(config);
+}
+
+/* Was the source edited, and not compiled again? A missing one of both is another matter. */
+static void
+check_age(const struct config *config, struct problems *problems, const struct instance *instance)
+{
+	const struct ph_map_ops *ops = instance->ops;
+	const struct module *module = instance_module(instance);
+	const struct ph_param *param = section_param(module->class, module, "path");
+	char compiled[PATH_MAX];
+	struct stat source, result;
+	const char *path;
+
+	if (!ops->build || !ops->suffix || !param || param->type != PH_PATH)
+		return;
+	path = *(const char *const *)((const char *)instance->self + param->offset);
+	if (snprintf(compiled, sizeof(compiled), "%s%s", path, ops->suffix) >= (int)sizeof(compiled) ||
+		stat(path, &source) == -1 || stat(compiled, &result) == -1 ||
+		source.st_mtim.tv_sec < result.st_mtim.tv_sec ||
+		(source.st_mtim.tv_sec == result.st_mtim.tv_sec &&
+			source.st_mtim.tv_nsec <= result.st_mtim.tv_nsec))
+		return;
+	problems_warn(problems, place_of(config, instance), instance->line,
+		"%s is newer than its compiled form; run: posthouse map build %s:%s", path, ops->type, path);
+}
+
+/* Can it be read now? */
+static void
+check_table(const struct config *config, struct problems *problems, struct instance *instance,
+	ph_pool *pool)
+{
+	const struct ph_map_ops *ops = instance->ops;
+	ph_error error = {""};
+	ph_span value;
+
+	if (instance_open(instance, &error) != 0)
+		problems_warn(problems, place_of(config, instance), instance->line,
+			"%s; the daemon does not start without it", error.text);
+	else if (ops->find(instance->self, pool, ph_span_of("posthouse"), &value, &error) == PH_FAILED)
+		problems_warn(problems, place_of(config, instance), instance->line,
+			"%s: %s; lookups in it fail", instance->name, error.text);
+	instance_close(instance);
+}
+
+/* Tables, those of defaults too. */
 static void
 check_tables(const struct config *config, struct problems *problems)
 {
@@ -85,16 +134,10 @@ check_tables(const struct config *config, struct problems *problems)
 
 	for (size_t i = 0; pool && (instance = config_instance(config, PH_CLASS_MAP, i)); i++) {
 		const struct ph_map_ops *ops = instance->ops;
-		ph_error error = {""};
-		ph_span value;
 
-		if (ops->flags & PH_MAP_WAITS)
-			continue;
-		if (instance_open(instance, &error) != 0 ||
-			ops->find(instance->self, pool, ph_span_of("posthouse"), &value, &error) == PH_FAILED)
-			problems_warn(problems, instance->file ? instance->file : config_path(config),
-				instance->line, "%s; the daemon does not start without it", error.text);
-		instance_close(instance);
+		if (!(ops->flags & PH_MAP_WAITS))
+			check_table(config, problems, instance, pool);
+		check_age(config, problems, instance);
 	}
 	ph_pool_free(pool);
 }

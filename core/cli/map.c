@@ -138,6 +138,8 @@ find_value(struct instance *instance, ph_pool *pool, const char *key, ph_span *v
 {
 	const struct ph_map_ops *ops = instance->ops;
 	char *folded = ph_pool_strdup(pool, key);
+	ph_error why = {"failed"};
+	ph_found found;
 
 	if (folded == NULL) {
 		ph_error_set(error, "no memory");
@@ -146,7 +148,10 @@ find_value(struct instance *instance, ph_pool *pool, const char *key, ph_span *v
 	for (char *c = folded; (ops->flags & PH_MAP_PATTERNS) == 0 && *c != '\0'; c++)
 		if (*c >= 'A' && *c <= 'Z')
 			*c += 'a' - 'A';
-	return ops->find(instance->self, pool, ph_span_of(folded), value, error);
+	found = ops->find(instance->self, pool, ph_span_of(folded), value, &why);
+	if (found == PH_FAILED)
+		ph_error_set(error, "%s: %s", instance->name, why.text);
+	return found;
 }
 
 /* Asks the tables in order; prints the value, with_key after the key. */

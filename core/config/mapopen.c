@@ -43,6 +43,7 @@ config_map_open(struct config *config, const char *type_colon_path, ph_error *er
 	const char *colon = strchr(reference, ':'), *type;
 	struct instance *instance;
 	const struct ph_life *life;
+	ph_error why = {""};
 
 	if (colon) {
 		type = memory_or_die(ph_pool_copy(config->pool,
@@ -53,7 +54,8 @@ config_map_open(struct config *config, const char *type_colon_path, ph_error *er
 	}
 	instance = map_instance(config, reference, NULL, 0, error);
 	life = instance ? instance->module->life : NULL;
-	if (life && life->check && life->check(instance->self, error) != 0)
-		return NULL;
-	return instance;
+	if (!life || !life->check || life->check(instance->self, &why) == 0)
+		return instance;
+	ph_error_set(error, "%s: %s", reference, why.text);
+	return NULL;
 }

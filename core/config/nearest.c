@@ -68,7 +68,7 @@ const char *
 nearest_result(const struct nearest *nearest)
 {
 	size_t size = strlen(nearest->word);
-	unsigned limit = size < 3 ? 1 : size < 8 ? 2 : size < 16 ? 3 : 4;
+	unsigned limit = size < 4 ? 1 : size < 8 ? 2 : size < 16 ? 3 : 4;
 
 	return nearest->best && nearest->distance <= limit && nearest->distance < size
 		? nearest->best : NULL;

@@ -22,11 +22,11 @@ static const struct ph_param params[] = {
 };
 
 static int
-parse(struct table *table, ph_pool *pool, ph_error *error)
+parse(struct table *table, const char *type, ph_pool *pool, ph_error *error)
 {
 	if (table->path[0] == '\0')
-		return ph_error_set(error, "a table of type %s needs a text: path = '…'", ph_map_type(table));
-	if (strcmp(ph_map_type(table), "inline") == 0)
+		return ph_error_set(error, "a table of type %s needs a text: path = '…'", type);
+	if (strcmp(type, "inline") == 0)
 		return pairs_parse(&table->pairs, pool, ph_span_of(table->path), error);
 	if (pairs_unwrap(ph_span_of(table->path), &table->text, error) == -1)
 		return -1;
@@ -93,8 +93,11 @@ table_check(void *self, ph_error *error)
 {
 	struct table scratch = *(struct table *)self;
 	ph_pool *pool = ph_pool_new(0);
-	int result = pool != NULL ? parse(&scratch, pool, error) : ph_error_set(error, "no memory");
+	int result;
 
+	if (pool == NULL)
+		return ph_error_set(error, "no memory");
+	result = parse(&scratch, ph_map_type(self), pool, error);
 	ph_pool_free(pool);
 	return result;
 }
@@ -117,7 +120,7 @@ table_open(void *self, ph_error *error)
 	table->pool = ph_pool_new(0);
 	if (table->pool == NULL)
 		return ph_error_set(error, "no memory");
-	if (parse(table, table->pool, error) == 0)
+	if (parse(table, ph_map_type(self), table->pool, error) == 0)
 		return 0;
 	table_close(self);
 	return -1;

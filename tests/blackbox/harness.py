@@ -25,7 +25,8 @@ PATIENCE = 30
 
 LOADS = """load(listener_smtp, listener_local)
 load(restriction_client, restriction_helo, restriction_sender, restriction_recipient, restriction_data)
-load(map_flat, map_hash, map_regex, queue_log, transport_local, transport_smtp, transport_discard, transport_error)
+load(map_cidr, map_flat, map_hash, map_inline, map_regex, map_unix)
+load(queue_log, transport_local, transport_smtp, transport_discard, transport_error)
 """
 
 DEFAULTS = {
