@@ -1,5 +1,6 @@
 #include "cli/manual.h"
 
+#include <posthouse/map.h>
 #include <posthouse/restriction.h>
 
 #include <stdlib.h>
@@ -177,10 +178,45 @@ put_restrictions(const struct config *config, FILE *out)
 		fputs(".El\n", out);
 }
 
+/* The types of tables of one module. */
+static void
+put_types(FILE *out, const struct module *module)
+{
+	const struct ph_param *path = section_param(module->class, module, "path");
+	const struct ph_map_ops *types = module->descriptor.operations;
+
+	fputs(".It Ic", out);
+	for (size_t i = 0; i < module->descriptor.operation_count; i++)
+		fprintf(out, "%s %s : Ns Ar %s", i ? " , Ic" : "", types[i].type,
+			path && path->type == PH_PATH ? "path" : "text");
+	fputc('\n', out);
+	put_text(out, module->descriptor.purpose, false);
+	fprintf(out, ".\nModule:\n.Sy %s .\n", module->name);
+}
+
+static void
+put_tables(const struct config *config, FILE *out)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < config->module_count; i++) {
+		if (config->modules[i]->class->number != PH_CLASS_MAP)
+			continue;
+		if (!any)
+			fputs(".Sh TABLES\nThe types of tables, as a parameter or an argument names "
+			      "one.\n.Bl -tag -width Ds\n", out);
+		any = true;
+		put_types(out, config->modules[i]);
+	}
+	if (any)
+		fputs(".El\n", out);
+}
+
 int
 manual_print(const struct config *config, FILE *out)
 {
 	put_parameters(config, out);
 	put_restrictions(config, out);
+	put_tables(config, out);
 	return 0;
 }

@@ -21,6 +21,23 @@ rule_class_find(const struct config *config, const char *name)
 	return NULL;
 }
 
+/* Has a loaded module a restriction of that name? There are no instances yet to ask. */
+static bool
+is_restriction(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->module_count; i++) {
+		const struct ph_module *descriptor = &config->modules[i]->descriptor;
+		const struct ph_restriction *restrictions = descriptor->operations;
+
+		if (config->modules[i]->class->number != PH_CLASS_RESTRICTION)
+			continue;
+		for (size_t j = 0; j < descriptor->operation_count; j++)
+			if (strcmp(restrictions[j].name, name) == 0)
+				return true;
+	}
+	return false;
+}
+
 /* The name could be told from everything else that stands in a list. */
 static bool
 is_free_name(struct config *config, const struct text_item *item)
@@ -33,7 +50,7 @@ is_free_name(struct config *config, const struct text_item *item)
 	else if (parameter_find(config, name))
 		problems_add(config->problems, item->file, item->line,
 			LIST ": %s is a parameter already: choose another name", name);
-	else if (rule_is_known(config, name))
+	else if (rule_is_known(config, name) || is_restriction(config, name))
 		problems_add(config->problems, item->file, item->line,
 			LIST ": %s is a restriction already: choose another name", name);
 	else

@@ -58,6 +58,8 @@ const struct ph_param settings_params[] = {
 		       "thrown away."),
 	SETTING(empty_address_recipient, PH_STRING, .default_value = "MAILER-DAEMON",
 		.doc = "Who gets mail that is addressed to the empty address."),
+	SETTING(fast_flush_domains, PH_MATCH_LIST, .default_value = "$relay_domains",
+		.doc = "The domains whose mail ETRN has tried at once."),
 	SETTING(hopcount_limit, PH_INT, .default_value = "50", .min = 1, .max = 10000,
 		.doc = "The most Received headers a message may have before it is returned as looping."),
 	SETTING(inet_interfaces, PH_STRINGS, .default_value = "all",

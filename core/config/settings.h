@@ -25,6 +25,7 @@ struct settings {
 	/* who we are for */
 	const ph_match_list *mydestination;
 	const ph_match_list *relay_domains;
+	const ph_match_list *fast_flush_domains;
 	const char *relayhost;
 	/* completion */
 	bool append_at_myorigin;

@@ -32,9 +32,6 @@ struct ph_intake {
 	int64_t stored;         /* bytes that were appended */
 	bool failed;            /* message.reply tells why */
 	bool discarded;
-	/* What policy wants done at the commit. */
-	const char *redirect;   /* NULL: no */
-	ph_strings bcc, prepend;
 };
 
 /* ---- Beginning ---------------------------------------------------------------------------------- */
@@ -282,22 +279,6 @@ ph_intake_discard(ph_intake *intake, const char *reason)
 	intake->discarded = true;
 }
 
-/* A list that grows by one; the old one stays in the pool. */
-static int
-append_text(ph_pool *pool, ph_strings *list, const char *text)
-{
-	const char **grown = ph_pool_array(pool, list->count + 1, sizeof(*grown));
-	const char *copy = ph_pool_strdup(pool, text);
-
-	if (grown == NULL || copy == NULL)
-		return -1;
-	if (list->count > 0)
-		memcpy(grown, list->items, list->count * sizeof(*grown));
-	grown[list->count] = copy;
-	*list = (ph_strings){list->count + 1, grown};
-	return 0;
-}
-
 int
 ph_intake_filter(ph_intake *intake, const char *route)
 {
@@ -312,14 +293,14 @@ ph_intake_filter(ph_intake *intake, const char *route)
 int
 ph_intake_redirect(ph_intake *intake, const char *address)
 {
-	intake->redirect = ph_pool_strdup(intake->message.pool, address);
-	return intake->redirect != NULL ? 0 : fail_memory(intake);
+	intake->message.redirect = ph_pool_strdup(intake->message.pool, address);
+	return intake->message.redirect != NULL ? 0 : fail_memory(intake);
 }
 
 int
 ph_intake_bcc(ph_intake *intake, const char *address)
 {
-	if (append_text(intake->message.pool, &intake->bcc, address) == -1)
+	if (message_append_text(&intake->message, &intake->message.bcc, address) == -1)
 		return fail_memory(intake);
 	return 0;
 }
@@ -327,7 +308,7 @@ ph_intake_bcc(ph_intake *intake, const char *address)
 int
 ph_intake_prepend(ph_intake *intake, const char *header)
 {
-	if (append_text(intake->message.pool, &intake->prepend, header) == -1)
+	if (message_append_text(&intake->message, &intake->message.prepend, header) == -1)
 		return fail_memory(intake);
 	return 0;
 }
@@ -583,55 +564,19 @@ commit_storage(ph_intake *intake)
 	return 0;
 }
 
-/* Recipients that policy put in place of the others, or beside them. Nobody asked for reports to
- * the sender about these: none are sent. */
-static int
-change_recipients(ph_intake *intake)
-{
-	static const struct ph_rcpt_parameters quiet = {.size = sizeof(quiet), .notify = 1};
-
-	if (intake->redirect != NULL) {
-		intake->message.envelope.recipient_count = 0;
-		if (ph_intake_recipient(intake, intake->redirect, NULL) == -1)
-			return -1;
-	}
-	for (size_t i = 0; i < intake->bcc.count; i++)
-		if (ph_intake_recipient(intake, intake->bcc.items[i], &quiet) == -1)
-			return -1;
-	return 0;
-}
-
-/* "Name: value" goes above the header of our own that says how the message came. */
-static int
-prepend_headers(ph_intake *intake)
-{
-	struct ph_filter_message *message = &intake->message;
-
-	for (size_t i = 0; i < intake->prepend.count; i++) {
-		const char *text = intake->prepend.items[i], *colon = strchr(text, ':');
-		const char *name, *value;
-
-		if (colon == NULL)
-			continue;
-		name = ph_pool_copy(message->pool, (ph_span){text, (size_t)(colon - text)});
-		value = colon + 1 + strspn(colon + 1, " \t");
-		if (name == NULL || ph_header_insert(message, i, name, value) == -1)
-			return fail_memory(intake);
-	}
-	return 0;
-}
-
 static int
 commit(ph_intake *intake)
 {
 	struct ph_filter_message *message = &intake->message;
 
-	if (finish_content(intake) == -1 || change_recipients(intake) == -1)
+	if (finish_content(intake) == -1)
 		return -1;
+	if (message_change_recipients(message) == -1)
+		return fail_memory(intake);
 	if (!intake->discarded && take_verdict(intake, filter_run_end(message)) == -1)
 		return -1;
-	if (prepend_headers(intake) == -1)
-		return -1;
+	if (message_prepend_headers(message) == -1)
+		return fail_memory(intake);
 	if (message_drop_duplicates(message) == -1)
 		return fail_memory(intake);
 	if (message->envelope.recipient_count == 0)

@@ -35,6 +35,9 @@ struct ph_filter_message {
 	bool body_wanted;           /* some filter has body() */
 	bool tls;                   /* the client's session is encrypted */
 	uint32_t content_flags;     /* PH_CONTENT_… */
+	/* What policy wants done at the commit: wishes.c. */
+	const char *redirect;       /* in place of all recipients; NULL: no */
+	ph_strings bcc, prepend;    /* more recipients; "Name: value" */
 };
 
 /* What the intake wants to know of a session. */
@@ -69,6 +72,11 @@ int message_add_recipient(struct ph_filter_message *message, const char *address
 	const char *original, const struct ph_rcpt_parameters *parameters);
 /* Of recipients that are the same, before and after completion, the first stays. 0 or -1. */
 int message_drop_duplicates(struct ph_filter_message *message);
+/* One more text in a list of the message's. 0 or -1. */
+int message_append_text(struct ph_filter_message *message, ph_strings *list, const char *text);
+/* Puts the recipients in place that policy wants, and its headers above all others. 0 or -1. */
+int message_change_recipients(struct ph_filter_message *message);
+int message_prepend_headers(struct ph_filter_message *message);
 /* Takes the header section apart; its bytes live in the pool. 0 or -1. */
 int message_take_headers(struct ph_filter_message *message, ph_span section);
 /* The header section as it stands now and, unless part of it passed by unseen, the blank line. */

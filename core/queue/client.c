@@ -179,3 +179,19 @@ queue_client_announce(const struct instance *queue)
 	told->fresh = true;
 	loop_at_round_end(send_fresh, client);
 }
+
+int
+queue_client_sweep(const char *domain)
+{
+	struct wire_writer writer;
+	int result = -1;
+
+	if (client == NULL)
+		return -1;
+	wire_begin(&writer, client->pool);
+	wire_put_string(&writer, domain);
+	if (!writer.failed)
+		result = uplink_send(client->link, FRAME_SWEEP, wire_span(&writer));
+	ph_pool_reset(client->pool);
+	return result;
+}

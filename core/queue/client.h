@@ -13,6 +13,9 @@ void queue_client_stop(void);
  * until acknowledged, and on connecting. */
 void queue_client_announce(const struct instance *queue);
 
+/* Has the queue role try the mail for this domain now. 0, or -1: it cannot be told. */
+int queue_client_sweep(const char *domain);
+
 /* In the queue role itself, which writes mail of its own (reports): calls announce instead of sending
  * hints. NULL ends it. */
 void queue_client_set_local(void (*announce)(void *context, const struct instance *queue),

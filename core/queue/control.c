@@ -13,6 +13,7 @@
 #include <posthouse/log.h>
 
 #include "queue/protocol.h"
+#include "queue/sweep.h"
 #include "queue/visitor.h"
 
 /* Connections of one user at a time; operators have no limit. */
@@ -23,7 +24,6 @@
 #define SLOW_TIME 60000
 #define RECIPIENTS_BATCH 100
 /* Messages between two yields. */
-#define YIELD_EVERY 64
 
 /* ---- Answering ------------------------------------------------------------------------------- */
 
@@ -153,34 +153,10 @@ list_message(struct visitor *visitor, struct message *message, ph_pool *pool)
 	return result;
 }
 
-/* Calls fn for every message, with a hand on it; others may come and go meanwhile. */
-static uint64_t
-each_message(struct visitor *visitor, int (*fn)(struct visitor *visitor, struct message *message))
-{
-	struct scheduler *scheduler = visitor->manager->scheduler;
-	struct message *message = scheduler_first(scheduler), *next;
-	uint64_t count = 0;
-	unsigned seen = 0;
-	int result = 0;
-
-	if (message != NULL)
-		message->pins++;
-	for (; message != NULL; message = next) {
-		if (message->state != MESSAGE_GONE && result >= 0 && (result = fn(visitor, message)) > 0)
-			count++;
-		if (++seen % YIELD_EVERY == 0 && ph_yield() == PH_WAIT_CANCELLED)
-			result = -1;
-		next = result < 0 || visitor->manager->stopping ? NULL : TAILQ_NEXT(message, all);
-		if (next != NULL)
-			next->pins++;
-		scheduler_unpin(scheduler, message);
-	}
-	return count;
-}
-
 static int
-list_one(struct visitor *visitor, struct message *message)
+list_one(void *context, struct message *message)
 {
+	struct visitor *visitor = context;
 	ph_pool *pool = ph_pool_new(0);
 	int result = pool == NULL ? -1 : list_message(visitor, message, pool);
 
@@ -205,7 +181,7 @@ list(struct visitor *visitor, const char *id)
 		return;
 	}
 	if (*id == '\0') {
-		count = each_message(visitor, list_one);
+		count = sweep_each(visitor->manager, list_one, visitor);
 	} else if ((message = find(visitor, id)) != NULL) {
 		message->pins++;
 		count = list_one(visitor, message) == 1;
@@ -215,42 +191,6 @@ list(struct visitor *visitor, const char *id)
 }
 
 /* ---- Flushing -------------------------------------------------------------------------------- */
-
-static int
-wake_one(struct visitor *visitor, struct message *message)
-{
-	if (message->state != MESSAGE_WAITING)
-		return 0;
-	scheduler_flush(visitor->manager->scheduler, message, manager_earliest(visitor->manager));
-	return 1;
-}
-
-/* Does the message, whose body is somewhere, have a recipient in this domain? */
-static bool
-goes_to(const struct body *body, const char *domain)
-{
-	for (uint32_t i = 0; i < body->count; i++)
-		if (body->rcpts[i].state != RCPT_DONE &&
-			ph_strcasecmp(ph_address_domain(body->rcpts[i].address), domain) == 0)
-			return true;
-	return false;
-}
-
-static int
-wake_if_bound(struct visitor *visitor, struct message *message)
-{
-	ph_pool *pool = ph_pool_new(0);
-	struct message *picture = NULL;
-	int result = 0;
-
-	if (pool != NULL && message->state == MESSAGE_WAITING)
-		picture = visitor_picture(visitor->manager, message, pool);
-	if (picture != NULL && goes_to(picture->body, visitor->domain))
-		result = wake_one(visitor, message);
-	message_free(picture);
-	ph_pool_free(pool);
-	return result;
-}
 
 static void
 flush(struct visitor *visitor, const char *what)
@@ -268,14 +208,13 @@ flush(struct visitor *visitor, const char *what)
 		count = scheduler_count(manager->scheduler);
 	} else if ((message = find(visitor, what)) != NULL) {
 		scheduler_revive(manager->scheduler, NULL);
-		count = (uint64_t)wake_one(visitor, message);
+		count = (uint64_t)sweep_one(manager, message);
 	} else if (strchr(what, '.') == NULL && *what != '[') {
 		visitor_end(visitor, EX_DATAERR, "no such message", 0);
 		return;
 	} else {
 		scheduler_revive(manager->scheduler, NULL);
-		visitor->domain = what;
-		count = each_message(visitor, wake_if_bound);
+		count = sweep_domain(manager, what);
 	}
 	manager_wake(manager);
 	visitor_end(visitor, EX_OK, "", count);
@@ -284,16 +223,20 @@ flush(struct visitor *visitor, const char *what)
 /* ---- Changing -------------------------------------------------------------------------------- */
 
 static int
-delete_one(struct visitor *visitor, struct message *message)
+delete_one(void *context, struct message *message)
 {
+	struct visitor *visitor = context;
+
 	ph_log(PH_LOG_INFO, "%s: removed by uid %ld", message->id, (long)visitor->uid);
 	manager_remove(visitor->manager, message);
 	return 1;
 }
 
 static int
-hold_one(struct visitor *visitor, struct message *message)
+hold_one(void *context, struct message *message)
 {
+	struct visitor *visitor = context;
+
 	if (manager_hold(visitor->manager, message, "by an operator") == 0)
 		return 0;
 	ph_log(PH_LOG_INFO, "%s: placed on hold by uid %ld", message->id, (long)visitor->uid);
@@ -301,8 +244,10 @@ hold_one(struct visitor *visitor, struct message *message)
 }
 
 static int
-release_one(struct visitor *visitor, struct message *message)
+release_one(void *context, struct message *message)
 {
+	struct visitor *visitor = context;
+
 	if (!message->hold)
 		return 0;
 	ph_log(PH_LOG_INFO, "%s: released from hold by uid %ld", message->id, (long)visitor->uid);
@@ -311,16 +256,18 @@ release_one(struct visitor *visitor, struct message *message)
 }
 
 static int
-requeue_one(struct visitor *visitor, struct message *message)
+requeue_one(void *context, struct message *message)
 {
+	struct visitor *visitor = context;
+
 	if (message->hold)
 		release_one(visitor, message);
-	return wake_one(visitor, message);
+	return sweep_one(visitor->manager, message);
 }
 
 static void
 change(struct visitor *visitor, const char *id,
-	int (*fn)(struct visitor *visitor, struct message *message))
+	sweep_fn *fn)
 {
 	struct message *message;
 	uint64_t count = 0;
@@ -330,7 +277,7 @@ change(struct visitor *visitor, const char *id,
 		return;
 	}
 	if (ph_strcasecmp(id, "ALL") == 0) {
-		count = each_message(visitor, fn);
+		count = sweep_each(visitor->manager, fn, visitor);
 	} else if ((message = find(visitor, id)) != NULL) {
 		message->pins++;
 		count = (uint64_t)fn(visitor, message);

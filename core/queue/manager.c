@@ -162,18 +162,28 @@ destination_of(struct manager *manager, struct message *message, uint32_t number
 	return destination;
 }
 
+static int
+where_to(struct manager *manager, const char *address, const char *filter, ph_pool *pool,
+	struct resolved *resolved)
+{
+	if (*filter != '\0')
+		return resolve_filter(&manager->resolver, filter, address, pool, resolved);
+	return resolve_address(&manager->resolver, address, pool, resolved);
+}
+
 static struct destination *
 resolve(void *context, struct message *message, uint32_t number)
 {
 	struct manager *manager = context;
 	struct destination *destination = NULL;
 	ph_pool *pool = ph_pool_new(0);
-	/* a copy: a table may wait, and the body be gone then */
+	/* copies: a table may wait, and the body be gone then */
 	const char *address = pool == NULL ? NULL
 		: ph_pool_strdup(pool, message->body->rcpts[number].address);
+	const char *filter = pool == NULL ? NULL : ph_pool_strdup(pool, message->body->envelope.filter);
 	struct resolved resolved;
 
-	if (address == NULL || resolve_address(&manager->resolver, address, pool, &resolved) == -1)
+	if (address == NULL || filter == NULL || where_to(manager, address, filter, pool, &resolved) == -1)
 		resolved = (struct resolved){.result = RESOLVE_DEFER, .status = "4.3.0",
 			.reason = "out of memory"};
 	/* a table may have waited */

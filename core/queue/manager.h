@@ -43,6 +43,14 @@ struct report_wish {
 struct visitor;
 struct debt;
 
+/* Domains whose mail is to be tried now: sweep.c. */
+enum { SWEEP_MAX = 32, SWEEP_DOMAIN_MAX = 256 };
+struct sweep_wishes {
+	char domains[SWEEP_MAX][SWEEP_DOMAIN_MAX];
+	size_t count;
+	ph_task task;
+};
+
 struct manager {
 	const struct settings *settings;
 	struct resolver resolver;
@@ -66,6 +74,7 @@ struct manager {
 	size_t departed_count, departed_room;
 	bool syncing;                /* a sync is in progress */
 	bool unsound;                /* the last one failed */
+	struct sweep_wishes sweeps;
 	uint32_t random;
 	unsigned lines;              /* logged so far */
 	ph_pool *scratch;            /* for one call that does not wait */

@@ -9,6 +9,7 @@
 
 #include "queue/manager.h"
 #include "queue/protocol.h"
+#include "queue/sweep.h"
 
 static void
 peer_free(struct peer *peer)
@@ -53,6 +54,18 @@ take_hint(struct peer *peer, ph_span payload)
 	ph_pool_free(pool);
 }
 
+static void
+take_sweep(struct peer *peer, ph_span payload)
+{
+	struct wire_reader reader = wire_reader_of(payload);
+	ph_pool *pool = ph_pool_new(0);
+	const char *domain = pool == NULL ? NULL : wire_get_string(&reader, pool);
+
+	if (domain != NULL && !reader.failed)
+		sweep_later(peer->manager, domain);
+	ph_pool_free(pool);
+}
+
 /* ---- The channel ----------------------------------------------------------------------------- */
 
 static void
@@ -68,6 +81,9 @@ take_frame(struct peer *peer, unsigned type, ph_span payload)
 		break;
 	case FRAME_HINT:
 		take_hint(peer, payload);
+		break;
+	case FRAME_SWEEP:
+		take_sweep(peer, payload);
 		break;
 	case FRAME_EXPANSION:
 		results_expansion(peer, payload);

@@ -30,7 +30,9 @@ enum {
 	/* queue role → worker: count, u64 numbers of jobs whose results are durable */
 	FRAME_ACK,
 	/* queue role → worker: as FRAME_JOB. A probe: a worker that does not know it leaves it alone */
-	FRAME_PROBE
+	FRAME_PROBE,
+	/* anyone → queue role: string domain. Its mail is to be tried now */
+	FRAME_SWEEP
 };
 
 enum {

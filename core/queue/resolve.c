@@ -98,3 +98,13 @@ resolve_address(const struct resolver *resolver, const char *address, ph_pool *p
 		found == PH_FOUND ? resolver->relay_transport : resolver->default_transport, offsite,
 		pool, resolved);
 }
+
+int
+resolve_filter(const struct resolver *resolver, const char *filter, const char *address, ph_pool *pool,
+	struct resolved *resolved)
+{
+	const char *domain = ph_address_domain(address);
+
+	*resolved = (struct resolved){.result = RESOLVE_OK, .nexthop = "", .status = "", .reason = ""};
+	return route(resolver, filter, *domain != '\0' ? domain : resolver->myhostname, pool, resolved);
+}

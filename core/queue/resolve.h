@@ -39,6 +39,11 @@ struct resolved {
 int resolve_address(const struct resolver *resolver, const char *address, ph_pool *pool,
 	struct resolved *resolved);
 
+/* The same for an address whose message goes through a route of its own, "transport:nexthop" (FILTER
+ * of an access table), wherever its recipients are. */
+int resolve_filter(const struct resolver *resolver, const char *filter, const char *address,
+	ph_pool *pool, struct resolved *resolved);
+
 /* The resolver of a configuration. Finds out our own addresses; before the loop runs. */
 int resolver_open(struct resolver *resolver, const struct config *config, ph_error *error);
 void resolver_close(struct resolver *resolver);

@@ -10,7 +10,6 @@ struct visitor {
 	struct manager *manager;
 	struct channel *channel;
 	uid_t uid;
-	const char *domain; /* of a flush */
 	bool gone;
 	TAILQ_ENTRY(visitor) link;
 };

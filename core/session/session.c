@@ -37,6 +37,7 @@ static const char *const command_names[COMMAND_COUNT] = {
 	[COMMAND_RSET] = "rset",
 	[COMMAND_NOOP] = "noop",
 	[COMMAND_VRFY] = "vrfy",
+	[COMMAND_ETRN] = "etrn",
 	[COMMAND_QUIT] = "quit",
 	[COMMAND_UNKNOWN] = "unknown",
 };

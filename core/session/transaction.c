@@ -9,6 +9,7 @@
 #include <posthouse/queue.h>
 
 #include "ground/loop.h"
+#include "queue/client.h"
 #include "session/policy.h"
 #include "session/session.h"
 #include "session/usage.h"
@@ -257,10 +258,34 @@ ph_session_vrfy(ph_session *session, const char *address, ph_reply *reply)
 {
 	int result;
 
+	if (session->policy->smtpd_helo_required && session->helo == NULL)
+		return session_refuse(reply, 503, "5.5.1", "Error: send HELO/EHLO first");
 	session->recipient = address;
 	result = policy_check(session, POLICY_VRFY, "VRFY", reply);
 	session->recipient = NULL;
 	return result;
+}
+
+/* What comes of it when policy lets it pass. */
+static int
+start_etrn(ph_session *session, const char *domain, ph_reply *reply)
+{
+	ph_error error = {""};
+
+	switch (ph_match(session->settings->fast_flush_domains, domain, &error)) {
+	case PH_FOUND:
+		break;
+	case PH_NOT_FOUND:
+		return session_refuse(reply, 459, "4.7.1", "<%s>: service unavailable", domain);
+	case PH_FAILED:
+		ph_log(PH_LOG_WARNING, "lookup of domain %s failed: %s", domain, error.text);
+		return session_refuse(reply, 458, "4.3.0", "<%s>: unable to queue messages", domain);
+	}
+	if (session->rehearsal || queue_client_sweep(domain) == 0) {
+		session_refuse(reply, 250, "2.0.0", "Queuing started");
+		return 0;
+	}
+	return session_refuse(reply, 458, "4.3.0", "<%s>: unable to queue messages", domain);
 }
 
 int
@@ -268,8 +293,14 @@ ph_session_etrn(ph_session *session, const char *domain, ph_reply *reply)
 {
 	int result;
 
+	if (session->policy->smtpd_helo_required && session->helo == NULL)
+		return session_refuse(reply, 503, "5.5.1", "Error: send HELO/EHLO first");
+	if (session->sender != NULL)
+		return session_refuse(reply, 503, "5.5.1", "Error: MAIL transaction in progress");
 	session->etrn_domain = domain;
 	result = policy_check(session, POLICY_ETRN, "ETRN", reply);
+	if (result == 0)
+		result = start_etrn(session, domain, reply);
 	session->etrn_domain = NULL;
 	return result;
 }

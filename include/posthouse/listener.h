@@ -81,8 +81,9 @@ PH_API int ph_session_rcpt(ph_session *session, const char *recipient,
 	const struct ph_rcpt_parameters *parameters, ph_reply *reply);
 /* DATA, before 354. */
 PH_API int ph_session_data(ph_session *session, ph_reply *reply);
-/* VRFY of an address, ETRN of a domain (RFC 1985): only judged; what they do is the module's. */
+/* VRFY of an address: judged as a recipient would be, and nothing more. */
 PH_API int ph_session_vrfy(ph_session *session, const char *address, ph_reply *reply);
+/* ETRN of a domain (RFC 1985): the mail that waits for it is tried. The reply is always filled. */
 PH_API int ph_session_etrn(ph_session *session, const char *domain, ph_reply *reply);
 /* A piece of content: lines in CR LF, dots unstuffed. Never refuses: a failure shows at the end. */
 PH_API void ph_session_content(ph_session *session, ph_span bytes);

@@ -29,7 +29,7 @@ discards_keyword(const struct listener_smtp *self, const char *keyword)
 static void
 say_extensions(struct dialogue *d)
 {
-	static const char *const keywords[] = {"PIPELINING", "SIZE", "VRFY", "ENHANCEDSTATUSCODES",
+	static const char *const keywords[] = {"PIPELINING", "SIZE", "VRFY", "ETRN", "ENHANCEDSTATUSCODES",
 		"8BITMIME"};
 	const char *pending = d->self->hostname;
 	int64_t limit = ph_session_size_limit(d->session);
@@ -302,22 +302,85 @@ do_noop(struct dialogue *d, const struct command *command)
 	return true;
 }
 
+/* The address of VRFY, with angle brackets or without, in the transaction's memory; NULL: it is none. */
+static const char *
+vrfy_address(struct dialogue *d, ph_span text)
+{
+	ph_pool *pool = ph_message_pool(d->session);
+	const char *address = NULL;
+	ph_error error;
+	ph_span rest;
+
+	if (pool == NULL || has_8bit(text) || ph_path_parse(pool, text, 0, &address, &rest, &error) == -1)
+		return NULL;
+	return address;
+}
+
 static bool
 do_vrfy(struct dialogue *d, const struct command *command)
 {
-	if (d->self->disable_vrfy)
+	ph_reply reply = {0};
+	const char *address;
+
+	if (d->self->disable_vrfy) {
 		dialogue_say(d, "502 5.5.1 VRFY command is disabled");
-	else if (command->argument.size == 0)
+		return false;
+	}
+	if (command->argument.size == 0) {
 		dialogue_say(d, "501 5.5.4 Syntax: VRFY address");
-	else
-		dialogue_say(d, "252 2.0.0 Cannot verify the user; send the message and see");
-	return command->argument.size > 0 && !d->self->disable_vrfy;
+		return false;
+	}
+	address = vrfy_address(d, command->argument);
+	if (address == NULL) {
+		dialogue_say(d, "501 5.1.3 Bad recipient address syntax");
+		return false;
+	}
+	if (ph_session_vrfy(d->session, address, &reply) == -1) {
+		dialogue_reply(d, &reply);
+		return false;
+	}
+	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "252 2.0.0 %s\r\n", address);
+	return true;
+}
+
+/* A domain, with the "@" of RFC 1985 or Postfix's "#" before it, or an address literal; in the
+ * transaction's memory. NULL: it is none. */
+static const char *
+etrn_domain(struct dialogue *d, ph_span text)
+{
+	const char *domain;
+
+	if (text.size > 1 && (text.data[0] == '@' || text.data[0] == '#'))
+		text = (ph_span){text.data + 1, text.size - 1};
+	domain = ph_pool_copy(ph_message_pool(d->session), text);
+	return domain != NULL && (ph_is_hostname(domain) || ph_is_literal(domain, NULL)) ? domain : NULL;
+}
+
+static bool
+do_etrn(struct dialogue *d, const struct command *command)
+{
+	ph_reply reply = {0};
+	const char *domain;
+	int result;
+
+	if (command->argument.size == 0 || memchr(command->argument.data, ' ', command->argument.size)) {
+		dialogue_say(d, "501 5.5.4 Syntax: ETRN domain");
+		return false;
+	}
+	domain = etrn_domain(d, command->argument);
+	if (domain == NULL) {
+		dialogue_say(d, "501 5.5.4 Error: invalid parameter syntax");
+		return false;
+	}
+	result = ph_session_etrn(d->session, domain, &reply);
+	dialogue_reply(d, &reply);
+	return result == 0;
 }
 
 static bool
 do_help(struct dialogue *d, const struct command *command)
 {
-	dialogue_say(d, "214 2.0.0 HELO EHLO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP: see RFC 5321");
+	dialogue_say(d, "214 2.0.0 HELO EHLO MAIL RCPT DATA RSET NOOP QUIT VRFY ETRN HELP: see RFC 5321");
 	return true;
 }
 
@@ -360,7 +423,7 @@ const struct action actions[VERB_COUNT] = {
 	[VERB_STARTTLS] = {do_absent, LAST_OF_GROUP},
 	[VERB_AUTH] = {do_auth, LAST_OF_GROUP},
 	[VERB_BDAT] = {do_absent, 0},
-	[VERB_ETRN] = {do_absent, 0},
+	[VERB_ETRN] = {do_etrn, JUNK},
 	[VERB_TURN] = {do_absent, LAST_OF_GROUP},
 	[VERB_WEB] = {do_web, 0},
 };

@@ -23,7 +23,7 @@ static const struct verb_name verbs[VERB_COUNT] = {
 	[VERB_STARTTLS] = {"STARTTLS", "starttls"},
 	[VERB_AUTH] = {"AUTH", "auth"},
 	[VERB_BDAT] = {"BDAT", "bdat"},
-	[VERB_ETRN] = {"ETRN", "unknown"},
+	[VERB_ETRN] = {"ETRN", "etrn"},
 	[VERB_TURN] = {"TURN", "unknown"},
 	[VERB_WEB] = {"GET", "unknown"},
 };

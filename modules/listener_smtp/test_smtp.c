@@ -32,7 +32,7 @@ struct step {
 #define SEND(text) {text, sizeof(text) - 1}
 #define BANNER {SEND(""), "220 mail.example.com ESMTP Posthouse\r\n"}
 #define EHLO {SEND("EHLO c.example\r\n"), "250-mail.example.com\r\n250-PIPELINING\r\n" \
-	"250-SIZE 1000\r\n250-VRFY\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"}
+	"250-SIZE 1000\r\n250-VRFY\r\n250-ETRN\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"}
 #define ENVELOPE {SEND("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@here.example>\r\nDATA\r\n"), \
 	"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n"}
 #define QUEUED "250 2.0.0 Ok: queued as 4FADF218FED8\r\n"
@@ -129,6 +129,7 @@ reset(void)
 {
 	world_reset();
 	world.mydestination[0] = "here.example";
+	world.relay_domains[0] = "relay.example";
 	world.settings.message_size_limit = 1000;
 	instance = (struct listener_smtp){.banner = "mail.example.com ESMTP Posthouse", .timeout = 5000,
 		.session_deadline = 60000, .min_data_rate = 500, .soft_error_limit = 10,
@@ -293,13 +294,34 @@ test_commands(void **state)
 		{SEND("MAIL FROM:<a@b>\r\n"), "503 5.5.1 Error: nested MAIL command\r\n"},
 		{SEND("RCPT TO:<>\r\n"), "501 5.1.3 Bad recipient address syntax\r\n"},
 		{SEND("RCPT TO:<c@d> NOTIFY=NEVER\r\n"), "555 5.5.4 Unsupported option: NOTIFY\r\n"},
-		{SEND("VRFY u\r\n"), "252 2.0.0 Cannot verify the user; send the message and see\r\n"},
 		{SEND("EXPN l\r\n"), "502 5.5.1 Error: command not implemented\r\n"},
 		{SEND("TURN\r\n"), "502 5.5.1 Error: command not implemented\r\n"},
 		{SEND("NOOP x\r\n"), "250 2.0.0 Ok\r\n"},
-		{SEND("HELP\r\n"), "214 2.0.0 HELO EHLO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP: see RFC 5321\r\n"},
+		{SEND("HELP\r\n"), "214 2.0.0 HELO EHLO MAIL RCPT DATA RSET NOOP QUIT VRFY ETRN HELP: see RFC 5321\r\n"},
 		{SEND("AUTH PLAIN x\r\n"), "503 5.5.1 Error: authentication not enabled\r\n"},
 		{SEND("NO\0OP\r\n"), "500 5.5.2 Error: NUL received\r\n"},
+		BYE, LAST};
+
+	reset();
+	PLAY(steps, .closes = true);
+}
+
+static void
+test_vrfy_and_etrn(void **state)
+{
+	static const struct step steps[] = {BANNER, EHLO,
+		{SEND("VRFY <u@here.example>\r\n"), "252 2.0.0 u@here.example\r\n"},
+		{SEND("VRFY u\r\n"), "252 2.0.0 u\r\n"},
+		{SEND("VRFY\r\n"), "501 5.5.4 Syntax: VRFY address\r\n"},
+		{SEND("VRFY <>\r\n"), "501 5.1.3 Bad recipient address syntax\r\n"},
+		{SEND("ETRN relay.example\r\n"), "250 2.0.0 Queuing started\r\n"},
+		{SEND("ETRN @relay.example\r\n"), "250 2.0.0 Queuing started\r\n"},
+		{SEND("ETRN far.example\r\n"), "459 4.7.1 <far.example>: service unavailable\r\n"},
+		{SEND("ETRN\r\n"), "501 5.5.4 Syntax: ETRN domain\r\n"},
+		{SEND("ETRN a b\r\n"), "501 5.5.4 Syntax: ETRN domain\r\n"},
+		{SEND("ETRN -a-\r\n"), "501 5.5.4 Error: invalid parameter syntax\r\n"},
+		{SEND("MAIL FROM:<a@b>\r\n"), "250 2.1.0 Ok\r\n"},
+		{SEND("ETRN relay.example\r\n"), "503 5.5.1 Error: MAIL transaction in progress\r\n"},
 		BYE, LAST};
 
 	reset();
@@ -476,6 +498,7 @@ main(void)
 		cmocka_unit_test(test_early_talker),
 		cmocka_unit_test(test_improper_pipelining),
 		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_vrfy_and_etrn),
 		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_other_protocols),
 		cmocka_unit_test(test_errors),

@@ -34,7 +34,7 @@ load(void *self, ph_pool *pool, const char *name, ph_span text, void **made, ph_
 
 	if (content == NULL)
 		return ph_error_set(error, "%s: no memory", name);
-	if (rules_parse(&content->rules, pool, name, text, error) == -1)
+	if (cidr_parse(&content->rules, pool, name, text, error) == -1)
 		return -1;
 	if (ranges_make(&content->v4, &content->rules, AF_INET, pool) == -1 ||
 		ranges_make(&content->v6, &content->rules, AF_INET6, pool) == -1)
@@ -120,7 +120,7 @@ cidr_check(void *self, ph_error *error)
 	pool = ph_pool_new(0);
 	if (pool != NULL && ph_table_read(self, "path", cidr->path, MAX_FILE, pool, &text, NULL,
 		NULL) == 0)
-		result = rules_parse(&rules, pool, cidr->path, text, error);
+		result = cidr_parse(&rules, pool, cidr->path, text, error);
 	ph_pool_free(pool);
 	return result;
 }

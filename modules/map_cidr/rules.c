@@ -223,7 +223,7 @@ count_entry(void *context, int line, ph_span key, ph_span value, ph_error *error
 }
 
 int
-rules_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text, ph_error *error)
+cidr_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text, ph_error *error)
 {
 	struct parse p = {.rules = rules, .pool = pool, .name = name, .error = error};
 

@@ -30,7 +30,7 @@ struct rules {
 };
 
 /* 0, or -1: "name:line: what is wrong". */
-int rules_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text,
+int cidr_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text,
 	ph_error *error);
 
 #endif

@@ -140,7 +140,7 @@ names_what_is_wrong(void **unused)
 		struct rules rules;
 		ph_error error = {""};
 
-		assert_int_equal(rules_parse(&rules, pool, "t", ph_span_of(errors[i].table), &error), -1);
+		assert_int_equal(cidr_parse(&rules, pool, "t", ph_span_of(errors[i].table), &error), -1);
 		assert_string_equal(error.text, errors[i].error);
 		ph_pool_free(pool);
 	}
@@ -236,7 +236,7 @@ holds_as_written(void **unused)
 		ph_error error = {""};
 
 		make_table(table, sizeof(table), &seed);
-		if (rules_parse(&rules, pool, "t", ph_span_of(table), &error) != 0)
+		if (cidr_parse(&rules, pool, "t", ph_span_of(table), &error) != 0)
 			fail_msg("%s in\n%s", error.text, table);
 		assert_int_equal(ranges_make(&v4, &rules, AF_INET, pool), 0);
 		assert_int_equal(ranges_make(&v6, &rules, AF_INET6, pool), 0);

@@ -70,7 +70,7 @@ load(void *self, ph_pool *pool, const char *name, ph_span text, void **content, 
 
 	if (rules == NULL)
 		return ph_error_set(error, "%s: no memory", name);
-	if (rules_parse(rules, pool, name, text, syntax_of(self), error) == -1)
+	if (regex_parse(rules, pool, name, text, syntax_of(self), error) == -1)
 		return -1;
 	*content = rules;
 	return 0;
@@ -129,7 +129,7 @@ regex_check(void *self, ph_error *error)
 	pool = ph_pool_new(0);
 	if (pool != NULL && ph_table_read(self, "path", regex->path, MAX_FILE, pool, &text, NULL,
 		NULL) == 0) {
-		result = rules_parse(&rules, pool, regex->path, text, syntax_of(self), error);
+		result = regex_parse(&rules, pool, regex->path, text, syntax_of(self), error);
 		if (result == 0)
 			rules_free(&rules);
 	}

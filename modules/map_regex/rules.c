@@ -298,7 +298,7 @@ count_entry(void *context, int line, ph_span key, ph_span value, ph_error *error
 }
 
 int
-rules_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text,
+regex_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text,
 	enum rules_syntax syntax, ph_error *error)
 {
 	struct parse p = {.rules = rules, .pool = pool, .name = name, .syntax = syntax, .error = error};

@@ -53,7 +53,7 @@ enum {
 };
 
 /* Everything but the compiled patterns lies in the pool. 0, or -1: "name:line: what is wrong". */
-int rules_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text,
+int regex_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text,
 	enum rules_syntax syntax, ph_error *error);
 void rules_free(struct rules *rules);
 

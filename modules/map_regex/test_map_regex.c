@@ -127,7 +127,7 @@ try_one(const struct find *find, enum rules_syntax syntax, pcre2_match_context *
 	ph_span value;
 	ph_found found;
 
-	if (rules_parse(&rules, pool, "t", ph_span_of(find->table), syntax, &error) != 0)
+	if (regex_parse(&rules, pool, "t", ph_span_of(find->table), syntax, &error) != 0)
 		fail_msg("\"%s\": %s", find->table, error.text);
 	found = rules_find(&rules, context, pool, "t", ph_span_of(find->key), &value, &error);
 	if (found != (find->value != NULL ? PH_FOUND : PH_NOT_FOUND))
@@ -289,7 +289,7 @@ expect_error(const char *table, enum rules_syntax syntax, const char *expected)
 	struct rules rules;
 	ph_error error = {""};
 
-	assert_int_equal(rules_parse(&rules, pool, "t", ph_span_of(table), syntax, &error), -1);
+	assert_int_equal(regex_parse(&rules, pool, "t", ph_span_of(table), syntax, &error), -1);
 	if (strncmp(error.text, expected, strlen(expected)) != 0)
 		fail_msg("\"%s\": %s", table, error.text);
 	ph_pool_free(pool);

@@ -77,6 +77,8 @@ def allowed(server, name, target):
     """Is the descriptor one that this process needs?"""
     if target == str(server.log_file) or re.match(r"anon_inode:\[(signalfd|eventpoll|eventfd|timerfd)\]$", target):
         return True
+    if target.startswith("/memfd:posthouse-limits"):
+        return name in ("supervisor", "generation", "smtpd")  # who counts clients, and who hands it on
     if name == "supervisor":
         return target.startswith(("socket:", "/memfd:")) or target == str(server.run_directory / "master.pid")
     if name in ("generation", "spawner"):
@@ -141,7 +143,7 @@ def test_snapshot_is_sealed(posthouse):
     with posthouse() as server:
         supervisor = processes(server)["supervisor"][0]
         folder = f"/proc/{supervisor}/fd"
-        memory = [fd for fd in os.listdir(folder) if os.readlink(f"{folder}/{fd}").startswith("/memfd:")]
+        memory = [fd for fd in os.listdir(folder) if os.readlink(f"{folder}/{fd}").startswith("/memfd:posthouse-configuration")]
         assert len(memory) == 1
         with open(f"{folder}/{memory[0]}", "r+b") as file:
             assert file.read(9) == b"posthouse"

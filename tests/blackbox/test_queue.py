@@ -81,6 +81,22 @@ def test_flush_a_site(posthouse):
     server.stop()
 
 
+def test_etrn(posthouse):
+    server = deferring(posthouse, fast_flush_domains="{other.example}")
+    mine = ids(server)["me@client.example"]
+    client = server.client()
+    client.hello()
+    assert client.say("ETRN far.example")[1] == "459 4.7.1 <far.example>: service unavailable"
+    assert client.say("ETRN -x-")[0] == 501
+    assert client.say("ETRN @other.example")[1] == "250 2.0.0 Queuing started"
+    server.wait_log(rf"{mine}: from=.*queue active", 2)
+    server.wait_log(r"1 messages for other.example are tried now")
+    client.say("MAIL FROM:<a@b.example>")
+    assert client.say("ETRN other.example")[0] == 503
+    client.close()
+    server.stop()
+
+
 def test_show_is_for_operators(posthouse):
     server = deferring(posthouse)
     mine = ids(server)["me@client.example"]

@@ -38,7 +38,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct rules rules;
 	ph_error error = {""};
 
-	if (rules_parse(&rules, pool, "fuzz", (ph_span){(const char *)data, table}, &error) == -1) {
+	if (cidr_parse(&rules, pool, "fuzz", (ph_span){(const char *)data, table}, &error) == -1) {
 		CHECK(strncmp(error.text, "fuzz:", 5) == 0);
 	} else {
 		check(&rules, AF_INET, pool, data + table, size - table);

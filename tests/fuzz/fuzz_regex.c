@@ -16,7 +16,7 @@ try_table(ph_span table, ph_span key, enum rules_syntax syntax)
 
 	memset(&rules, 0, sizeof rules);
 	pcre2_set_match_limit(context, 10000);
-	if (rules_parse(&rules, pool, "fuzz", table, syntax, &error) == -1)
+	if (regex_parse(&rules, pool, "fuzz", table, syntax, &error) == -1)
 		CHECK(error.text[0] != '\0');
 	else
 		rules_find(&rules, context, pool, "fuzz", key, &value, &error);

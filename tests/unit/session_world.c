@@ -1,3 +1,4 @@
+#include "queue/client.h"
 #include "session_world.h"
 
 #include <stdio.h>
@@ -48,6 +49,7 @@ world_reset(void)
 	world.settings.mynetworks = &mynetworks;
 	world.settings.mydestination = &mydestination;
 	world.settings.relay_domains = &relay_domains;
+	world.settings.fast_flush_domains = &relay_domains;
 	world.policy.smtpd_delay_reject = true;
 	world.policy.smtpd_recipient_limit = 1000;
 	world.policy.reject_code = 554;
@@ -142,6 +144,13 @@ rules_parse(const struct config *config, ph_pool *pool, const char *text, ph_err
 	if (world.answer == NULL)
 		ph_error_set(error, "%s: no such restriction", text);
 	return world.answer;
+}
+
+int
+queue_client_sweep(const char *domain)
+{
+	snprintf(world.swept, sizeof(world.swept), "%s", domain);
+	return world.queue_is_away ? -1 : 0;
 }
 
 const char *

@@ -41,6 +41,8 @@ struct world {
 	char wishes[1024];           /* "hold triggers HOLD action", each with a newline */
 	int64_t total_size;
 
+	bool queue_is_away;
+	char swept[256];             /* the domain whose mail is to be tried */
 	const ph_rules *answer;      /* what a text of restrictions' names means; NULL: nonsense */
 
 	char log[16384];             /* each line with a newline */

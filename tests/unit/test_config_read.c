@@ -178,6 +178,59 @@ rules(void **state)
 	config_free(config);
 }
 
+/* Classes of restrictions: lists that the configuration names. */
+static void
+rule_classes(void **state)
+{
+	static const char text[] = HEAD
+		"smtpd_restriction_classes = {inner, outer}\n"
+		"outer = {permit_mynetworks, inner}\n"
+		"inner = {'check_sender_access test:/etc/in', reject_unauth_destination}\n"
+		"listener one { module = test\n"
+		" smtpd_relay_restrictions = {outer, defer_unauth_destination} }\n";
+	char problems[4000];
+	struct config *config = load(text, problems);
+	const ph_rules *list;
+	ph_error error = {""};
+	ph_pool *pool = ph_pool_new(0);
+
+	assert_string_equal(problems, "");
+	assert_non_null(config);
+	list = config_instance(config, PH_CLASS_LISTENER, 0)->policy->smtpd_relay_restrictions;
+	assert_string_equal(list->items[0].name, "outer");
+	assert_null(list->items[0].restriction);
+	assert_int_equal(list->items[0].line, 8);
+	list = list->items[0].rules;
+	assert_int_equal(list->count, 2);
+	assert_string_equal(list->items[1].name, "inner");
+	assert_int_equal(list->items[1].rules->count, 2);
+	assert_int_equal(list->items[1].rules->items[0].line, 6);
+	assert_string_equal(config_value(config, "inner", true),
+		"check_sender_access test:/etc/in, reject_unauth_destination");
+
+	/* What a table may answer. */
+	assert_int_equal(config_open_maps(config, &error), 0);
+	list = rules_parse(config, pool,
+		"permit_mynetworks, inner check_sender_access test:/etc/in reject_rbl_client a.b", &error);
+	assert_non_null(list);
+	assert_int_equal(list->count, 4);
+	assert_ptr_equal(list->items[1].rules->items[1].restriction->check,
+		list->items[0].restriction->check);
+	assert_string_equal(list->items[2].argument, "test:/etc/in");
+	assert_false(ph_map_is_empty(list->items[2].map));
+	assert_string_equal(ph_map_name(list->items[2].map), "test:/etc/in");
+	assert_string_equal(ph_rule_prepared(&list->items[3]), ".b");
+	assert_null(rules_parse(config, pool, "permit_mynetwork", &error));
+	assert_string_equal(error.text,
+		"permit_mynetwork: no such restriction; did you mean permit_mynetworks?");
+	assert_null(rules_parse(config, pool, "check_sender_access test:/other", &error));
+	assert_non_null(strstr(error.text, "the table is not open; name it in a class"));
+	assert_null(rules_parse(config, pool, "reject_rbl_client nodot", &error));
+	config_close_maps(config);
+	ph_pool_free(pool);
+	config_free(config);
+}
+
 static void
 values(void **state)
 {
@@ -279,6 +332,22 @@ static const char *const bad[][2] = {
 	{"maximal_queue_lifetime = 5\nhopcount_limit = -1\n",
 		"4: warning: maximal_queue_lifetime: 5 means seconds; write 5d for days\n"
 		"5: hopcount_limit: -1 is out of range: 1 to 10000\n"},
+	{"smtpd_restriction_classes = {a, hopcount_limit, permit, 'x y', reject_unauth_destination}\n"
+	 "a = {a, permit}\n"
+	 "smtpd_helo_restrictions = {'reject_rbl_client nodot', 'a 5', b}\n",
+		"4: smtpd_restriction_classes: hopcount_limit is a parameter already: choose another name\n"
+		"4: smtpd_restriction_classes: permit is a restriction already: choose another name\n"
+		"4: smtpd_restriction_classes: x y: a name has letters, digits, _ and -\n"
+		"4: smtpd_restriction_classes: reject_unauth_destination is a restriction already: choose "
+		"another name\n"
+		"5: a: a: this class of restrictions refers to itself\n"
+		"6: smtpd_helo_restrictions: reject_rbl_client nodot: expected a domain with a dot\n"
+		"6: smtpd_helo_restrictions: a takes no argument, but \"5\" follows\n"
+		"6: smtpd_helo_restrictions: b: no such restriction; no installed module provides it\n"},
+	{"smtpd_restriction_classes = {a}\nsmtpd_helo_restrictions = {a, reject_unknown_client}\n",
+		"5: smtpd_helo_restrictions: a: this class has no restrictions; write a = {…}\n"
+		"5: warning: smtpd_helo_restrictions: reject_unknown_client was given up; write "
+		"reject_unknown_client_hostname\n"},
 	{"mynetworks = 10.0.0.0/8, 127.0.0.0/8\n",
 		"4: unexpected comma after the value of mynetworks: a list is written mynetworks = {a, b}\n"},
 };
@@ -608,6 +677,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_configuration),
 		cmocka_unit_test(rules),
+		cmocka_unit_test(rule_classes),
 		cmocka_unit_test(values),
 		cmocka_unit_test(bad_configurations),
 		cmocka_unit_test(a_queue_is_needed),

@@ -551,6 +551,38 @@ hold_and_discard(void **state)
 	run(scene_hold);
 }
 
+/* What policy wishes is done at the commit: other recipients, a route, headers on top. */
+static void
+scene_wishes(void)
+{
+	ph_intake *intake = begin(PH_ORIGIN_SMTP);
+	const struct envelope *envelope = &fake_queue.envelope;
+	ph_reply reply;
+
+	ph_intake_sender(intake, "me@b", NULL);
+	ph_intake_recipient(intake, "a@b", NULL);
+	ph_intake_recipient(intake, "c@b", NULL);
+	check(ph_intake_filter(intake, "smtp:[127.0.0.1]:10025") == 0);
+	check(ph_intake_redirect(intake, "boss@b") == 0);
+	check(ph_intake_bcc(intake, "copy@b") == 0);
+	check(ph_intake_prepend(intake, "X-One: 1") == 0);
+	check(ph_intake_prepend(intake, "X-Two:2") == 0);
+	write_in_steps(intake, "Subject: x\r\n\r\nbody\r\n", 3);
+	check(ph_intake_commit(intake, &reply) == PH_INTAKE_QUEUED);
+	check(strcmp(envelope->filter, "smtp:[127.0.0.1]:10025") == 0);
+	check(envelope->recipient_count == 2);
+	check(strcmp(envelope->recipients[0].address, "boss@b") == 0);
+	check(strcmp(envelope->recipients[1].address, "copy@b") == 0);
+	check(envelope->recipients[1].notify == 1);
+	check(strncmp(fake_queue.content, "X-One: 1\r\nX-Two: 2\r\nReceived: ", 30) == 0);
+}
+
+static void
+wishes(void **state)
+{
+	run(scene_wishes);
+}
+
 int
 main(void)
 {
@@ -566,6 +598,7 @@ main(void)
 		cmocka_unit_test(filters),
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(hold_and_discard),
+		cmocka_unit_test(wishes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

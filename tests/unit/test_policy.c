@@ -1,12 +1,14 @@
 /* The algebra of verdicts, the transaction around it, and where addresses go: no network. */
 #include "test.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "session/interfaces.h"
 #include "session/policy.h"
+#include "session/trail.h"
 #include "session_world.h"
 
 /* ---- Restrictions that say what they are told ------------------------------------------------- */
@@ -564,6 +566,248 @@ test_helo(void **state)
 		"disconnect from unknown[192.0.2.1] helo=1 mail=1/2 unknown=0/1 commands=2/4\n"));
 }
 
+/* A class is a list within a list: what it says, its place says. */
+static void
+test_classes(void **state)
+{
+	const struct {
+		const ph_rules *class;
+		const char *asked;
+		int code;
+	} cases[] = {
+		{R(ASK(dunno)), "dunno no ", 550},
+		{R(ASK(ok), ASK(dunno)), "ok ", 0},
+		{R(ASK(later), ASK(ok)), "later ", 450},
+		{R(ASK(if_permit)), "if_permit no ", 550},
+		{R(ASK(if_permit), ASK(ok)), "if_permit ok ", 451},
+		{R(ASK(if_reject)), "if_reject no ", 452},
+		{R(), "no ", 550},
+		{R(W("warn_if_reject"), ASK(no)), "no no ", 550},
+		{R({.name = "inner", .argument = "", .rules = R(ASK(dunno), ASK(ok))}), "dunno ok ", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const ph_rule class = {.name = "class", .argument = "", .rules = cases[i].class};
+		ph_reply reply = {0};
+		ph_session *session;
+
+		world_reset();
+		world.policy.smtpd_recipient_restrictions = R(class, ASK(no));
+		session = session_at_rcpt("a@b.example", "b@c.example");
+		assert_int_equal(policy_check(session, POLICY_RCPT, "RCPT", &reply),
+			cases[i].code == 0 ? 0 : -1);
+		assert_string_equal(asked, cases[i].asked);
+		if (cases[i].code != 0)
+			assert_int_equal(reply.code, cases[i].code);
+		world_end(session);
+	}
+}
+
+/* In front of a class the warning holds for all of it, and for nothing behind it. */
+static void
+test_warn_of_a_class(void **state)
+{
+	const ph_rule class = {.name = "class", .argument = "", .rules = R(ASK(no), ASK(later))};
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	world.policy.smtpd_recipient_restrictions = R(W("warn_if_reject"), class, ASK(silent));
+	session = session_at_rcpt("a@b.example", "b@c.example");
+	assert_int_equal(policy_check(session, POLICY_RCPT, "RCPT", &reply), -1);
+	assert_string_equal(asked, "no later silent ");
+	assert_non_null(strstr(world.log, "reject_warning: RCPT from unknown[192.0.2.1]: 550 5.7.1 <no>: no;"));
+	assert_non_null(strstr(world.log, "reject_warning: RCPT from unknown[192.0.2.1]: 450 4.7.1 <later>"));
+	world_end(session);
+}
+
+/* ---- What becomes of the message -------------------------------------------------------------- */
+
+static ph_verdict
+make_wishes(const ph_rule *rule, ph_session *session)
+{
+	assert_int_equal(ph_message_hold(session, "for a look"), 0);
+	assert_int_equal(ph_message_filter(session, "smtp:[127.0.0.1]:10025"), 0);
+	assert_int_equal(ph_message_redirect(session, "first@x.example"), 0);
+	assert_int_equal(ph_message_redirect(session, "boss@x.example"), 0);
+	assert_int_equal(ph_message_bcc(session, "one@x.example"), 0);
+	assert_int_equal(ph_message_bcc(session, "two@x.example"), 0);
+	assert_int_equal(ph_message_bcc(session, "one@x.example"), 0);
+	assert_int_equal(ph_message_prepend(session, "X-Seen: yes"), 0);
+	return PH_DUNNO;
+}
+
+FAKE(wishes, make_wishes, PH_STAGE_ANY);
+
+/* They are collected for two recipients, done once, and end with the transaction. */
+static void
+test_wishes(void **state)
+{
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	session = world_session("192.0.2.1");
+	world.policy.smtpd_recipient_restrictions = R(ASK(wishes));
+	assert_int_equal(ph_session_mail(session, "a@b.example", NULL, 0, &reply), 0);
+	assert_int_equal(ph_session_rcpt(session, "c@d.example", NULL, &reply), 0);
+	assert_int_equal(ph_session_rcpt(session, "e@d.example", NULL, &reply), 0);
+	assert_int_equal(ph_session_data(session, &reply), 0);
+	assert_string_equal(world.wishes, "");
+	ph_session_end_of_data(session, NULL, &reply);
+	assert_string_equal(world.wishes, "hold for a look\nfilter smtp:[127.0.0.1]:10025\n"
+		"redirect boss@x.example\nbcc one@x.example\nbcc two@x.example\nprepend X-Seen: yes\n");
+	world.wishes[0] = '\0';
+	world.policy.smtpd_recipient_restrictions = NULL;
+	assert_int_equal(ph_session_mail(session, "a@b.example", NULL, 0, &reply), 0);
+	assert_int_equal(ph_session_rcpt(session, "c@d.example", NULL, &reply), 0);
+	assert_int_equal(ph_session_data(session, &reply), 0);
+	ph_session_end_of_data(session, NULL, &reply);
+	assert_string_equal(world.wishes, "");
+	world_end(session);
+}
+
+/* Before MAIL there is no message: nothing is kept, and the log says so. */
+static void
+test_wishes_too_early(void **state)
+{
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	world.policy.smtpd_delay_reject = false;
+	world.policy.smtpd_client_restrictions = R(ASK(wishes));
+	session = world_session("192.0.2.1");
+	assert_int_equal(ph_session_connect(session, &reply), 0);
+	assert_null(session->wishes);
+	assert_non_null(strstr(world.log, "HOLD is left out: there is no message yet at CONNECT"));
+	world_end(session);
+}
+
+/* ---- VRFY and ETRN ---------------------------------------------------------------------------- */
+
+static void
+test_vrfy_and_etrn(void **state)
+{
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	world.relay_domains[0] = "relay.example";
+	world.policy.smtpd_client_restrictions = R(ASK(dunno));
+	world.policy.smtpd_recipient_restrictions = R(ASK(no_recipient));
+	session = world_session("192.0.2.1");
+	asked[0] = '\0';
+	assert_int_equal(ph_session_vrfy(session, "u@d.example", &reply), -1);
+	assert_string_equal(asked, "dunno no_recipient ");
+	assert_non_null(strstr(world.log, "reject: VRFY from unknown[192.0.2.1]: 550 5.7.1 "
+		"<no_recipient>: no; to=<u@d.example> proto=SMTP"));
+	assert_string_equal(ph_recipient(session), "");
+
+	asked[0] = '\0';
+	assert_int_equal(ph_session_etrn(session, "relay.example", &reply), 0);
+	assert_string_equal(asked, "dunno ");
+	assert_int_equal(reply.code, 250);
+	assert_string_equal(world.swept, "relay.example");
+	assert_int_equal(ph_session_etrn(session, "far.example", &reply), -1);
+	assert_int_equal(reply.code, 459);
+	world.queue_is_away = true;
+	assert_int_equal(ph_session_etrn(session, "relay.example", &reply), -1);
+	assert_int_equal(reply.code, 458);
+	world.tables_fail = true;
+	assert_int_equal(ph_session_etrn(session, "relay.example", &reply), -1);
+	assert_int_equal(reply.code, 458);
+	world.policy.smtpd_etrn_restrictions = R(W("reject"));
+	assert_int_equal(ph_session_etrn(session, "relay.example", &reply), -1);
+	assert_string_equal(reply.text, "<relay.example>: Etrn command rejected: Access denied");
+	world_end(session);
+}
+
+/* ---- The trail -------------------------------------------------------------------------------- */
+
+static char trail_text[2048];
+
+PH_PRINTF(1, 2)
+static void
+heard(const char *format, ...)
+{
+	size_t size = strlen(trail_text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(trail_text + size, sizeof(trail_text) - size, format, args);
+	va_end(args);
+}
+
+static void
+hear_list(void *context, const char *name)
+{
+	heard("%s\n", name);
+}
+
+static void
+hear_rule(void *context, const struct ph_rule *rule, unsigned depth, bool skipped)
+{
+	heard("%u %s%s\n", depth, rule->name, skipped ? " skipped" : "");
+}
+
+static void
+hear_note(void *context, const char *text, unsigned depth)
+{
+	heard("%u note %s\n", depth, text);
+}
+
+static void
+hear_verdict(void *context, const struct ph_rule *rule, ph_verdict verdict, const ph_reply *reply,
+	bool warned, unsigned depth)
+{
+	heard("%u %s says %d %d%s\n", depth, rule->name, verdict, reply->code, warned ? " warned" : "");
+}
+
+static void
+hear_outcome(void *context, const char *command, int result, const ph_reply *reply)
+{
+	heard("%s %d\n", command, result);
+}
+
+static ph_verdict
+look_up(const ph_rule *rule, ph_session *session)
+{
+	ph_dns_lookup(session, PH_DNS_MX, "mx.example");
+	ph_explain(session, "free words");
+	return PH_DUNNO;
+}
+
+FAKE(looks, look_up, PH_STAGE_ANY);
+
+static void
+test_trail(void **state)
+{
+	static const struct world_record dns[] = {{PH_DNS_MX, "mx.example", PH_DNS_FOUND, {"mx1.example"}}};
+	const struct trail trail = {.list = hear_list, .rule = hear_rule, .note = hear_note,
+		.verdict = hear_verdict, .outcome = hear_outcome};
+	const ph_rule class = {.name = "class", .argument = "", .rules = R(ASK(looks))};
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	world.dns = dns;
+	world.dns_count = 1;
+	world.policy.smtpd_sender_restrictions = R(ASK(no_sender));
+	world.policy.smtpd_recipient_restrictions = R(class, W("warn_if_reject"), ASK(no), ASK(later));
+	session = session_at_rcpt("", "b@c.example");
+	assert_false(ph_explaining(session));
+	session->trail = &trail;
+	trail_text[0] = '\0';
+	assert_int_equal(policy_check(session, POLICY_RCPT, "RCPT", &reply), -1);
+	assert_string_equal(trail_text,
+		"smtpd_sender_restrictions\n1 no_sender skipped\n"
+		"smtpd_recipient_restrictions\n1 class\n2 looks\n"
+		"2 note DNS MX mx.example: 10 mx1.example\n2 note free words\n2 looks says 0 0\n"
+		"1 no\n1 no says 2 550 warned\n1 later\n1 later says 3 450\nRCPT -1\n");
+	world_end(session);
+}
+
 int
 main(void)
 {
@@ -582,6 +826,12 @@ main(void)
 		cmocka_unit_test(test_recipients),
 		cmocka_unit_test(test_discard),
 		cmocka_unit_test(test_helo),
+		cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_warn_of_a_class),
+		cmocka_unit_test(test_wishes),
+		cmocka_unit_test(test_wishes_too_early),
+		cmocka_unit_test(test_vrfy_and_etrn),
+		cmocka_unit_test(test_trail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
