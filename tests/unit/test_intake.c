@@ -574,7 +574,7 @@ scene_wishes(void)
 	check(strcmp(envelope->recipients[0].address, "boss@b") == 0);
 	check(strcmp(envelope->recipients[1].address, "copy@b") == 0);
 	check(envelope->recipients[1].notify == 1);
-	check(strncmp(fake_queue.content, "X-One: 1\r\nX-Two: 2\r\nReceived: ", 31) == 0);
+	check(strncmp(fake_queue.content, "X-One: 1\r\nX-Two: 2\r\nReceived: ", 30) == 0);
 }
 
 static void
