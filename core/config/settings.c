@@ -196,6 +196,9 @@ const struct ph_param policy_params[] = {
 		.doc = "What is asked at the end of the message."),
 	POLICY(smtpd_etrn_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
 		.doc = "What is asked at the ETRN command."),
+	POLICY(smtpd_explain_clients, PH_NETWORKS, .flags = PH_PER_SECTION, .default_value = "",
+		.doc = "Clients whose sessions are explained in the log: each restriction that is asked, what "
+		       "it looked up and what it said, a line each."),
 	POLICY(smtpd_helo_required, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "no",
 		.doc = "Clients must say HELO or EHLO before MAIL."),
 	POLICY(smtpd_helo_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,

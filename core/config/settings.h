@@ -102,6 +102,7 @@ struct policy_settings {
 	const ph_networks *smtpd_client_event_limit_exceptions;
 	int64_t smtpd_client_ipv4_prefix_length;
 	int64_t smtpd_client_ipv6_prefix_length;
+	const ph_networks *smtpd_explain_clients;
 	const char *queue;                           /* the storage's name; "": the first one loaded */
 };
 

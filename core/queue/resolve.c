@@ -94,6 +94,7 @@ resolve_address(const struct resolver *resolver, const char *address, ph_pool *p
 	}
 	if ((found = resolver->is_relay(resolver->context, domain, &error)) == PH_FAILED)
 		return defer(resolved, "4.3.0", ph_pool_strdup(pool, error.text));
+	resolved->relay = found == PH_FOUND;
 	return route(resolver,
 		found == PH_FOUND ? resolver->relay_transport : resolver->default_transport, offsite,
 		pool, resolved);

@@ -30,6 +30,7 @@ enum resolve_result {
 struct resolved {
 	enum resolve_result result;
 	bool local;                         /* our own domain */
+	bool relay;                         /* one that we relay to */
 	const struct instance *transport;
 	const char *nexthop;                /* in the pool */
 	const char *status, *reason;

@@ -148,10 +148,10 @@ ask(struct run *run, const ph_rule *rule)
 	ph_verdict verdict;
 
 	if (rule->restriction != NULL && !object_is_there(run->session, rule->restriction->stage)) {
-		trail_rule(run->session, rule, run->depth, true);
+		trail_rule(run->session, rule, run->depth, true, run->warn);
 		return PH_DUNNO;
 	}
-	trail_rule(run->session, rule, run->depth, false);
+	trail_rule(run->session, rule, run->depth, false, run->warn);
 	if (rule->rules != NULL)
 		return run_rules(run, rule->rules);
 	run->reply->code = 0;

@@ -13,6 +13,7 @@
 #include <posthouse/log.h>
 
 #include "ground/loop.h"
+#include "session/rehearsal.h"
 #include "session/session.h"
 #include "session/sockaddress.h"
 #include "session/usage.h"
@@ -27,6 +28,7 @@ struct ph_connection {
 	struct ph_connection *next, **link; /* of all connections */
 	ph_stream *stream;
 	const struct instance *listener;
+	const struct rehearsal *rehearsal; /* NULL: the client is a real one */
 	ph_task task;
 	ph_address client, server;
 	bool server_known;
@@ -84,6 +86,8 @@ count_client(ph_connection *connection)
 {
 	uint32_t uid;
 
+	if (connection->rehearsal != NULL)
+		return;
 	if (connection->client.family != AF_UNIX)
 		usage_begin(&connection->usage, connection->listener, &connection->client);
 	else if (ph_connection_peer_uid(connection, &uid) == 0)
@@ -115,8 +119,9 @@ turn_away(int fd, const ph_address *client)
 	(void)close(fd);
 }
 
-void
-connection_accept(int fd, const ph_address *client, const struct instance *listener)
+/* NULL: no memory, or too many; fd is still the caller's. */
+static ph_connection *
+connection_new(int fd, const ph_address *client, const struct instance *listener)
 {
 	ph_connection *connection = NULL;
 
@@ -124,15 +129,55 @@ connection_accept(int fd, const ph_address *client, const struct instance *liste
 		(connection = calloc(1, sizeof(*connection))) == NULL ||
 		(connection->stream = ph_stream_new(fd)) == NULL) {
 		free(connection);
-		turn_away(fd, client);
-		return;
+		return NULL;
 	}
 	connection->listener = listener;
 	connection->client = *client;
 	link_connection(connection);
-	connection->task = ph_task_spawn(listener->name, run, connection);
-	if (connection->task.generation == 0 && connection->task.slot == 0)
-		connection_end(connection);
+	return connection;
+}
+
+/* 0, or -1: it is gone. */
+static int
+connection_begin(ph_connection *connection)
+{
+	connection->task = ph_task_spawn(connection->listener->name, run, connection);
+	if (connection->task.generation != 0 || connection->task.slot != 0)
+		return 0;
+	connection_end(connection);
+	return -1;
+}
+
+void
+connection_accept(int fd, const ph_address *client, const struct instance *listener)
+{
+	ph_connection *connection = connection_new(fd, client, listener);
+
+	if (connection == NULL)
+		turn_away(fd, client);
+	else
+		(void)connection_begin(connection);
+}
+
+int
+connection_rehearse(int fd, const struct rehearsal *rehearsal)
+{
+	ph_connection *connection = connection_new(fd, &rehearsal->client, rehearsal->listener);
+
+	if (connection == NULL) {
+		(void)close(fd);
+		return -1;
+	}
+	connection->rehearsal = rehearsal;
+	connection->server = rehearsal->server;
+	connection->server_known = true;
+	return connection_begin(connection);
+}
+
+const struct rehearsal *
+connection_rehearsal(const ph_connection *connection)
+{
+	return connection->rehearsal;
 }
 
 /* ---- For listeners ---------------------------------------------------------------------------- */

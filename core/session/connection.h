@@ -13,6 +13,10 @@ struct usage;
 /* Starts serving a socket that was accepted, in a task. It is closed in any case. */
 void connection_accept(int fd, const ph_address *client, const struct instance *listener);
 
+/* What it rehearses, for nobody is there; NULL: it is a real one. */
+struct rehearsal;
+const struct rehearsal *connection_rehearsal(const ph_connection *connection);
+
 /* The session on it, for the log; NULL when it ends. A connection may be NULL (tests). */
 void connection_attach(ph_connection *connection, ph_session *session);
 /* What its client uses up; NULL for no connection. The listener that it came to. */

@@ -17,10 +17,8 @@ static struct {
 } interfaces;
 
 static int
-add(const struct sockaddr *address)
+add(ph_address added)
 {
-	ph_address added = sockaddress_read(address);
-
 	added.port = 0;
 	if ((added.family != AF_INET && added.family != AF_INET6) || interfaces_have(&added))
 		return 0;
@@ -38,11 +36,11 @@ add(const struct sockaddr *address)
 }
 
 static bool
-is_wildcard(const struct sockaddr *address)
+is_wildcard(const ph_address *address)
 {
 	static const uint8_t zero[16];
 
-	return memcmp(sockaddress_read(address).bytes, zero, sizeof(zero)) == 0;
+	return memcmp(address->bytes, zero, sizeof(zero)) == 0;
 }
 
 /* The addresses of all interfaces; IPv4 only for a socket that has only these. */
@@ -56,9 +54,17 @@ add_all(int family)
 		return -1;
 	for (const struct ifaddrs *i = list; i != NULL && result == 0; i = i->ifa_next)
 		if (i->ifa_addr != NULL && (family == AF_INET6 || i->ifa_addr->sa_family == AF_INET))
-			result = add(i->ifa_addr);
+			result = add(sockaddress_read(i->ifa_addr));
 	freeifaddrs(list);
 	return result;
+}
+
+int
+interfaces_add(const ph_address *address, ph_error *error)
+{
+	if ((is_wildcard(address) ? add_all(address->family) : add(*address)) == -1)
+		return ph_error_set(error, "addresses of this host: %s", strerror(errno));
+	return 0;
 }
 
 int
@@ -66,17 +72,19 @@ interfaces_open(const int *fds, size_t count, ph_error *error)
 {
 	interfaces_close();
 	for (size_t i = 0; i < count; i++) {
-		struct sockaddr_storage address;
-		struct sockaddr *any = (struct sockaddr *)&address;
-		socklen_t size = sizeof(address);
+		struct sockaddr_storage name;
+		struct sockaddr *any = (struct sockaddr *)&name;
+		socklen_t size = sizeof(name);
+		ph_address address;
 
-		memset(&address, 0, sizeof(address));
+		memset(&name, 0, sizeof(name));
 		if (getsockname(fds[i], any, &size) == -1)
 			return ph_error_set(error, "address of a listening socket: %s", strerror(errno));
 		if (any->sa_family != AF_INET && any->sa_family != AF_INET6)
 			continue;
-		if ((is_wildcard(any) ? add_all(any->sa_family) : add(any)) == -1)
-			return ph_error_set(error, "addresses of this host: %s", strerror(errno));
+		address = sockaddress_read(any);
+		if (interfaces_add(&address, error) == -1)
+			return -1;
 	}
 	return 0;
 }

@@ -73,8 +73,8 @@ is_name(const char *name)
 	}
 	fault = find_fault(name, &end);
 	if (fault == invalid_character)
-		ph_log(PH_LOG_WARNING, "valid_hostname: %s %d(decimal): %.100s", fault, (unsigned char)*end,
-			name);
+		ph_log(PH_LOG_WARNING, "valid_hostname: %s %d(decimal): %.100s", fault,
+			(unsigned char)*end, name);
 	else if (fault != NULL)
 		ph_log(PH_LOG_WARNING, "valid_hostname: %s: %.100s", fault, name);
 	return fault == NULL;
@@ -91,9 +91,8 @@ log_mismatch(const char *name, const ph_address *client, const char *why)
 		ph_address_text(client, text), why);
 }
 
-/* Is the address among those of the name? */
-static ph_found
-points_back(ph_pool *pool, const char *name, const ph_address *client)
+ph_found
+peername_verify(ph_pool *pool, const char *name, const ph_address *client)
 {
 	ph_dns_type type = client->family == AF_INET ? PH_DNS_A : PH_DNS_AAAA;
 	const ph_dns_answer *answer = ph_dns_query(pool, type, name);
@@ -138,5 +137,5 @@ peername_find(ph_pool *pool, const ph_address *client, struct peername *names)
 		return;
 	names->reverse = ph_dns_name(answer, 0);
 	names->reverse_found = PH_FOUND;
-	names->forward_found = points_back(pool, names->reverse, client);
+	names->forward_found = peername_verify(pool, names->reverse, client);
 }

@@ -20,5 +20,7 @@ struct peername {
  * addresses are asked for. What does not match is logged. Waits.
  */
 void peername_find(ph_pool *pool, const ph_address *client, struct peername *names);
+/* Is the client's address among those of a name? What does not match is logged. Waits. */
+ph_found peername_verify(ph_pool *pool, const char *name, const ph_address *client);
 
 #endif

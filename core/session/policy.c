@@ -32,8 +32,7 @@ static int
 check_list(struct run *run, enum list list, const ph_rules *rules)
 {
 	run->list = list;
-	if (rules != NULL && rules->count > 0)
-		trail_list(run->session, list_names[list]);
+	trail_list(run->session, list_names[list], rules);
 	switch (run_list(run, rules)) {
 	case PH_REJECT:
 		policy_log(run->session, "reject", run->where, run->reply);
@@ -58,6 +57,7 @@ apply_reservation(struct run *run)
 	if (run->permit == NULL || !run->permit->active)
 		return 0;
 	*run->reply = run->permit->reply;
+	ph_explain(run->session, "nothing refused it; what was to be deferred in that case is");
 	policy_log(run->session, "reject", run->where, run->reply);
 	return -1;
 }
@@ -101,8 +101,10 @@ check_recipient(struct run *run)
 	ph_session *session = run->session;
 	const struct policy_settings *policy = session->policy;
 
-	if (destination_is_postmaster(session, session->recipient))
+	if (destination_is_postmaster(session, session->recipient)) {
+		ph_explain(session, "mail to the postmaster is accepted from everybody: no list is asked");
 		return 0;
+	}
 	carry(run, session->left_by_client);
 	carry(run, session->left_by_helo);
 	carry(run, session->left_by_sender);

@@ -13,7 +13,9 @@
 #include "session/connection.h"
 #include "session/interfaces.h"
 #include "session/peername.h"
+#include "session/rehearsal.h"
 #include "session/run.h"
+#include "session/trail_log.h"
 
 enum {
 	SESSION_POOL_LIMIT = 256 * 1024,
@@ -42,13 +44,37 @@ static const char *const command_names[COMMAND_COUNT] = {
 
 /* ---- Life ------------------------------------------------------------------------------------- */
 
+/* The names of a client that is made up; what was not said of them is looked up. */
+static void
+imagine_names(ph_session *session, const struct rehearsal *rehearsal, struct peername *names)
+{
+	const char *name = rehearsal->client_name;
+	const char *reverse = rehearsal->reverse_name != NULL ? rehearsal->reverse_name : name;
+	ph_pool *pool = ph_scratch_pool(session);
+
+	if (reverse == NULL) {
+		peername_find(pool, &session->client, names);
+		return;
+	}
+	if (strcmp(reverse, "unknown") == 0)
+		return;
+	*names = (struct peername){.reverse = reverse, .reverse_found = PH_FOUND};
+	if (name == NULL)
+		names->forward_found = peername_verify(pool, reverse, &session->client);
+	else
+		names->forward_found = strcmp(name, "unknown") == 0 ? PH_NOT_FOUND : PH_FOUND;
+}
+
 /* Looks the client's names up, and makes the label under which the log knows it. */
 static void
 name_client(ph_session *session)
 {
 	struct peername names = {.reverse_found = PH_NOT_FOUND, .forward_found = PH_NOT_FOUND};
+	const struct rehearsal *rehearsal = connection_rehearsal(session->connection);
 
-	if (session->policy->smtpd_peername_lookup)
+	if (rehearsal != NULL && (rehearsal->client_name || rehearsal->reverse_name))
+		imagine_names(session, rehearsal, &names);
+	else if (session->policy->smtpd_peername_lookup)
 		peername_find(ph_scratch_pool(session), &session->client, &names);
 	session->reverse_status = names.reverse_found;
 	session->client_status = names.forward_found;
@@ -60,6 +86,22 @@ name_client(ph_session *session)
 	session->scratch_pool = NULL;
 	if (asprintf(&session->label, "%s[%s]", ph_client_name(session), session->client_text) == -1)
 		session->label = NULL;
+}
+
+/* Who is told how the policy decides, if anybody. */
+static void
+set_trail(ph_session *session)
+{
+	const struct rehearsal *rehearsal = connection_rehearsal(session->connection);
+
+	session->rehearsal = rehearsal != NULL;
+	if (rehearsal == NULL) {
+		trail_log_begin(session);
+		return;
+	}
+	session->trail = rehearsal->trail;
+	session->login = rehearsal->login;
+	session->tls = rehearsal->tls;
 }
 
 ph_session *
@@ -77,9 +119,11 @@ ph_session_begin(void *self, ph_connection *connection)
 	session->client = *ph_connection_client(connection);
 	ph_address_text(&session->client, session->client_text);
 	session->protocol = "SMTP";
+	set_trail(session);
 	name_client(session);
 	connection_attach(connection, session);
 	ph_log(PH_LOG_INFO, "connect from %s", session_label(session));
+	trail_client(session);
 	return session;
 }
 
@@ -122,6 +166,7 @@ ph_session_end(ph_session *session)
 	free(session->left_by_sender);
 	free(session->client_name);
 	free(session->reverse_name);
+	free(session->trail_log);
 	free(session->label);
 	free(session->helo);
 	free(session);
@@ -478,7 +523,7 @@ ph_map_find(ph_session *session, const ph_map *map, const char *key, const char 
 	ph_error error = {""};
 	ph_found found = ph_map_lookup(ph_scratch_pool(session), map, key, value, &error);
 
-	if (found == PH_FAILED)
+	if (found == PH_FAILED && !session->rehearsal)
 		ph_log(PH_LOG_WARNING, "lookup of %s failed: %s", key, error.text);
 	trail_map(session, map, key, found, found == PH_FAILED ? error.text : value ? *value : NULL);
 	return found;

@@ -54,6 +54,7 @@ struct session_tls {
 
 struct run;
 struct trail;
+struct trail_log;
 struct wishes;
 
 struct ph_session {
@@ -99,6 +100,7 @@ struct ph_session {
 	 * client, helo and sender lists left for the recipients (owned; NULL: nothing). */
 	struct run *run;
 	const struct trail *trail;
+	struct trail_log *trail_log;         /* owned; the one of smtpd_explain_clients; NULL: none */
 	bool rehearsal;                      /* nothing is sent, nobody is kept waiting: explain */
 	ph_reply *verdict;
 	struct pending *left_by_client, *left_by_helo, *left_by_sender;

@@ -1,25 +1,53 @@
 #include "session/trail.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "session/run.h"
 
-void
-trail_list(const ph_session *session, const char *name)
+/* Where in lists of lists we are. */
+static unsigned
+depth_of(const ph_session *session)
 {
-	const struct trail *trail = session->trail;
-
-	if (trail != NULL)
-		trail->list(trail->context, name);
+	return session->run != NULL ? session->run->depth : 0;
 }
 
 void
-trail_rule(const ph_session *session, const struct ph_rule *rule, unsigned depth, bool skipped)
+trail_client(const ph_session *session)
 {
 	const struct trail *trail = session->trail;
 
 	if (trail != NULL)
-		trail->rule(trail->context, rule, depth, skipped);
+		trail->client(trail->context, session);
+}
+
+void
+trail_list(const ph_session *session, const char *name, const struct ph_rules *rules)
+{
+	static const struct ph_rules none;
+	const struct trail *trail = session->trail;
+
+	if (trail != NULL)
+		trail->list(trail->context, name, rules != NULL ? rules : &none);
+}
+
+void
+trail_rule(const ph_session *session, const struct ph_rule *rule, unsigned depth, bool skipped,
+	bool warn)
+{
+	const struct trail *trail = session->trail;
+
+	if (trail != NULL)
+		trail->rule(trail->context, rule, depth, skipped, warn);
+}
+
+void
+trail_wish(const ph_session *session, const char *what, const char *text)
+{
+	const struct trail *trail = session->trail;
+
+	if (trail != NULL)
+		trail->wish(trail->context, what, text, depth_of(session));
 }
 
 void
@@ -59,7 +87,100 @@ ph_explain(ph_session *session, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	trail->note(trail->context, text, session->run != NULL ? session->run->depth : 0);
+	trail->note(trail->context, text, depth_of(session));
+}
+
+/* ---- For people ------------------------------------------------------------------------------- */
+
+const char *
+trail_verdict_name(ph_verdict verdict)
+{
+	switch (verdict) {
+	case PH_DUNNO:
+		return "no opinion";
+	case PH_PERMIT:
+		return "permit";
+	case PH_REJECT:
+		return "reject";
+	case PH_DEFER:
+		return "defer";
+	case PH_DEFER_IF_PERMIT:
+		return "defer_if_permit";
+	case PH_DEFER_IF_REJECT:
+		return "defer_if_reject";
+	case PH_DISCARD:
+		return "discard";
+	}
+	return "nonsense";
+}
+
+const char *
+trail_rule_text(const struct ph_rule *rule, char text[TRAIL_RULE_TEXT])
+{
+	const char *argument = rule->argument != NULL ? rule->argument : "";
+	int used = snprintf(text, TRAIL_RULE_TEXT, "%.60s%s%.100s", rule->name, argument[0] ? " " : "",
+		argument);
+
+	if (rule->file == NULL)
+		return text;
+	/* The end of a path says more than its beginning. */
+	size_t skipped = strlen(rule->file) > 60 ? strlen(rule->file) - 60 : 0;
+	snprintf(text + used, TRAIL_RULE_TEXT - (size_t)used, " (%s%s:%d)", skipped > 0 ? "..." : "",
+		rule->file + skipped, rule->line);
+	return text;
+}
+
+const char *
+trail_absence(const struct ph_rule *rule)
+{
+	uint32_t stage = rule->restriction != NULL ? rule->restriction->stage & 0xff : PH_STAGE_ANY;
+
+	switch ((enum ph_stage)stage) {
+	case PH_STAGE_HELO:
+		return "the client did not say HELO";
+	case PH_STAGE_SENDER:
+		return "there is no sender";
+	case PH_STAGE_RECIPIENT:
+		return "there is no recipient";
+	case PH_STAGE_DATA:
+	case PH_STAGE_END_OF_DATA:
+		return "it is not the time of DATA";
+	case PH_STAGE_ETRN:
+		return "there is no ETRN";
+	case PH_STAGE_ANY:
+	case PH_STAGE_CLIENT:
+		break;
+	}
+	return "what it judges is absent";
+}
+
+/* Why the client has no verified name. */
+static void
+explain_unknown(const ph_session *session, char *text, size_t size)
+{
+	const char *address = session->client_text, *name = session->reverse_name;
+
+	if (!session->policy->smtpd_peername_lookup)
+		snprintf(text, size, "unknown (not looked up: smtpd_peername_lookup = no)");
+	else if (session->reverse_status == PH_FAILED)
+		snprintf(text, size, "unknown (the lookup of the name of %s failed for now)", address);
+	else if (name == NULL)
+		snprintf(text, size, "unknown (%s has no name in the DNS)", address);
+	else if (session->client_status == PH_FAILED)
+		snprintf(text, size, "unknown (%s says it is %s; the lookup of that name failed for now)",
+			address, name);
+	else
+		snprintf(text, size, "unknown (%s says it is %s, which does not have that address)",
+			address, name);
+}
+
+void
+trail_client_text(const ph_session *session, char *text, size_t size)
+{
+	if (session->client_name != NULL)
+		snprintf(text, size, "%s", session->client_name);
+	else
+		explain_unknown(session, text, size);
 }
 
 /* ---- Lookups ---------------------------------------------------------------------------------- */

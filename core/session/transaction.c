@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include <posthouse/queue.h>
 
@@ -75,6 +76,17 @@ free_space(const struct instance *queue)
 	return last_answer;
 }
 
+/* Of the disk where the queue is: a rehearsal has no storage open. */
+static int64_t
+free_disk(const ph_session *session)
+{
+	struct statvfs status;
+
+	if (statvfs(session->settings->queue_directory, &status) == -1)
+		return INT64_MAX;
+	return (int64_t)status.f_bavail * (int64_t)status.f_frsize;
+}
+
 /* Is there room for a message of that size, and for what must stay free? The storage has the last
  * word: this is so that a large message is not sent for nothing. */
 static bool
@@ -85,6 +97,8 @@ storage_has_room(const ph_session *session, int64_t size)
 
 	if (minimum <= 0 && size <= 0)
 		return true;
+	if (session->rehearsal)
+		return free_disk(session) - (minimum > 0 ? minimum : 0) > size;
 	return free_space(queue) - (minimum > 0 ? minimum : 0) > size;
 }
 
@@ -170,7 +184,7 @@ open_intake(ph_session *session, ph_reply *reply)
 		.session = session, .queue = session->queue};
 	ph_error error = {""};
 
-	if (session->intake != NULL)
+	if (session->intake != NULL || session->rehearsal)
 		return 0;
 	session->intake = ph_intake_begin(&origin, &error);
 	if (session->intake == NULL) {
@@ -208,7 +222,7 @@ accept_recipient(ph_session *session, const char *recipient,
 	if (policy_check(session, POLICY_RCPT, "RCPT", reply) == -1 ||
 		open_intake(session, reply) == -1)
 		return -1;
-	if (ph_intake_recipient(session->intake, session->recipient, parameters) == -1)
+	if (!session->rehearsal && ph_intake_recipient(session->intake, session->recipient, parameters) == -1)
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	pass_discard_on(session);
 	return 0;
@@ -321,6 +335,9 @@ too_large(const ph_session *session)
 void
 ph_session_content(ph_session *session, ph_span bytes)
 {
+	/* What stands for the content of a rehearsal has the size that was announced. */
+	if (session->rehearsal && session->announced > 0)
+		return;
 	session->content_size += (int64_t)bytes.size;
 	if (session->intake != NULL && !too_large(session))
 		(void)ph_intake_write(session->intake, bytes);
@@ -333,7 +350,7 @@ judge_content(ph_session *session, const ph_reply *refusal, ph_reply *reply)
 	session->in_data = false;
 	if (refusal != NULL)
 		*reply = *refusal;
-	else if (session->intake == NULL)
+	else if (session->intake == NULL && !session->rehearsal)
 		session_refuse(reply, 503, "5.5.1", "Error: need RCPT command");
 	else if (too_large(session))
 		session_refuse(reply, 552, "5.3.4", "Error: message file too big");
@@ -343,19 +360,29 @@ judge_content(ph_session *session, const ph_reply *refusal, ph_reply *reply)
 	return -1;
 }
 
-void
-ph_session_end_of_data(ph_session *session, const ph_reply *refusal, ph_reply *reply)
+/* What the intake says of it is the reply. */
+static void
+queue_message(ph_session *session, ph_reply *reply)
 {
 	ph_intake_result result;
 
-	memset(reply, 0, sizeof(*reply));
-	if (judge_content(session, refusal, reply) == 0) {
-		pass_discard_on(session);
-		wishes_grant(session);
-		result = ph_intake_commit(session->intake, reply);
-		session->intake = NULL;
-		if (result == PH_INTAKE_REFUSED)
-			policy_log(session, "reject", "END-OF-MESSAGE", reply);
+	if (session->rehearsal) {
+		session_refuse(reply, 250, "2.0.0", "Ok: queued as (nothing is: a rehearsal)");
+		return;
 	}
+	pass_discard_on(session);
+	wishes_grant(session);
+	result = ph_intake_commit(session->intake, reply);
+	session->intake = NULL;
+	if (result == PH_INTAKE_REFUSED)
+		policy_log(session, "reject", "END-OF-MESSAGE", reply);
+}
+
+void
+ph_session_end_of_data(ph_session *session, const ph_reply *refusal, ph_reply *reply)
+{
+	memset(reply, 0, sizeof(*reply));
+	if (judge_content(session, refusal, reply) == 0)
+		queue_message(session, reply);
 	ph_session_reset(session);
 }

@@ -25,7 +25,7 @@ struct wishes {
 
 /* NULL: there is no message yet (which is logged), or no memory. */
 static struct wishes *
-wishes_of(ph_session *session, const char *what, int *result)
+wishes_of(ph_session *session, const char *what, const char *text, int *result)
 {
 	ph_pool *pool;
 
@@ -40,6 +40,8 @@ wishes_of(ph_session *session, const char *what, int *result)
 		session->wishes = ph_pool_alloc(pool, sizeof(*session->wishes));
 	if (session->wishes == NULL)
 		*result = -1;
+	else
+		trail_wish(session, what, text);
 	return session->wishes;
 }
 
@@ -74,7 +76,7 @@ int
 ph_message_hold(ph_session *session, const char *reason)
 {
 	int result;
-	struct wishes *wishes = wishes_of(session, "HOLD", &result);
+	struct wishes *wishes = wishes_of(session, "HOLD", reason, &result);
 
 	return wishes != NULL ? keep_text(session, &wishes->hold, reason) : result;
 }
@@ -83,7 +85,7 @@ int
 ph_message_filter(ph_session *session, const char *route)
 {
 	int result;
-	struct wishes *wishes = wishes_of(session, "FILTER", &result);
+	struct wishes *wishes = wishes_of(session, "FILTER", route, &result);
 
 	return wishes != NULL ? keep_text(session, &wishes->filter, route) : result;
 }
@@ -92,7 +94,7 @@ int
 ph_message_redirect(ph_session *session, const char *address)
 {
 	int result;
-	struct wishes *wishes = wishes_of(session, "REDIRECT", &result);
+	struct wishes *wishes = wishes_of(session, "REDIRECT", address, &result);
 
 	return wishes != NULL ? keep_text(session, &wishes->redirect, address) : result;
 }
@@ -101,7 +103,7 @@ int
 ph_message_bcc(ph_session *session, const char *address)
 {
 	int result;
-	struct wishes *wishes = wishes_of(session, "BCC", &result);
+	struct wishes *wishes = wishes_of(session, "BCC", address, &result);
 
 	return wishes != NULL ? add_wish(session, &wishes->bcc, address) : result;
 }
@@ -110,7 +112,7 @@ int
 ph_message_prepend(ph_session *session, const char *header)
 {
 	int result;
-	struct wishes *wishes = wishes_of(session, "PREPEND", &result);
+	struct wishes *wishes = wishes_of(session, "PREPEND", header, &result);
 
 	return wishes != NULL ? add_wish(session, &wishes->prepend, header) : result;
 }

@@ -96,6 +96,7 @@ word_defer_if_reject(struct run *run, const ph_rule *rule)
 static ph_verdict
 word_sleep(struct run *run, const ph_rule *rule)
 {
+	ph_explain(run->session, "a client waits %lld seconds here", (long long)rule->number);
 	if (!run->session->rehearsal)
 		(void)ph_sleep(ph_in(rule->number * 1000));
 	return PH_DUNNO;

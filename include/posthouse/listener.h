@@ -42,6 +42,12 @@ PH_API bool ph_connection_draining(const ph_connection *connection);
 /* "" or why the core wants this client turned away at once, as the text of a 421 reply. */
 PH_API const char *ph_connection_refusal(const ph_connection *connection);
 
+/* Flags of a listener: serve() talks SMTP to any stream, with a session (ph_session_begin) for all
+ * that it decides, so that "posthouse explain" can rehearse one. */
+enum {
+	PH_LISTENER_SMTP = 0x1
+};
+
 struct ph_listener_ops {
 	uint32_t size;
 	uint32_t flags;

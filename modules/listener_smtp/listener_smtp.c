@@ -72,4 +72,4 @@ endpoints(void *self, ph_endpoints *list, ph_error *error)
 
 PH_MODULE(listener_smtp, "1.0", "accepts mail over SMTP",
 	PH_INSTANCE(struct listener_smtp, params), PH_LIFE(.check = check, .start = start),
-	PH_LISTENER(.endpoints = endpoints, .serve = smtp_serve));
+	PH_LISTENER(.flags = PH_LISTENER_SMTP, .endpoints = endpoints, .serve = smtp_serve));

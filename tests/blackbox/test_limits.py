@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import threading
 
 import pytest
@@ -222,6 +223,33 @@ def test_death(posthouse):
         held[-1].expect("MAIL FROM:<a@client.example>", 450, "too much mail")
         for client in held:
             client.close()
+
+
+def memory_of(server):
+    """What clients are counted in, bytes."""
+    folder = f"/proc/{server.process.pid}/fd"
+    found = [fd for fd in os.listdir(folder) if "posthouse-limits" in os.readlink(f"{folder}/{fd}")]
+    assert len(found) == 1
+    return os.stat(f"{folder}/{found[0]}").st_blocks * 512
+
+
+@pytest.mark.slow
+def test_flood(posthouse):
+    """Many addresses (the million is in the unit test): one that is over its limit stays so, the memory is bounded."""
+    with posthouse(**STRANGERS, smtpd_processes=2, smtpd_client_connection_rate_limit=20, anvil_rate_time_unit="1h",
+                   log_destination="/dev/null") as server:
+        for _ in range(20):
+            assert connect(server).startswith("220 ")
+        assert connect(server) == refused()
+        reset = b"\1\0\0\0\0\0\0\0"  # no TIME_WAIT
+        for i in range(30000):
+            with socket.socket() as client:
+                client.bind((f"127.1.{i >> 8}.{i & 255}", 0))
+                client.connect(("127.0.0.1", server.port))
+                assert client.recv(100).startswith(b"220 ")
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        assert connect(server) == refused()
+        assert 1 << 20 < memory_of(server) <= (4 << 20) + 2 * (256 << 10) + 4096
 
 
 def test_name_in_the_log(posthouse, folder):

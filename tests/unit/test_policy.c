@@ -740,15 +740,28 @@ heard(const char *format, ...)
 }
 
 static void
-hear_list(void *context, const char *name)
+hear_client(void *context, const ph_session *session)
 {
-	heard("%s\n", name);
+	heard("client %s\n", session->client_text);
 }
 
 static void
-hear_rule(void *context, const struct ph_rule *rule, unsigned depth, bool skipped)
+hear_list(void *context, const char *name, const struct ph_rules *rules)
 {
-	heard("%u %s%s\n", depth, rule->name, skipped ? " skipped" : "");
+	if (rules->count > 0)
+		heard("%s\n", name);
+}
+
+static void
+hear_rule(void *context, const struct ph_rule *rule, unsigned depth, bool skipped, bool warn)
+{
+	heard("%u %s%s%s\n", depth, rule->name, skipped ? " skipped" : "", warn ? " warn" : "");
+}
+
+static void
+hear_wish(void *context, const char *what, const char *text, unsigned depth)
+{
+	heard("%u wish %s %s\n", depth, what, text);
 }
 
 static void
@@ -784,8 +797,8 @@ static void
 test_trail(void **state)
 {
 	static const struct world_record dns[] = {{PH_DNS_MX, "mx.example", PH_DNS_FOUND, {"mx1.example"}}};
-	const struct trail trail = {.list = hear_list, .rule = hear_rule, .note = hear_note,
-		.verdict = hear_verdict, .outcome = hear_outcome};
+	const struct trail trail = {.client = hear_client, .list = hear_list, .rule = hear_rule,
+		.note = hear_note, .wish = hear_wish, .verdict = hear_verdict, .outcome = hear_outcome};
 	const ph_rule class = {.name = "class", .argument = "", .rules = R(ASK(looks))};
 	ph_session *session;
 	ph_reply reply;
@@ -794,7 +807,8 @@ test_trail(void **state)
 	world.dns = dns;
 	world.dns_count = 1;
 	world.policy.smtpd_sender_restrictions = R(ASK(no_sender));
-	world.policy.smtpd_recipient_restrictions = R(class, W("warn_if_reject"), ASK(no), ASK(later));
+	world.policy.smtpd_recipient_restrictions = R(class, W("warn_if_reject"), ASK(no), ASK(wishes),
+		ASK(later));
 	session = session_at_rcpt("", "b@c.example");
 	assert_false(ph_explaining(session));
 	session->trail = &trail;
@@ -804,7 +818,11 @@ test_trail(void **state)
 		"smtpd_sender_restrictions\n1 no_sender skipped\n"
 		"smtpd_recipient_restrictions\n1 class\n2 looks\n"
 		"2 note DNS MX mx.example: 10 mx1.example\n2 note free words\n2 looks says 0 0\n"
-		"1 no\n1 no says 2 550 warned\n1 later\n1 later says 3 450\nRCPT -1\n");
+		"1 no warn\n1 no says 2 550 warned\n1 wishes\n1 wish HOLD for a look\n"
+		"1 wish FILTER smtp:[127.0.0.1]:10025\n1 wish REDIRECT first@x.example\n"
+		"1 wish REDIRECT boss@x.example\n1 wish BCC one@x.example\n1 wish BCC two@x.example\n"
+		"1 wish BCC one@x.example\n1 wish PREPEND X-Seen: yes\n1 wishes says 0 0\n1 later\n"
+		"1 later says 3 450\nRCPT -1\n");
 	world_end(session);
 }
 
