@@ -38,6 +38,8 @@ ZONES = {
         "21.0 PTR welcome.names.example.",
         "22.0 PTR moved.names.example.",
         "23.0 PTR half.names.example.",
+        "64.0 PTR elsewhere.names.example.",
+        "66.0 PTR bad.names.example.",
         "99.0 PTR ours.names.example.",
         "",
     ]),
@@ -64,6 +66,7 @@ ZONES = {
         "half A 127.0.0.23",
         "",
     ]),
+    "other.example": "\n".join(["x A 127.0.0.63", "x MX 10 x", "ns A 127.0.0.62", ""]),
     "bl.example": "\n".join([
         "20.0.0.127 A 127.0.0.2",
         '20.0.0.127 TXT "see http://bl.example/"',
@@ -235,6 +238,78 @@ TABLE = {
         {"to": ("u@elsewhere.names.example",), "client": OURS},
         ({"to": ("u@x.broken.example",), "client": OURS}, "450 4.1.2 <u@x.broken.example>: Recipient address rejected: Domain not found")),
 }
+
+# ---- access tables: the entry is found, another is found or none, the table or the DNS is away
+TABLES = "flat:@folder@/access"
+AWAY = "fail:the table is away"
+
+
+def access(name, where, refused, passes, unknown, **more):
+    """refused and unknown: (session, reply)."""
+    def rule(table):
+        return f"{name} {table}"
+    return [Case(rule(TABLES), refused[1], where=where, **(more | refused[0])),
+            Case(rule(TABLES), OK if more.get("until") != "ETRN" else ETRN_STARTED, where=where, **(more | passes)),
+            Case(rule(unknown[0].pop("table", AWAY)), unknown[1], where=where, **(more | unknown[0]))]
+
+
+ETRN_STARTED = "250 2.0.0 Queuing started"
+GOOD_CLIENT = "good.names.example[127.0.0.2]"
+TABLE |= {
+    "check_client_access": access("check_client_access", "client",
+        ({}, f"554 5.7.1 <{GOOD_CLIENT}>: Client host rejected: no mail from you"), {"client": UNKNOWN},
+        ({}, DEFERRED % GOOD_CLIENT)),
+    "check_reverse_client_hostname_access": access("check_reverse_client_hostname_access", "client",
+        ({}, "554 5.7.1 <good.names.example>: Unverified Client host rejected: no mail from you"), {"client": FORGED},
+        ({}, DEFERRED % "good.names.example")),
+    "check_helo_access": access("check_helo_access", "helo",
+        ({"helo": "bad.names.example"}, "553 5.7.1 <bad.names.example>: Helo command rejected: no names like this"),
+        {"helo": "other.names.example"}, ({}, DEFERRED % "good.names.example")),
+    "check_sender_access": access("check_sender_access", "sender",
+        ({"sender": "spam@good.names.example"}, "554 5.7.1 <spam@good.names.example>: Sender address rejected: we know you"),
+        {"sender": "ham@other.names.example"}, ({}, DEFERRED % "a@good.names.example")),
+    "check_recipient_access": access("check_recipient_access", "recipient",
+        ({}, "450 4.2.1 <games@test.example>: Recipient address rejected: games is on holiday"), {"to": ("news@test.example",)},
+        ({}, DEFERRED % "games@test.example")),
+    "check_etrn_access": access("check_etrn_access", "etrn",
+        ({"to": ("etrn.example",)}, "554 5.7.1 <etrn.example>: Etrn command rejected: no queue for you"),
+        {"to": ("relay.example",)}, ({"to": ("relay.example",)}, DEFERRED % "relay.example"), until="ETRN"),
+    # Nobody has a certificate or a login to look up: nothing is asked.
+    "check_ccert_access": [Case(f"check_ccert_access {TABLES} ; reject", DENIED), Case(f"check_ccert_access {TABLES}", OK),
+                           Case(f"check_ccert_access {AWAY}", OK)],
+    "check_sasl_access": [Case(f"check_sasl_access {TABLES} ; reject", DENIED), Case(f"check_sasl_access {TABLES}", OK),
+                          Case(f"check_sasl_access {AWAY}", OK)],
+}
+# The hosts behind a name: what the DNS does not tell is passed by, as Postfix does; a table that is away is not.
+HOSTS = {
+    "a": ("bad.names.example", "that address"),
+    "mx": ("elsewhere.names.example", "that exchanger"),
+    "ns": ("good.names.example", "that name server"),
+}
+for kind, (domain, text) in HOSTS.items():
+    TABLE |= {
+        f"check_helo_{kind}_access": access(f"check_helo_{kind}_access", "helo",
+            ({"helo": domain}, f"554 5.7.1 <{domain}>: Helo command rejected: {text}"), {"helo": "x.other.example"},
+            ({"helo": "x.broken.example", "table": TABLES}, OK)),
+        f"check_sender_{kind}_access": access(f"check_sender_{kind}_access", "sender",
+            ({"sender": f"a@{domain}"}, f"554 5.7.1 <a@{domain}>: Sender address rejected: {text}"),
+            {"sender": "a@x.other.example"}, ({"sender": "a@x.broken.example", "table": TABLES}, OK)),
+        f"check_recipient_{kind}_access": access(f"check_recipient_{kind}_access", "recipient",
+            ({"to": (f"u@{domain}",)}, f"554 5.7.1 <u@{domain}>: Recipient address rejected: {text}"),
+            {"to": ("u@x.other.example",)}, ({"to": ("u@x.broken.example",), "table": TABLES}, OK), client=OURS),
+    }
+CLIENT_HOSTS = {"a": ("127.0.0.66", "bad.names.example", "that address"),
+                "mx": ("127.0.0.64", "elsewhere.names.example", "that exchanger"),
+                "ns": (GOOD, "good.names.example", "that name server")}
+for kind, (address, name, text) in CLIENT_HOSTS.items():
+    TABLE |= {
+        f"check_client_{kind}_access": access(f"check_client_{kind}_access", "client",
+            ({"client": address}, f"554 5.7.1 <{name}[{address}]>: Client host rejected: {text}"), {"client": UNKNOWN},
+            ({"client": SILENT, "table": TABLES}, OK)),
+        f"check_reverse_client_hostname_{kind}_access": access(f"check_reverse_client_hostname_{kind}_access", "client",
+            ({"client": address}, f"554 5.7.1 <{name}>: Unverified Client host rejected: {text}"), {"client": UNKNOWN},
+            ({"client": "127.0.0.6", "table": TABLES}, OK)),
+    }
 
 # Spellings that were given up: the same sessions, and a warning of "posthouse check".
 OLD_NAMES = {

@@ -36,11 +36,12 @@ def world():
     with NameServer(folder, restrictions.ZONES) as names:
         servers = {}
         common = dict(dns_servers=names.servers, dns_timeout="5s", smtpd_peername_lookup="yes",
-                      mynetworks="{%s/32}" % restrictions.OURS, smtpd_error_sleep_time="0s")
+                      mynetworks="{%s/32}" % restrictions.OURS, smtpd_error_sleep_time="0s",
+                      relay_domains="{relay.example, etrn.example}")
         for broken in (False, True):
             more = {"mydestination": "{'fail:the table of domains is away'}", "relay_domains": "{}"} if broken else {}
             server = Posthouse(folder / ("broken" if broken else "good"), sections=configuration(folder, broken),
-                               **common, **more)
+                               **(common | more))
             servers[broken] = server
             server.start()
         yield servers
@@ -54,6 +55,8 @@ def talk(server, number, case):
     port = int((server.run_directory / f"c{number}.port").read_text())
     with Client(port, source=(case.client, 0)) as client:
         client.hello(case.helo)
+        if case.until == "ETRN":
+            return client.say(f"ETRN {case.to[0]}")[1]
         client.expect(f"MAIL FROM:<{case.sender}>", 250)
         for recipient in case.to[:-1]:
             client.expect(f"RCPT TO:<{recipient}>", 250)
