@@ -16,11 +16,11 @@
 
 struct options {
 	const char *config;
-	bool edit, only_set, defaults, values_only, expanded, json, man, map_types;
+	bool edit, only_set, defaults, values_only, expanded, json, man, man_restrictions, map_types;
 	enum edit_kind kind;
 };
 
-enum { OPTION_MAN = 256 };
+enum { OPTION_MAN = 256, OPTION_MAN_RESTRICTIONS };
 
 static const char *const type_names[] = {
 	[PH_BOOL] = "bool", [PH_INT] = "int", [PH_SIZE] = "size", [PH_TIME] = "time",
@@ -224,6 +224,8 @@ show(const struct config *config, const struct options *options, char **names, i
 	struct shown shown = {.config = config, .options = options};
 	int result = 0;
 
+	if (options->man_restrictions)
+		return manual_restrictions(config, stdout);
 	if (options->man)
 		return manual_print(config, stdout);
 	if (options->map_types)
@@ -297,7 +299,8 @@ no_master(void)
 static int
 parse_options(int argc, char **argv, struct options *options)
 {
-	static const struct option long_options[] = {{"man", no_argument, NULL, OPTION_MAN}, {0}};
+	static const struct option long_options[] = {{"man", no_argument, NULL, OPTION_MAN},
+		{"man-restrictions", no_argument, NULL, OPTION_MAN_RESTRICTIONS}, {0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:dehjmnxX#MPF", long_options, NULL)) != -1) {
@@ -321,6 +324,8 @@ parse_options(int argc, char **argv, struct options *options)
 			options->kind = option == 'X' ? EDIT_REMOVE : EDIT_COMMENT;
 		else if (option == OPTION_MAN)
 			options->man = true;
+		else if (option == OPTION_MAN_RESTRICTIONS)
+			options->man_restrictions = options->man = true;
 		else if (option == 'M' || option == 'P' || option == 'F')
 			return no_master();
 		else

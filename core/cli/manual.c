@@ -1,7 +1,6 @@
 #include "cli/manual.h"
 
 #include <posthouse/map.h>
-#include <posthouse/restriction.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +20,8 @@ struct entry {
 	const struct module *owner;
 };
 
-/* Text as mdoc has it: backslashes doubled, quotes safe in arguments of macros. */
-static void
-put_text(FILE *out, const char *text, bool argument)
+void
+manual_text(FILE *out, const char *text, bool argument)
 {
 	if (!argument && (*text == '.' || *text == '\''))
 		fputs("\\&", out);
@@ -41,7 +39,7 @@ static void
 put_literal(FILE *out, const char *before, const char *text, const char *after)
 {
 	fprintf(out, "%s\n.Ql \"", before);
-	put_text(out, text, true);
+	manual_text(out, text, true);
 	fprintf(out, "\"%s\n", after);
 }
 
@@ -71,7 +69,7 @@ put_entry(FILE *out, const struct entry *entries, size_t count)
 
 	fprintf(out, ".It Ic %s\n", param->name);
 	if (param->doc && param->doc[0]) {
-		put_text(out, param->doc, false);
+		manual_text(out, param->doc, false);
 		fputc('\n', out);
 	}
 	fprintf(out, "Takes %s", type_texts[param->type]);
@@ -140,44 +138,6 @@ put_parameters(const struct config *config, FILE *out)
 	free(entries);
 }
 
-static void
-put_restriction(FILE *out, const struct module *module, const struct ph_restriction *restriction)
-{
-	static const char *const arguments[] = {[PH_NO_ARGUMENT] = "", [PH_ARGUMENT_STRING] = " Ar argument",
-		[PH_ARGUMENT_MAP] = " Ar type : Ns Ar path", [PH_OPTIONAL_STRING] = " Op Ar argument"};
-
-	fprintf(out, ".It Ic %s%s\n", restriction->name,
-		restriction->argument <= PH_OPTIONAL_STRING ? arguments[restriction->argument] : "");
-	if (restriction->doc && restriction->doc[0]) {
-		put_text(out, restriction->doc, false);
-		fputc('\n', out);
-	}
-	fprintf(out, "Module:\n.Sy %s .\n", module->name);
-}
-
-static void
-put_restrictions(const struct config *config, FILE *out)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < config->module_count; i++) {
-		const struct module *module = config->modules[i];
-		const struct ph_restriction *restrictions = module->descriptor.operations;
-
-		if (module->class->number != PH_CLASS_RESTRICTION)
-			continue;
-		if (!any)
-			fputs(".Sh RESTRICTIONS\nThe core has\n.Ic permit , reject , defer , defer_if_permit , "
-			      "defer_if_reject , warn_if_reject\nand\n.Ic sleep Ar time .\n"
-			      "Modules provide the others.\n.Bl -tag -width Ds\n", out);
-		any = true;
-		for (size_t j = 0; j < module->descriptor.operation_count; j++)
-			put_restriction(out, module, &restrictions[j]);
-	}
-	if (any)
-		fputs(".El\n", out);
-}
-
 /* The types of tables of one module. */
 static void
 put_types(FILE *out, const struct module *module)
@@ -190,7 +150,7 @@ put_types(FILE *out, const struct module *module)
 		fprintf(out, "%s %s : Ns Ar %s", i ? " , Ic" : "", types[i].type,
 			path && path->type == PH_PATH ? "path" : "text");
 	fputc('\n', out);
-	put_text(out, module->descriptor.purpose, false);
+	manual_text(out, module->descriptor.purpose, false);
 	fprintf(out, ".\nModule:\n.Sy %s .\n", module->name);
 }
 
@@ -216,7 +176,6 @@ int
 manual_print(const struct config *config, FILE *out)
 {
 	put_parameters(config, out);
-	put_restrictions(config, out);
 	put_tables(config, out);
 	return 0;
 }

@@ -13,19 +13,22 @@
 #include "config/nearest.h"
 #include "config/value.h"
 
-/* Words of the policy engine itself, and what may follow them. */
-static const struct word {
-	const char *name;
-	enum ph_argument argument;
-} words[] = {
-	{"permit", PH_NO_ARGUMENT},
-	{"reject", PH_NO_ARGUMENT},
-	{"defer", PH_NO_ARGUMENT},
-	{"defer_if_permit", PH_NO_ARGUMENT},
-	{"defer_if_reject", PH_NO_ARGUMENT},
-	{"warn_if_reject", PH_OPTIONAL_STRING},
-	{"sleep", PH_ARGUMENT_STRING},
+/* Words of the policy engine itself: nobody is asked for them. */
+const struct ph_restriction rule_words[] = {
+	{.name = "permit", .doc = "Permits whatever comes, as far as this list goes."},
+	{.name = "reject", .doc = "Refuses whatever comes, with $reject_code."},
+	{.name = "defer", .doc = "Refuses whatever comes for now, with $defer_code."},
+	{.name = "defer_if_permit",
+		.doc = "Goes on, but what a later restriction permits is refused for now."},
+	{.name = "defer_if_reject",
+		.doc = "Goes on, but what a later restriction of the list refuses is refused for now."},
+	{.name = "warn_if_reject", .argument = PH_OPTIONAL_STRING,
+		.example = "warn_if_reject reject_unknown_client_hostname",
+		.doc = "Makes the next restriction only log what it would refuse."},
+	{.name = "sleep", .argument = PH_ARGUMENT_STRING, .example = "sleep 1",
+		.doc = "Waits that many seconds, and goes on; other sessions do not notice."},
 };
+const size_t rule_word_count = sizeof(rule_words) / sizeof(rule_words[0]);
 
 /* What a bare table means in a list. */
 static const struct table_check {
@@ -45,12 +48,12 @@ enum { ANSWER_MAX = 2000, ANSWER_RULES_MAX = 64 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static const struct word *
+static const struct ph_restriction *
 find_word(const char *name)
 {
-	for (size_t i = 0; i < COUNT(words); i++)
-		if (strcmp(words[i].name, name) == 0)
-			return &words[i];
+	for (size_t i = 0; i < rule_word_count; i++)
+		if (strcmp(rule_words[i].name, name) == 0)
+			return &rule_words[i];
 	return NULL;
 }
 
@@ -91,7 +94,7 @@ rule_takes_argument(const struct config *config, const char *word)
 {
 	static const char *const prefixes[] = {"check_", "reject_rbl_client", "reject_rhsbl_",
 		"permit_dnswl_client", "permit_rhswl_client"};
-	const struct word *own = find_word(word);
+	const struct ph_restriction *own = find_word(word);
 	const struct ph_restriction *restriction = find_restriction(config, word, NULL);
 
 	if (own)
@@ -163,8 +166,8 @@ nearest_rule(const struct config *config, const char *name)
 {
 	struct nearest nearest = nearest_to(name);
 
-	for (size_t i = 0; i < COUNT(words); i++)
-		nearest_try(&nearest, words[i].name);
+	for (size_t i = 0; i < rule_word_count; i++)
+		nearest_try(&nearest, rule_words[i].name);
 	for (size_t i = 0; i < config->instance_count[PH_CLASS_RESTRICTION]; i++) {
 		const struct module *module = instance_module(config->instances[PH_CLASS_RESTRICTION][i]);
 
@@ -246,12 +249,12 @@ new_rule(struct making *making, const char *name, const char *argument)
 }
 
 static void
-add_word(struct making *making, const struct word *word, const char *argument)
+add_word(struct making *making, const struct ph_restriction *word, const char *argument)
 {
 	int64_t wait = 0;
 	ph_error error;
 
-	if (check_argument(making, word->argument, word->name, argument) != 0)
+	if (check_argument(making, (enum ph_argument)word->argument, word->name, argument) != 0)
 		return;
 	if (strcmp(word->name, "sleep") == 0 &&
 		value_time(ph_span_of(argument), 0, 3600000, &wait, &error) != 0) {
@@ -389,7 +392,7 @@ add_element(struct making *making, const char *text)
 	const char *name = memory_or_die(ph_pool_copy(pool, (ph_span){text, size}));
 	const char *argument =
 		memory_or_die(ph_pool_copy(pool, value_trim(ph_span_of(text + size))));
-	const struct word *word = find_word(name);
+	const struct ph_restriction *word = find_word(name);
 	struct rule_class *class = rule_class_find(making->config, name);
 	const struct instance *instance = NULL;
 	const struct ph_restriction *restriction =

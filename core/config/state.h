@@ -5,6 +5,8 @@
 #ifndef CONFIG_STATE_H
 #define CONFIG_STATE_H
 
+#include <posthouse/restriction.h>
+
 #include "config/config.h"
 #include "config/expand.h"
 #include "config/loader.h"
@@ -202,6 +204,9 @@ const ph_networks *networks_make(const struct fill *fill, const struct ph_param 
 /* ---- Restrictions (rules.c) */
 const ph_rules *rules_make(const struct fill *fill, const struct ph_param *param,
 	const struct text_item *items, size_t count);
+/* The words of the core's own, with their documentation; check is NULL. */
+extern const struct ph_restriction rule_words[];
+extern const size_t rule_word_count;
 /* Does it take an argument? As far as it is known: config may be NULL. */
 bool rule_takes_argument(const struct config *config, const char *word);
 bool rule_is_known(const struct config *config, const char *word);

@@ -125,6 +125,8 @@ find_sender(struct lookup *lookup, const struct access *self)
 {
 	const char *sender = ph_sender(lookup->session);
 
+	if (!ph_has_sender(lookup->session))
+		return PH_NOT_FOUND;
 	return sender[0] != '\0' ? keys_mailbox(lookup, sender, self->delimiter)
 				 : keys_whole(lookup, self->null_key);
 }
@@ -270,7 +272,7 @@ static const struct ph_restriction restrictions[] = {
 		"Looks the client's login name up in a table."),
 	CHECK("check_sender_a_access", PH_STAGE_SENDER,
 		"Looks the addresses of the sender's domain up in a table."),
-	CHECK("check_sender_access", PH_STAGE_ANY | PH_EVEN_IF_ABSENT,
+	CHECK("check_sender_access", PH_STAGE_SENDER | PH_EVEN_IF_ABSENT,
 		"Looks the sender, its domain, the parent domains and \"user@\" up in a table; the empty "
 		"sender as $smtpd_null_access_lookup_key."),
 	CHECK("check_sender_mx_access", PH_STAGE_SENDER,

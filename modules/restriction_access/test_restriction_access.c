@@ -178,6 +178,8 @@ test_empty_sender(void **state)
 	session->sender = "";
 	assert_int_equal(ask("check_sender_access", &map, session, &reply), PH_REJECT);
 	assert_string_equal(reply.text, "<>: Sender address rejected: no reports");
+	session->sender = NULL; /* before MAIL */
+	assert_int_equal(ask("check_sender_access", &map, session, &reply), PH_DUNNO);
 	world_end(session);
 }
 
