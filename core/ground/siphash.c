@@ -51,7 +51,8 @@ read_word(const char *bytes, size_t size)
 uint64_t
 siphash(const uint64_t secret[2], ph_span text)
 {
-	uint64_t v[4] = {secret[0] ^ UINT64_C(0x736f6d6570736575), secret[1] ^ UINT64_C(0x646f72616e646f6d),
+	uint64_t v[4] = {
+		secret[0] ^ UINT64_C(0x736f6d6570736575), secret[1] ^ UINT64_C(0x646f72616e646f6d),
 		secret[0] ^ UINT64_C(0x6c7967656e657261), secret[1] ^ UINT64_C(0x7465646279746573)};
 	size_t whole = text.size / WORD * WORD;
 

@@ -22,7 +22,7 @@ enum {
 	WINDOW = 32,     /* a client lies in one of so many slots from its hash on */
 	PAGE = 4096,
 	COUNT_BITS = 16, /* of a slot; above it, the hash but for these bits */
-	FULL_SILENCE = 60 * 1000 /* between two lines that say that the table is full, milliseconds */
+	FULL_SILENCE = 60 * 1000 /* between two lines that the table is full, milliseconds */
 };
 #define COUNT_MOST ((1u << COUNT_BITS) - 1)
 #define MAGIC UINT64_C(0x31746d696c687070) /* another layout has another one */
@@ -69,14 +69,15 @@ whole_size(void)
 	return columns_at() + COLUMNS * sizeof(struct column);
 }
 
-/* Its size is sealed: what is mapped stays there, whatever a process does that has the descriptor. */
+/* Its size is sealed: what is mapped stays there, whatever a process with the descriptor does. */
 int
 limits_make(ph_error *error)
 {
 	struct header header = {.magic = MAGIC, .size = whole_size()};
 	int fd = memfd_create("posthouse-limits", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd != -1 && getrandom(header.secret, sizeof(header.secret), 0) == sizeof(header.secret) &&
+	if (fd != -1 &&
+		getrandom(header.secret, sizeof(header.secret), 0) == sizeof(header.secret) &&
 		ftruncate(fd, (off_t)header.size) == 0 &&
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 &&
 		pwrite(fd, &header, sizeof(header), 0) == sizeof(header))
@@ -106,7 +107,8 @@ limits_open(int fd, ph_error *error)
 	limits_close();
 	if (!is_ours(fd)) {
 		if (fd != -1) {
-			ph_log(PH_LOG_WARNING, "another version began to count clients: counting anew");
+			ph_log(PH_LOG_WARNING,
+				"another version began to count clients: counting anew");
 			close(fd);
 		}
 		fd = limits_make(error);
@@ -144,7 +146,9 @@ limits_memory(void)
 {
 	struct stat status;
 
-	return limits.fd != -1 && fstat(limits.fd, &status) == 0 ? (size_t)status.st_blocks * 512 : 0;
+	if (limits.fd == -1 || fstat(limits.fd, &status) == -1)
+		return 0;
+	return (size_t)status.st_blocks * 512;
 }
 
 /* ---- Columns ---------------------------------------------------------------------------------- */
@@ -154,7 +158,8 @@ limits_memory(void)
 static bool
 lock(unsigned column, short type)
 {
-	struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)column, .l_len = 1};
+	struct flock range = {
+		.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)column, .l_len = 1};
 
 	return fcntl(limits.fd, F_SETLK, &range) == 0;
 }
@@ -208,7 +213,8 @@ limits_attach(void)
 	while (column < COLUMNS && !lock(column, F_WRLCK))
 		column++;
 	if (column == COLUMNS) {
-		ph_log(PH_LOG_WARNING, "too many smtpd processes: the connections of this one are not counted");
+		ph_log(PH_LOG_WARNING,
+			"too many smtpd processes: the clients of this one are not counted");
 		return;
 	}
 	clear(column);
@@ -319,7 +325,8 @@ complain(void)
 		return;
 	limits.next_complaint = ph_now() + FULL_SILENCE;
 	ph_log(PH_LOG_WARNING,
-		"the table of client rates is full of clients over their limits: new ones are not counted");
+		"the table of client rates is full of clients over their limits: "
+		"new ones are not counted");
 }
 
 uint32_t

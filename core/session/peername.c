@@ -73,8 +73,8 @@ is_name(const char *name)
 	}
 	fault = find_fault(name, &end);
 	if (fault == invalid_character)
-		ph_log(PH_LOG_WARNING, "valid_hostname: %s %d(decimal): %.100s", fault, (unsigned char)*end,
-			name);
+		ph_log(PH_LOG_WARNING, "valid_hostname: %s %d(decimal): %.100s", fault,
+			(unsigned char)*end, name);
 	else if (fault != NULL)
 		ph_log(PH_LOG_WARNING, "valid_hostname: %s: %.100s", fault, name);
 	return fault == NULL;

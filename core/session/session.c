@@ -517,14 +517,31 @@ ph_dns_lookup(ph_session *session, ph_dns_type type, const char *name)
 	return answer;
 }
 
+/* What every lookup for a session does: the log, the trail. */
+static ph_found
+looked_up(ph_session *session, const ph_map *map, const char *key, const char *const *value,
+	ph_found found, const ph_error *error)
+{
+	if (found == PH_FAILED && !session->rehearsal)
+		ph_log(PH_LOG_WARNING, "lookup of %s failed: %s", key, error->text);
+	trail_map(session, map, key, found, found == PH_FAILED ? error->text : value ? *value : NULL);
+	return found;
+}
+
 ph_found
 ph_map_find(ph_session *session, const ph_map *map, const char *key, const char **value)
 {
 	ph_error error = {""};
 	ph_found found = ph_map_lookup(ph_scratch_pool(session), map, key, value, &error);
 
-	if (found == PH_FAILED && !session->rehearsal)
-		ph_log(PH_LOG_WARNING, "lookup of %s failed: %s", key, error.text);
-	trail_map(session, map, key, found, found == PH_FAILED ? error.text : value ? *value : NULL);
-	return found;
+	return looked_up(session, map, key, value, found, &error);
+}
+
+ph_found
+ph_map_find_fixed(ph_session *session, const ph_map *map, const char *key, const char **value)
+{
+	ph_error error = {""};
+	ph_found found = ph_map_lookup_fixed(ph_scratch_pool(session), map, key, value, &error);
+
+	return looked_up(session, map, key, value, found, &error);
 }

@@ -46,7 +46,8 @@ usage_begin(struct usage *usage, const struct instance *listener, const ph_addre
 						     : policy->smtpd_client_ipv6_prefix_length;
 	unsigned total, recent;
 
-	if (!is_limited(policy) || ph_networks_match(policy->smtpd_client_event_limit_exceptions, address))
+	if (!is_limited(policy) ||
+		ph_networks_match(policy->smtpd_client_event_limit_exceptions, address))
 		return;
 	usage->client = limits_client(listener->name, address, (unsigned)prefix);
 	total = limits_enter(usage->client, most);
@@ -115,7 +116,8 @@ usage_count(const ph_session *session, enum rate_event event, ph_reply *reply)
 	count = limits_count(usage->client, event, limit, unit());
 	if ((int64_t)count <= limit || limit <= 0)
 		return 0;
-	log_excess(known->excess, count, connection_listener(session->connection), session_label(session));
+	log_excess(known->excess, count, connection_listener(session->connection),
+		session_label(session));
 	return session_refuse(reply, 450, "4.7.1", "Error: %s from %s", known->too_much,
 		session->client_text);
 }

@@ -124,3 +124,15 @@ run_word(struct run *run, const ph_rule *rule)
 	session_refuse(run->reply, 451, "4.3.5", "Server configuration error");
 	return PH_DEFER;
 }
+
+const char *
+ph_list_object(const ph_session *session)
+{
+	return session->run != NULL ? run_object(session->run) : "";
+}
+
+const char *
+ph_list_class(const ph_session *session)
+{
+	return session->run != NULL ? run_class(session->run) : "";
+}

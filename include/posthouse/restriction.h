@@ -104,6 +104,11 @@ PH_API ph_verdict ph_defer_if_reject(ph_session *session, int code, const char *
 PH_API ph_verdict ph_refuse(ph_session *session, int code, const char *status, const char *format, ...)
 	PH_PRINTF(4, 5);
 
+/* What the list that is asked judges, for replies "<OBJECT>: CLASS rejected: …" of restrictions that may
+ * stand in any list: "user@example.com" and "Recipient address", "DATA" and "Data command". */
+PH_API const char *ph_list_object(const ph_session *session);
+PH_API const char *ph_list_class(const ph_session *session);
+
 /* ---- What tables and policy servers answer --------------------------------------------------- */
 
 /* What a reply to such an answer is about: "<NAME>: CLASS rejected: Access denied". */

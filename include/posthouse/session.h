@@ -108,6 +108,10 @@ PH_API ph_pool *ph_session_pool(ph_session *session);
 PH_API const ph_dns_answer *ph_dns_lookup(ph_session *session, ph_dns_type type, const char *name);
 PH_API ph_found ph_map_find(ph_session *session, const ph_map *map, const char *key,
 	const char **value);
+/* The same for a part of a key ("example.com" of user@example.com), which only tables of fixed
+ * strings are asked for. */
+PH_API ph_found ph_map_find_fixed(ph_session *session, const ph_map *map, const char *key,
+	const char **value);
 
 PH_END_DECLS
 

@@ -25,8 +25,7 @@ reject_multi_recipient_bounce(const ph_rule *rule, ph_session *session)
 	if (!ph_has_sender(session) || ph_sender(session)[0] != '\0' || recipients < 2)
 		return PH_DUNNO;
 	return ph_refuse(session, (int)self->multi_recipient_bounce_code, "5.5.3",
-		"<%s>: %s rejected: Multi-recipient bounce", in_hand ? ph_recipient(session) : "DATA",
-		in_hand ? "Recipient address" : "Data command");
+		"<%s>: %s rejected: Multi-recipient bounce", ph_list_object(session), ph_list_class(session));
 }
 
 static ph_verdict
@@ -34,8 +33,8 @@ reject_unauth_pipelining(const ph_rule *rule, ph_session *session)
 {
 	if (!ph_client_pipelined(session))
 		return PH_DUNNO;
-	return ph_reject(session, 503, "5.5.0", "<%s>: Improper use of SMTP command pipelining",
-		ph_client_address_text(session));
+	return ph_reject(session, 503, "5.5.0", "<%s>: %s rejected: Improper use of SMTP command pipelining",
+		ph_list_object(session), ph_list_class(session));
 }
 
 static const struct ph_restriction restrictions[] = {

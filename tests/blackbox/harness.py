@@ -24,7 +24,7 @@ USERS = ["games", "nobody", "news"]
 PATIENCE = 30
 
 LOADS = """load(listener_smtp, listener_local)
-load(restriction_client, restriction_helo, restriction_sender, restriction_recipient, restriction_data)
+load(restriction_access, restriction_client, restriction_data, restriction_helo, restriction_recipient, restriction_sender)
 load(map_cidr, map_flat, map_hash, map_inline, map_regex, map_unix)
 load(queue_log, transport_local, transport_smtp, transport_discard, transport_error)
 """

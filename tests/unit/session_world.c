@@ -1,4 +1,5 @@
 #include "queue/client.h"
+#include "session/run.h"
 #include "session_world.h"
 
 #include <stdio.h>
@@ -89,27 +90,69 @@ world_end(ph_session *session)
 	logger_capture(NULL, NULL);
 }
 
+static const struct ph_restriction *
+find_restriction(const struct ph_module *module, const char *name)
+{
+	const struct ph_restriction *restrictions = module->operations;
+
+	for (size_t i = 0; i < module->operation_count; i++)
+		if (strcmp(restrictions[i].name, name) == 0)
+			return &restrictions[i];
+	abort();
+}
+
+/* Asks it as the engine does; an event of RCPT is being judged. */
+static ph_verdict
+ask(const struct ph_module *module, const void *self, ph_rule *rule, ph_session *session,
+	ph_reply *reply)
+{
+	struct instance instance = {.self = (void *)self, .module = module, .name = module->name};
+	struct run run = {.session = session, .where = "RCPT", .list = LIST_RECIPIENT, .reply = reply,
+		.depth = 1, .asking = 1};
+	ph_pool *pool = ph_pool_new(0);
+	ph_error error = {""};
+	ph_verdict verdict;
+
+	memset(reply, 0, sizeof(*reply));
+	rule->instance = &instance;
+	if (rule->restriction->prepare != NULL &&
+		rule->restriction->prepare(self, pool, rule->argument, &rule->prepared, &error) != 0)
+		abort();
+	session->run = &run;
+	session->verdict = reply;
+	verdict = rule->restriction->check(rule, session);
+	session->verdict = NULL;
+	session->run = NULL;
+	free(run.permit);
+	free(run.reject);
+	ph_pool_free(pool);
+	return verdict;
+}
+
 ph_verdict
 world_ask(const struct ph_module *module, const void *self, const char *name, ph_session *session,
 	ph_reply *reply)
 {
-	const struct ph_restriction *restrictions = module->operations;
-	struct instance instance = {.self = (void *)self, .module = module, .name = module->name};
+	return world_ask_argument(module, self, name, "", session, reply);
+}
 
-	for (size_t i = 0; i < module->operation_count; i++) {
-		ph_rule rule = {.name = name, .argument = "", .restriction = &restrictions[i],
-			.instance = &instance};
-		ph_verdict verdict;
+ph_verdict
+world_ask_argument(const struct ph_module *module, const void *self, const char *name,
+	const char *argument, ph_session *session, ph_reply *reply)
+{
+	ph_rule rule = {.name = name, .argument = argument, .restriction = find_restriction(module, name)};
 
-		if (strcmp(restrictions[i].name, name) != 0)
-			continue;
-		memset(reply, 0, sizeof(*reply));
-		session->verdict = reply;
-		verdict = restrictions[i].check(&rule, session);
-		session->verdict = NULL;
-		return verdict;
-	}
-	abort();
+	return ask(module, self, &rule, session, reply);
+}
+
+ph_verdict
+world_ask_map(const struct ph_module *module, const void *self, const char *name, const ph_map *map,
+	ph_session *session, ph_reply *reply)
+{
+	ph_rule rule = {.name = name, .argument = map->name, .map = map,
+		.restriction = find_restriction(module, name)};
+
+	return ask(module, self, &rule, session, reply);
 }
 
 /* ---- Configuration ---------------------------------------------------------------------------- */
@@ -158,7 +201,7 @@ queue_client_sweep(const char *domain)
 const char *
 ph_map_name(const ph_map *map)
 {
-	return "table";
+	return map != NULL ? map->name : "";
 }
 
 const char *
@@ -193,10 +236,42 @@ ph_match(const ph_match_list *list, const char *name, ph_error *error)
 	return PH_NOT_FOUND;
 }
 
+static ph_found
+look_up(ph_pool *pool, const ph_map *map, const char *key, const char **value, ph_error *error)
+{
+	if (map == NULL)
+		return PH_NOT_FOUND;
+	if (map->fails) {
+		ph_error_set(error, "%s: is away", map->name);
+		return PH_FAILED;
+	}
+	for (const char *const *entry = map->entries; entry != NULL && *entry != NULL; entry += 2) {
+		if (ph_strcasecmp(entry[0], key) != 0)
+			continue;
+		if (value != NULL)
+			*value = ph_pool_strdup(pool, entry[1]);
+		return PH_FOUND;
+	}
+	return PH_NOT_FOUND;
+}
+
 ph_found
 ph_map_lookup(ph_pool *pool, const ph_map *map, const char *key, const char **value, ph_error *error)
 {
-	return PH_NOT_FOUND;
+	return look_up(pool, map, key, value, error);
+}
+
+ph_found
+ph_map_lookup_fixed(ph_pool *pool, const ph_map *map, const char *key, const char **value,
+	ph_error *error)
+{
+	return map != NULL && map->patterns ? PH_NOT_FOUND : look_up(pool, map, key, value, error);
+}
+
+bool
+ph_map_is_empty(const ph_map *map)
+{
+	return map == NULL || map->entries == NULL;
 }
 
 /* ---- DNS -------------------------------------------------------------------------------------- */

@@ -49,6 +49,14 @@ struct world {
 	char log[16384];             /* each line with a newline */
 };
 
+/* A table of the world: {key, value} in pairs, ends with NULL. */
+struct ph_map {
+	const char *name;
+	const char *const *entries;
+	bool patterns;               /* it is not asked for parts of keys */
+	bool fails;
+};
+
 extern struct world world;
 
 /* An empty world; a session policy with Postfix's defaults; the log goes to world.log. */
@@ -67,5 +75,10 @@ void world_end(ph_session *session);
  * the test gives. The reply is filled if it refuses. */
 ph_verdict world_ask(const struct ph_module *module, const void *self, const char *name,
 	ph_session *session, ph_reply *reply);
+/* The same with a table, or with an argument, which is prepared. */
+ph_verdict world_ask_map(const struct ph_module *module, const void *self, const char *name,
+	const ph_map *map, ph_session *session, ph_reply *reply);
+ph_verdict world_ask_argument(const struct ph_module *module, const void *self, const char *name,
+	const char *argument, ph_session *session, ph_reply *reply);
 
 #endif
