@@ -15,6 +15,8 @@ static const struct command subcommands[] = {
 	{"check", command_check, "", "reads the configuration and says what is wrong with it"},
 	{"config", command_config, "[-dhjnx] [name ...] | -e name=value ... | -X name ...",
 		"shows and edits parameters"},
+	{"explain", command_explain, "--client A [--helo H] [--from S --to R ...] ...",
+		"says what a session would be answered, and why"},
 	{"map", command_map, "build | query | dump type:path ...", "builds and asks tables"},
 	{"module", command_module, "list | info name", "shows modules and what they provide"},
 	{"queue", command_queue, "list | flush | show | delete | hold | release ...",

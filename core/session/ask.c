@@ -108,8 +108,10 @@ run_reserve(struct run *run, const ph_reply *reply)
 static ph_verdict
 reject_now(struct run *run)
 {
-	if (run->reject != NULL)
+	if (run->reject != NULL) {
+		ph_explain(run->session, "it is refused, so what defer_if_reject has kept applies");
 		*run->reply = *run->reject;
+	}
 	return PH_REJECT;
 }
 
@@ -195,6 +197,7 @@ run_rules(struct run *run, const ph_rules *rules)
 		verdict = ask(run, rule);
 		run->warn = outer;
 		if (verdict == PH_DUNNO && both_ways_deferred(run)) {
+			ph_explain(run->session, "it is deferred whatever would follow");
 			*run->reply = run->permit->reply;
 			verdict = PH_REJECT;
 		}

@@ -57,7 +57,7 @@ apply_reservation(struct run *run)
 	if (run->permit == NULL || !run->permit->active)
 		return 0;
 	*run->reply = run->permit->reply;
-	ph_explain(run->session, "nothing refused it; what was to be deferred in that case is");
+	ph_explain(run->session, "no list refused it: what defer_if_permit has kept applies");
 	policy_log(run->session, "reject", run->where, run->reply);
 	return -1;
 }

@@ -29,6 +29,7 @@ struct config {
 };
 
 static const struct ph_networks mynetworks = {world.mynetworks};
+static const struct ph_networks explained = {world.explained};
 static const struct ph_match_list mydestination = {world.mydestination};
 static const struct ph_match_list relay_domains = {world.relay_domains};
 static const struct ph_queue_ops queue_ops = {.size = sizeof(queue_ops)};
@@ -58,6 +59,7 @@ world_reset(void)
 	world.policy.access_map_reject_code = 554;
 	world.policy.access_map_defer_code = 450;
 	world.policy.queue = "";
+	world.policy.smtpd_explain_clients = &explained;
 	world.queue.ops = &queue_ops;
 	world.listener.name = "smtp";
 	world.listener.policy = &world.policy;

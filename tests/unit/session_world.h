@@ -23,6 +23,7 @@ struct world {
 	struct instance queue;
 
 	const char *mynetworks[4];   /* addresses */
+	const char *explained[4];    /* smtpd_explain_clients; for a test that begins the trail */
 	const char *mydestination[4];
 	const char *relay_domains[4];
 	bool tables_fail;
