@@ -1,5 +1,6 @@
 """Every restriction against its three sessions: refused, let pass, and without what it needs to know (restrictions.py)."""
 
+import json
 import pathlib
 import shutil
 import tempfile
@@ -73,6 +74,32 @@ def test_restriction(world, number):
     case = CASES[number][1]
     server = world[case.broken]
     assert talk(server, number, case) == case.say
+
+
+def rehearse(server, number, case):
+    """The same session told to posthouse explain: its reply to the last command, and the whole story."""
+    words = ["posthouse", "explain", "-j", "--listener", f"c{number}", "--client", case.client, "--helo", case.helo]
+    if case.until == "ETRN":
+        words += ["--etrn", case.to[0]]
+    else:
+        words += ["--from", f"<{case.sender}>", *(word for to in case.to for word in ("--to", to))]
+    if case.until == "DATA":
+        words += ["--data"]
+    story = json.loads(server.command(*words, check=False)[1])
+    reply = [command for command in story["commands"] if command["verb"] == case.until][-1]["reply"]
+    return f"{reply['code']} {reply['status']} {reply['text']}".replace("  ", " "), story
+
+
+# What a client sends too early is nothing that an option could say.
+REHEARSED = [number for number, (_, case) in enumerate(CASES) if case.until != "PIPELINED"]
+
+
+@pytest.mark.parametrize("number", REHEARSED, ids=[CASES[number][0] for number in REHEARSED])
+def test_explain_agrees(world, number):
+    case = CASES[number][1]
+    said, story = rehearse(world[case.broken], number, case)
+    assert said == case.say
+    assert story["accepted"] == (case.say[0] in "23")
 
 
 def provided(server):
