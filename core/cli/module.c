@@ -119,12 +119,106 @@ print_operations(const struct module *module)
 	}
 }
 
+/* ---- JSON --------------------------------------------------------------------------------------- */
+
+static const char *const stage_names[] = {
+	[PH_STAGE_ANY] = "any", [PH_STAGE_CLIENT] = "client", [PH_STAGE_HELO] = "helo",
+	[PH_STAGE_SENDER] = "sender", [PH_STAGE_RECIPIENT] = "recipient", [PH_STAGE_DATA] = "data",
+	[PH_STAGE_END_OF_DATA] = "end_of_data", [PH_STAGE_ETRN] = "etrn"};
+
+static void
+json_restriction(const struct ph_restriction *restriction)
+{
+	static const char *const arguments[] = {[PH_NO_ARGUMENT] = "none", [PH_ARGUMENT_STRING] = "string",
+		[PH_ARGUMENT_MAP] = "table", [PH_OPTIONAL_STRING] = "optional string"};
+	uint32_t stage = restriction->stage & 0xff;
+
+	json_member(stdout, "name", restriction->name, 1);
+	json_member(stdout, "stage", stage <= PH_STAGE_ETRN ? stage_names[stage] : NULL, 0);
+	json_member(stdout, "argument", restriction->argument <= PH_OPTIONAL_STRING
+		? arguments[restriction->argument] : NULL, 0);
+	json_member(stdout, "example", restriction->example ? restriction->example : restriction->name, 0);
+	json_member(stdout, "instead", restriction->instead, 0);
+	json_member(stdout, "doc", restriction->doc, 0);
+}
+
+static void
+json_table(const struct ph_map_ops *type)
+{
+	json_member(stdout, "type", type->type, 1);
+	printf(", \"compiled\": %s", type->build ? "true" : "false");
+}
+
+/* "name": [{…}, …] for the operations of a class that has names for them. */
+static void
+json_operations(const struct module *module)
+{
+	const struct ph_restriction *restrictions = module->descriptor.operations;
+	const struct ph_map_ops *types = module->descriptor.operations;
+	bool is_map = module->class->number == PH_CLASS_MAP;
+
+	if (!is_map && module->class->number != PH_CLASS_RESTRICTION)
+		return;
+	printf(", \"%s\": [", is_map ? "tables" : "restrictions");
+	for (size_t i = 0; i < module->descriptor.operation_count; i++) {
+		fputs(i ? ",\n  {" : "\n  {", stdout);
+		if (is_map)
+			json_table(&types[i]);
+		else
+			json_restriction(&restrictions[i]);
+		fputc('}', stdout);
+	}
+	fputc(']', stdout);
+}
+
+static void
+json_info(const struct module *module, bool loaded)
+{
+	const struct ph_module *descriptor = &module->descriptor;
+
+	fputc('{', stdout);
+	json_member(stdout, "name", module->name, 1);
+	json_member(stdout, "version", descriptor->version, 0);
+	json_member(stdout, "purpose", descriptor->purpose, 0);
+	json_member(stdout, "path", module->path, 0);
+	printf(", \"abi\": \"%u.%u\", \"loaded\": %s", descriptor->abi_major, module->abi_minor,
+		loaded ? "true" : "false");
+	json_operations(module);
+	fputs(", \"parameters\": [", stdout);
+	for (size_t i = 0; i < descriptor->param_count; i++) {
+		const struct ph_param *param = &descriptor->params[i];
+
+		fputs(i ? ",\n  {" : "\n  {", stdout);
+		json_member(stdout, "name", param->name, 1);
+		json_member(stdout, "type", type_names[param->type], 0);
+		json_member(stdout, "default", param->default_value ? param->default_value : "", 0);
+		json_member(stdout, "doc", param->doc, 0);
+		fputc('}', stdout);
+	}
+	fputs("]}\n", stdout);
+}
+
+/* ---- One module --------------------------------------------------------------------------------- */
+
+static void
+text_info(const struct module *module, bool loaded)
+{
+	const struct ph_module *descriptor = &module->descriptor;
+
+	printf("%s %s: %s\n%s, ABI %u.%u, %s\n", module->name, descriptor->version, descriptor->purpose,
+		module->path, descriptor->abi_major, module->abi_minor, loaded ? "loaded" : "not loaded");
+	print_operations(module);
+	if (descriptor->param_count)
+		printf("\nParameters, with their defaults:\n");
+	for (size_t i = 0; i < descriptor->param_count; i++)
+		print_param(&descriptor->params[i]);
+}
+
 static int
-info(const struct config *config, const char *name)
+info(const struct config *config, const char *name, bool json)
 {
 	const char *directory = config->settings.module_directory;
 	const struct module *module;
-	const struct ph_module *descriptor;
 	ph_error error;
 
 	if (!loader_is_name(name)) {
@@ -136,22 +230,17 @@ info(const struct config *config, const char *name)
 		cli_error("%s", error.text);
 		return 1;
 	}
-	descriptor = &module->descriptor;
-	printf("%s %s: %s\n%s, ABI %u.%u, %s\n", module->name, descriptor->version, descriptor->purpose,
-		module->path, descriptor->abi_major, module->abi_minor,
-		is_loaded(config, name) ? "loaded" : "not loaded");
-	print_operations(module);
-	if (descriptor->param_count)
-		printf("\nParameters, with their defaults:\n");
-	for (size_t i = 0; i < descriptor->param_count; i++)
-		print_param(&descriptor->params[i]);
+	if (json)
+		json_info(module, is_loaded(config, name));
+	else
+		text_info(module, is_loaded(config, name));
 	return 0;
 }
 
 static int
 usage(void)
 {
-	cli_error("usage: posthouse module list [-c FILE] [-j] | info [-c FILE] NAME");
+	cli_error("usage: posthouse module list [-c FILE] [-j] | info [-c FILE] [-j] NAME");
 	return EX_USAGE;
 }
 
@@ -176,7 +265,7 @@ command_module(int argc, char **argv)
 	if (!problems || (!listing && (optind + 2 != argc || strcmp(argv[optind], "info") != 0)))
 		return usage();
 	config = config_read(cli_config_path(given), (ph_span){NULL, 0}, -1, 0, problems);
-	result = listing ? list(config, json) : info(config, argv[optind + 1]);
+	result = listing ? list(config, json) : info(config, argv[optind + 1], json);
 	config_free(config);
 	problems_free(problems);
 	return result;
