@@ -141,6 +141,8 @@ PLAYED(ph_found, ph_map_lookup, ph_pool *pool, const ph_map *map, const char *ke
 	return PH_NOT_FOUND;
 }
 
+PLAYED(bool, ph_map_is_empty, const ph_map *map) { return true; }
+
 PLAYED(int, ph_spawn_delivery, void *self, const struct ph_user_delivery *requests, const int *fds,
 	size_t count, struct ph_user_result *results, ph_deadline deadline, ph_error *error)
 {
@@ -179,6 +181,19 @@ __wrap_ph_log(ph_log_level level, const char *format, ...)
 static void *instance;
 static void (*scenario)(void);
 
+/* Parameters that are texts have one, if an empty one. */
+static void
+set_texts(void)
+{
+	for (size_t i = 0; i < posthouse_module_transport_local.param_count; i++) {
+		const struct ph_param *param = &posthouse_module_transport_local.params[i];
+
+		if (param->type == PH_STRING)
+			*(const char **)((char *)instance + param->offset) =
+				param->default_value != NULL ? param->default_value : "";
+	}
+}
+
 static void
 run_scenario(void *unused)
 {
@@ -200,6 +215,7 @@ run(void (*fn)(void))
 	memset(&world, 0, sizeof(world));
 	scenario = fn;
 	instance = calloc(1, posthouse_module_transport_local.instance_size);
+	set_texts();
 	assert_int_equal(life->open(instance, &error), 0);
 	if (loop_open(&error) != 0)
 		fail_msg("%s", error.text);

@@ -12,10 +12,9 @@
 
 #include "alias.h"
 #include "batches.h"
+#include "rights.h"
 #include "user.h"
 #include "users.h"
-
-enum { DELIVERY_TIME = 15 * 60 * 1000 };
 
 static const char relay[] = "local";
 
@@ -29,7 +28,7 @@ struct state {
 struct local {
 	const ph_map *alias_maps;
 	const ph_match_list *alias_domains;
-	int64_t mailbox_size_limit;
+	struct params rights;
 	struct state *state;
 };
 
@@ -40,8 +39,36 @@ static const struct ph_param params[] = {
 	{.name = "alias_maps", .type = PH_MAP_REF, .flags = PH_PER_SECTION,
 		.offset = offsetof(struct local, alias_maps), .default_value = "$alias_database",
 		.doc = "The alias tables that local delivery asks, in order; see aliases(5)."},
+	{.name = "command_execution_directory", .type = PH_STRING, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, rights.command_execution_directory),
+		.doc = "The directory in which commands run, instead of the user's home; may have ${home}, "
+		       "${user} and the like in it."},
+	{.name = "command_expansion_filter", .type = PH_STRING, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, rights.command_expansion_filter),
+		.default_value = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+		.doc = "The characters that what came from an address keeps in a command and its environment; "
+		       "others become underscores."},
+	{.name = "command_time_limit", .type = PH_TIME, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, rights.command_time_limit), .default_value = "1000s",
+		.min = 1000, .max = 3000 * 1000,
+		.doc = "How long a command may run; then it is killed, and the mail returned."},
+	{.name = "home_mailbox", .type = PH_STRING, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, rights.home_mailbox),
+		.doc = "The user's mailbox within their home directory: Mailbox (mbox) or, with a slash at its "
+		       "end, Maildir/; empty: it is in mail_spool_directory."},
+	{.name = "local_command_shell", .type = PH_STRING, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, rights.local_command_shell),
+		.doc = "A shell for all commands of users and alias tables, like /some/where/smrsh -c; empty: "
+		       "/bin/sh -c, and only for those that need a shell."},
+	{.name = "mailbox_command", .type = PH_STRING, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, rights.mailbox_command),
+		.doc = "The command that takes mail for a user instead of a mailbox, like procmail -a "
+		       "\"$EXTENSION\"; it runs with the user's rights."},
+	{.name = "mailbox_command_maps", .type = PH_MAP_REF, .flags = PH_PER_SECTION | PH_FOR_USER,
+		.offset = offsetof(struct local, rights.mailbox_command_maps),
+		.doc = "Tables of users with a mailbox_command of their own."},
 	{.name = "mailbox_size_limit", .type = PH_SIZE, .flags = PH_PER_SECTION,
-		.offset = offsetof(struct local, mailbox_size_limit), .default_value = "51200000",
+		.offset = offsetof(struct local, rights.mailbox_size_limit), .default_value = "51200000",
 		.min = 0, .max = INT64_MAX,
 		.doc = "The largest size of a mailbox; mail that would make it larger is returned. 0: no limit."},
 };
@@ -74,11 +101,18 @@ get_content(struct work *w, size_t i)
 	return 0;
 }
 
-/* Copies a text into a field of a request; true when it fits. */
-static bool
-fill(char *field, size_t size, const char *text)
+/* A result in the form that a child of the spawner gives it. */
+static void
+say(struct work *w, size_t i, const struct ph_user_result *result)
 {
-	return snprintf(field, size, "%s", text) < (int)size;
+	const char *text = rights_text(ph_delivery_pool(w->delivery), result);
+
+	if (result->outcome == USER_SENT)
+		ph_delivery_sent(w->delivery, i, result->status, relay, "%s", text);
+	else if (result->outcome == USER_BOUNCED)
+		ph_delivery_bounce(w->delivery, i, result->status, relay, "%s", text);
+	else
+		ph_delivery_defer(w->delivery, i, result->status, relay, "%s", text);
 }
 
 /* Sends the message on its way to a user who exists. recipient and original as the headers show
@@ -86,7 +120,9 @@ fill(char *field, size_t size, const char *text)
 static void
 post(struct work *w, size_t i, const char *user, const char *recipient, const char *original)
 {
-	struct ph_user_delivery *request = ph_pool_alloc(ph_delivery_pool(w->delivery), sizeof(*request));
+	struct dispatch dispatch = {.delivery = w->delivery, .user = user, .recipient = recipient,
+		.original = original, .extension = ""};
+	struct ph_user_result *why;
 
 	if (ph_delivery_is_probe(w->delivery)) {
 		ph_delivery_sent(w->delivery, i, "2.0.0", relay, "delivers to mailbox");
@@ -94,23 +130,17 @@ post(struct work *w, size_t i, const char *user, const char *recipient, const ch
 	}
 	if (get_content(w, i) == -1)
 		return;
-	if (request == NULL) {
+	why = ph_pool_alloc(ph_delivery_pool(w->delivery), sizeof(*why));
+	if (why == NULL) {
 		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "no memory");
 		return;
 	}
-	*request = (struct ph_user_delivery){.size = sizeof(*request), .offset = w->offset,
-		.length = w->length, .arrival = ph_delivery_arrival(w->delivery)};
-	fill(request->queue_id, sizeof(request->queue_id), ph_delivery_queue_id(w->delivery));
-	if (!fill(request->user, sizeof(request->user), user) ||
-		!fill(request->sender, sizeof(request->sender), ph_delivery_sender(w->delivery)) ||
-		!fill(request->recipient, sizeof(request->recipient), recipient) ||
-		!fill(request->original, sizeof(request->original), original)) {
-		ph_delivery_bounce(w->delivery, i, "5.1.3", relay, "an address is too long for local delivery");
-		return;
-	}
-	w->letters[i] = batches_post(w->local->state->batches, request, w->fd);
+	dispatch.fd = w->fd;
+	dispatch.offset = w->offset;
+	dispatch.length = w->length;
+	w->letters[i] = rights_mailbox(w->local->state->batches, &w->local->rights, &dispatch, why);
 	if (w->letters[i] == NULL)
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "no memory or descriptors for the delivery");
+		say(w, i, why);
 }
 
 /* The user of a local part: with its extension, then without. On PH_FOUND *user is the name. */
@@ -306,16 +336,11 @@ static void
 report(struct work *w, size_t i)
 {
 	const struct letter *letter = w->letters[i];
-	const struct ph_user_result *result = &letter->result;
 
-	if (!letter->done)
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "the delivery did not end in time");
-	else if (result->outcome == USER_SENT)
-		ph_delivery_sent(w->delivery, i, result->status, relay, "%s", result->text);
-	else if (result->outcome == USER_BOUNCED)
-		ph_delivery_bounce(w->delivery, i, result->status, relay, "%s", result->text);
+	if (letter->done)
+		say(w, i, &letter->result);
 	else
-		ph_delivery_defer(w->delivery, i, result->status, relay, "%s", result->text);
+		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "the delivery did not end in time");
 }
 
 static void
@@ -323,7 +348,7 @@ local_deliver(void *self, ph_delivery *delivery)
 {
 	struct work w = {.local = self, .delivery = delivery};
 	size_t count = ph_delivery_count(delivery);
-	ph_deadline deadline = ph_in(DELIVERY_TIME);
+	ph_deadline deadline = rights_deadline(&w.local->rights);
 
 	w.letters = ph_pool_array(ph_delivery_pool(delivery), count, sizeof(*w.letters));
 	for (size_t i = 0; i < count; i++) {
@@ -348,7 +373,7 @@ local_deliver_as_user(void *self, const struct ph_user_context *user,
 {
 	const struct local *local = self;
 
-	user_deliver(user, requests, fds, count, local->mailbox_size_limit, results);
+	user_deliver(user, requests, fds, count, local->rights.mailbox_size_limit, results);
 }
 
 /* ---- Life -------------------------------------------------------------------------------------- */
