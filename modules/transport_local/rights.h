@@ -29,6 +29,7 @@ struct dispatch {
 	const char *extension;  /* of the recipient's address, without the delimiter; "": none */
 	int fd;                 /* the content; see ph_delivery_content() */
 	int64_t offset, length;
+	const char *sender;     /* NULL: the message's */
 };
 
 /* Into the user's mailbox, or what stands for it: the first that is set of mailbox_command_maps (a
