@@ -121,7 +121,7 @@ static void
 post(struct work *w, size_t i, const char *user, const char *recipient, const char *original)
 {
 	struct dispatch dispatch = {.delivery = w->delivery, .user = user, .recipient = recipient,
-		.original = original, .extension = ""};
+		.original = original};
 	struct ph_user_result *why;
 
 	if (ph_delivery_is_probe(w->delivery)) {
@@ -373,7 +373,7 @@ local_deliver_as_user(void *self, const struct ph_user_context *user,
 {
 	const struct local *local = self;
 
-	user_deliver(user, requests, fds, count, local->rights.mailbox_size_limit, results);
+	user_deliver(&local->rights, user, requests, fds, count, results);
 }
 
 /* ---- Life -------------------------------------------------------------------------------------- */
