@@ -382,6 +382,11 @@ items_expand(const struct config *config, const struct section *section,
 	struct elements elements = {0};
 	const char *text;
 
+	if (param->flags & PH_MACROS) {
+		*out = items;
+		*out_count = count;
+		return 0;
+	}
 	if (count == 0 && strcmp(param->name, "mydomain") == 0 && !setting_find(&config->set, "mydomain")) {
 		text = default_domain(&scope, &chain, error);
 		if (!text)

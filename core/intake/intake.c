@@ -252,6 +252,8 @@ ph_intake_recipient(ph_intake *intake, const char *address,
 
 	if (parameters != NULL)
 		TAKE(given, parameters);
+	if (given.original != NULL && *given.original != '\0')
+		address = given.original;
 	if (complete == NULL || message_add_recipient(message, complete, address, &given) == -1)
 		return fail_memory(intake);
 	return 0;

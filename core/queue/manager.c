@@ -149,11 +149,14 @@ destination_of(struct manager *manager, struct message *message, uint32_t number
 	bool local = (ops->flags & PH_TRANSPORT_LOCAL) != 0;
 	struct route *route = scheduler_route(manager->scheduler, resolved->transport,
 		resolved->transport->name, local);
+	const struct rcpt *rcpt = &message->body->rcpts[number];
 	struct destination *destination = NULL;
 	char *user = NULL;
 
-	if (local)
-		user = ph_pool_copy(pool, ph_address_local_part(message->body->rcpts[number].address));
+	if (local && rcpt->target != NULL && *rcpt->target->user != '\0')
+		user = ph_pool_strdup(pool, rcpt->target->user);
+	else if (local)
+		user = ph_pool_copy(pool, ph_address_local_part(rcpt->address));
 	if (route != NULL)
 		destination = scheduler_destination(manager->scheduler, route, resolved->nexthop,
 			user == NULL ? "" : user);
@@ -171,16 +174,23 @@ where_to(struct manager *manager, const char *address, const char *filter, ph_po
 	return resolve_address(&manager->resolver, address, pool, resolved);
 }
 
-static struct destination *
-resolve(void *context, struct message *message, uint32_t number)
+/* "transport:nexthop" that goes before what the address says; "". */
+static const char *
+route_of(const struct body *body, uint32_t number)
 {
-	struct manager *manager = context;
+	return body->rcpts[number].kind == PH_TARGET_TRANSPORT ? body->rcpts[number].target->what
+		: body->envelope.filter;
+}
+
+static struct destination *
+find_destination(struct manager *manager, struct message *message, uint32_t number)
+{
 	struct destination *destination = NULL;
 	ph_pool *pool = ph_pool_new(0);
 	/* copies: a table may wait, and the body be gone then */
 	const char *address = pool == NULL ? NULL
 		: ph_pool_strdup(pool, message->body->rcpts[number].address);
-	const char *filter = pool == NULL ? NULL : ph_pool_strdup(pool, message->body->envelope.filter);
+	const char *filter = pool == NULL ? NULL : ph_pool_strdup(pool, route_of(message->body, number));
 	struct resolved resolved;
 
 	if (address == NULL || filter == NULL || where_to(manager, address, filter, pool, &resolved) == -1)
@@ -202,6 +212,15 @@ resolve(void *context, struct message *message, uint32_t number)
 		}
 	ph_pool_free(pool);
 	return destination;
+}
+
+static struct destination *
+resolve(void *context, struct message *message, uint32_t number)
+{
+	if (message->body->rcpts[number].kind != PH_TARGET_FORWARD)
+		return find_destination(context, message, number);
+	forward_start(context, message, number);
+	return NULL;
 }
 
 static void
@@ -317,6 +336,7 @@ manager_new(const struct settings *settings, const struct resolver *resolver)
 	TAILQ_INIT(&manager->peers);
 	TAILQ_INIT(&manager->visitors);
 	TAILQ_INIT(&manager->reports);
+	TAILQ_INIT(&manager->forwards);
 	TAILQ_INIT(&manager->debts);
 	manager->scheduler = scheduler_new(&manager->limits, &schedule_ops, manager);
 	if (manager->scheduler == NULL || manager->scratch == NULL) {
@@ -336,6 +356,7 @@ manager_free(struct manager *manager)
 	peers_close(manager);
 	visitors_close(manager);
 	bounces_forget(manager);
+	forwards_forget(manager);
 	ledger_free(manager);
 	scheduler_free(manager->scheduler);
 	ph_pool_free(manager->scratch);
@@ -350,13 +371,19 @@ end_task(ph_task task)
 	ph_task_join(task, ph_in(5000));
 }
 
-/* Requests and reports that have begun come to their end. */
+static bool
+manager_is_writing(const struct manager *manager)
+{
+	return manager->busy > 0 || manager->reporters > 0 || manager->forwarders > 0;
+}
+
+/* Requests, reports and forwarded messages that have begun come to their end. */
 static void
 wait_until_quiet(struct manager *manager)
 {
 	ph_deadline patience = ph_in(STOP_TIME);
 
-	while ((manager->busy > 0 || manager->reporters > 0) && ph_now() < patience)
+	while (manager_is_writing(manager) && ph_now() < patience)
 		if (ph_sleep(ph_in(10)) == PH_WAIT_CANCELLED)
 			break;
 }
@@ -381,5 +408,5 @@ manager_stop(struct manager *manager)
 		storage->owned = false;
 	}
 	manager->owned = false;
-	return manager->busy > 0 || manager->reporters > 0 ? -1 : 0;
+	return manager_is_writing(manager) ? -1 : 0;
 }

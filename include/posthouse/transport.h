@@ -73,6 +73,38 @@ struct ph_expansion {
 };
 PH_API void ph_delivery_expand(ph_delivery *delivery, size_t index,
 	const struct ph_expansion *addresses, size_t count);
+
+/*
+ * What a recipient is, or what it becomes: more than addresses. The queue keeps this beside the
+ * address, never in its text: nobody can write a command or a file into an envelope.
+ */
+enum ph_target_kind {
+	PH_TARGET_ADDRESS,   /* an address like any other */
+	PH_TARGET_USER,      /* a user of this host: not looked up in alias tables again */
+	PH_TARGET_MAILBOX,   /* a user's mailbox: no forwarding either */
+	PH_TARGET_COMMAND,   /* what: a command, run with the rights of user */
+	PH_TARGET_FILE,      /* what: a file, written with the rights of user */
+	PH_TARGET_TRANSPORT, /* the address, through the transport and next hop of what: "name:nexthop" */
+	/* The address in a new message from sender. what: the value of its Delivered-To header, ""
+	 * none. The queue role writes that message; no transport sees this kind. */
+	PH_TARGET_FORWARD,
+	PH_TARGET_KINDS
+};
+struct ph_target {
+	uint32_t size;
+	uint32_t kind;       /* enum ph_target_kind */
+	const char *address; /* never empty: what the log shows as "to" */
+	const char *what;    /* "" or NULL: nothing */
+	const char *user;    /* "" or NULL: the rights of default_privs */
+	const char *sender;  /* "" or NULL: the message's */
+};
+/* Fills what there is room for (target->size); no pointer is NULL, the sender is always the one that
+ * counts. Texts live as long as the delivery. */
+PH_API void ph_delivery_target(const ph_delivery *delivery, size_t index, struct ph_target *target);
+/* As ph_delivery_expand(), to targets of any kind. Each is tried and retried by itself. Copied; every
+ * size is that of the first. */
+PH_API void ph_delivery_expand_to(ph_delivery *delivery, size_t index,
+	const struct ph_target *targets, size_t count);
 /* The recipient is one mailbox under another name (an alias with one user): the log shows this
  * address, and the one before as orig_to. ph_delivery_recipient() gives the new one from now on,
  * ph_delivery_original() the old one. Copied. */

@@ -67,7 +67,7 @@ make_request(const struct dispatch *d, enum ph_user_kind kind, const char *targe
 	request->arrival = ph_delivery_arrival(d->delivery);
 	fill(request->queue_id, sizeof(request->queue_id), ph_delivery_queue_id(d->delivery));
 	if (fill(request->user, sizeof(request->user), d->user != NULL ? d->user : "") &&
-		fill(request->sender, sizeof(request->sender), ph_delivery_sender(d->delivery)) &&
+		fill(request->sender, sizeof(request->sender), d->sender != NULL ? d->sender : ph_delivery_sender(d->delivery)) &&
 		fill(request->recipient, sizeof(request->recipient), d->recipient) &&
 		fill(request->original, sizeof(request->original), d->original) &&
 		fill(request->extension, sizeof(request->extension), d->extension != NULL ? d->extension : "") &&

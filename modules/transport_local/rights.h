@@ -30,6 +30,7 @@ struct dispatch {
 	                         * stands behind the user's name in it */
 	int fd;                 /* the content; see ph_delivery_content() */
 	int64_t offset, length;
+	const char *sender;     /* NULL: the message's */
 };
 
 /* Into the user's mailbox, or what stands for it: the first that is set of mailbox_command_maps (a

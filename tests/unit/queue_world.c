@@ -160,6 +160,8 @@ ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
 {
 	assert_int_equal(origin->origin, PH_ORIGIN_INTERNAL);
 	report_letter.size = 0;
+	report_letter.to[0] = '\0';
+	report_letter.again = origin->again;
 	return (ph_intake *)&report_letter;
 }
 
@@ -172,7 +174,7 @@ ph_intake_queue_id(const ph_intake *intake)
 int
 ph_intake_sender(ph_intake *intake, const char *address, const struct ph_mail_parameters *parameters)
 {
-	assert_string_equal(address, "");
+	snprintf(report_letter.from, sizeof(report_letter.from), "%s", address);
 	return 0;
 }
 
@@ -180,7 +182,10 @@ int
 ph_intake_recipient(ph_intake *intake, const char *address,
 	const struct ph_rcpt_parameters *parameters)
 {
-	snprintf(report_letter.to, sizeof(report_letter.to), "%s", address);
+	size_t size = strlen(report_letter.to);
+
+	snprintf(report_letter.to + size, sizeof(report_letter.to) - size, "%s%s%s%s", size > 0 ? "," : "",
+		address, parameters != NULL ? "<" : "", parameters != NULL ? parameters->original : "");
 	return 0;
 }
 
@@ -199,6 +204,7 @@ ph_intake_commit(ph_intake *intake, ph_reply *reply)
 {
 	ph_yield();
 	if (report_letter.fail) {
+		*reply = (ph_reply){.code = report_letter.code, .status = "4.3.0"};
 		snprintf(reply->text, sizeof(reply->text), "disk full");
 		return PH_INTAKE_REFUSED;
 	}
@@ -291,7 +297,12 @@ worker_frame(struct channel *channel, void *context, unsigned type, ph_span payl
 			job->numbers[i] = wire_get_u32(&reader);
 			snprintf(job->addresses[i], 64, "%s", wire_get_string(&reader, w->pool));
 			snprintf(job->originals[i], 64, "%s", wire_get_string(&reader, w->pool));
-			wire_get_u8(&reader);
+			job->kinds[i] = wire_get_u8(&reader);
+			if (job->kinds[i] < PH_TARGET_MAILBOX)
+				continue;
+			snprintf(job->whats[i], 64, "%s", wire_get_string(&reader, w->pool));
+			wire_get_string(&reader, w->pool);
+			wire_get_string(&reader, w->pool);
 		}
 		assert_false(reader.failed);
 	}
