@@ -69,6 +69,9 @@ const struct ph_param settings_params[] = {
 	SETTING(enable_original_recipient, PH_BOOL, .default_value = "yes",
 		.doc = "Keep the address a message was sent to beside the one it was rewritten to; "
 		       "no: recipients that become the same get one copy."),
+	SETTING(export_environment, PH_STRINGS, .default_value = "TZ, LANG",
+		.doc = "The environment variables that commands get to see, NAME or NAME=value, besides those "
+		       "that tell them of the user and the message."),
 	SETTING(fast_flush_domains, PH_MATCH_LIST, .default_value = "$relay_domains",
 		.doc = "The domains whose mail ETRN has tried at once."),
 	SETTING(hopcount_limit, PH_INT, .default_value = "50", .min = 1, .max = 10000,
