@@ -134,7 +134,7 @@ const struct ph_param settings_params[] = {
 		.doc = "The domain of mail that is posted here; a path: the first line of that file."),
 	SETTING(propagate_unmatched_extensions, PH_STRINGS, .default_value = "canonical, virtual",
 		.doc = "The tables whose results get the extension that their key did not have: "
-		       "canonical, virtual."),
+		       "canonical, virtual, generic."),
 	SETTING(qmgr_message_active_limit, PH_INT, .default_value = "20000", .min = 1,
 		.max = COUNT_MAX, .doc = "The most messages that are scheduled at the same time."),
 	SETTING(qmgr_message_recipient_limit, PH_INT, .default_value = "20000", .min = 1,

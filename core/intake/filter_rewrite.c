@@ -2,8 +2,6 @@
  * The second built-in filter: addresses in headers, completed and rewritten. Headers of strangers,
  * and of mail that came in before, stay as they are.
  */
-#include <string.h>
-
 #include "intake/rewrite.h"
 #include "intake/rewrite_header.h"
 
@@ -20,23 +18,6 @@ rewrite_one(void *context, const char *address, const char **rewritten)
 	return rewrite_address(visit->message, visit->class, address, rewritten);
 }
 
-/* The name, the colon and the line end stay. */
-static int
-replace_value(struct ph_filter_message *message, struct header *header, ph_span value, ph_span with)
-{
-	ph_span raw = header->raw;
-	size_t before = (size_t)(value.data - raw.data), after = raw.size - before - value.size;
-	char *data = ph_pool_alloc(message->pool, before + with.size + after);
-
-	if (data == NULL)
-		return -1;
-	memcpy(data, raw.data, before);
-	memcpy(data + before, with.data, with.size);
-	memcpy(data + before + with.size, value.data + value.size, after);
-	header->raw = (ph_span){data, before + with.size + after};
-	return 0;
-}
-
 static int
 rewrite_field(struct ph_filter_message *message, struct header *header)
 {
@@ -49,7 +30,7 @@ rewrite_field(struct ph_filter_message *message, struct header *header)
 		return 0;
 	if (header_rewrite(message->pool, value, rewrite_one, &visit, &result) != 0)
 		return -1;
-	return result.data == value.data ? 0 : replace_value(message, header, value, result);
+	return result.data == value.data ? 0 : header_set_value(message->pool, header, result);
 }
 
 static ph_filter_result

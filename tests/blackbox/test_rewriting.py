@@ -118,3 +118,24 @@ def test_other_bytes_stay(posthouse, sink):
         sink.wait(1)
     content = sink.messages[0][2]
     assert content.endswith(head.replace(b"\t<a@old.example>", b"\t<a@new.example>") + body)
+
+
+def test_generic_addresses_on_the_way_out(posthouse, sink):
+    generic = table({"joe@inside.example": "joe.public@isp.example", "peer@inside.example": "peer@isp.example"})
+    server = posthouse(**options(sink, smtp_generic_maps=generic))
+    head = "From: Joe <joe@inside.example>\r\n.Odd: joe@inside.example\r\nTo: x@far.example,\r\n\tpeer@inside.example\r\n"
+    with server:
+        server.send("joe@inside.example", ["peer@inside.example", "x@far.example"],
+                    head.replace(".Odd", "..Odd") + "\r\njoe@inside.example\r\n..dots\r\n")
+        sink.wait(1)
+        assert sink.messages[0][0] == "joe.public@isp.example"
+        assert sorted(sink.messages[0][1]) == ["peer@isp.example", "x@far.example"]
+        text = sink.messages[0][2].decode()
+        assert text.endswith("From: Joe <joe.public@isp.example>\r\n.Odd: joe@inside.example\r\nTo: x@far.example,\r\n"
+                             "\tpeer@isp.example\r\n\r\njoe@inside.example\r\n.dots\r\n")
+        server.stop()
+        server.configure(smtp_generic_maps="fail:away")
+        server.start()
+        server.send("joe@inside.example", "x@far.example")
+        server.wait_log(r"to=<x@far.example>.*status=deferred \(Temporary lookup failure: smtp_generic_maps\)")
+        assert len(sink.messages) == 1
