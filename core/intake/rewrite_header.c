@@ -52,7 +52,8 @@ put(struct edit *edit, const char *bytes, size_t size)
 		edit->data = grown;
 		edit->room = room;
 	}
-	memcpy(edit->data + edit->size, bytes, size);
+	if (size > 0)
+		memcpy(edit->data + edit->size, bytes, size);
 	edit->size += size;
 	return 0;
 }
