@@ -4,6 +4,7 @@
 
 #include <posthouse/address.h>
 
+#include "set.h"
 #include "targets.h"
 
 /* A name on its way. */
@@ -16,12 +17,6 @@ struct node {
 	unsigned depth;
 	struct node *parent;  /* whose alias named it */
 	struct node *next;
-};
-
-struct set {
-	const char **slots;
-	size_t room, count;
-	bool exact;           /* letters have a case */
 };
 
 /* A text with targets: the value of an alias, or a file. */
@@ -44,58 +39,6 @@ struct walk {
 	struct set seen_results, seen_programs, seen_names;
 	ph_error *error;
 };
-
-/* ---- A set of strings -------------------------------------------------------------------------- */
-
-static size_t
-hash_of(const char *text)
-{
-	size_t hash = 5381;
-
-	for (; *text != '\0'; text++) {
-		char c = *text >= 'A' && *text <= 'Z' ? (char)(*text + 'a' - 'A') : *text;
-
-		hash = hash * 33 ^ (unsigned char)c;
-	}
-	return hash ^ hash >> 15;
-}
-
-static const char **
-set_slot(const struct set *set, const char *text)
-{
-	size_t slot = hash_of(text) & (set->room - 1);
-
-	while (set->slots[slot] != NULL && (set->exact ? strcmp(set->slots[slot], text) :
-		ph_strcasecmp(set->slots[slot], text)) != 0)
-		slot = (slot + 1) & (set->room - 1);
-	return &set->slots[slot];
-}
-
-/* 1: it is new; 0: it was there; -1: no memory. */
-static int
-set_add(struct set *set, ph_pool *pool, const char *text)
-{
-	const char **slot;
-
-	if (set->count * 2 >= set->room) {
-		struct set larger = {.room = set->room > 0 ? set->room * 4 : 16, .count = set->count,
-			.exact = set->exact};
-
-		larger.slots = ph_pool_array(pool, larger.room, sizeof(*larger.slots));
-		if (larger.slots == NULL)
-			return -1;
-		for (size_t i = 0; i < set->room; i++)
-			if (set->slots[i] != NULL)
-				*set_slot(&larger, set->slots[i]) = set->slots[i];
-		*set = larger;
-	}
-	slot = set_slot(set, text);
-	if (*slot != NULL)
-		return 0;
-	*slot = text;
-	set->count++;
-	return 1;
-}
 
 /* ---- Names ------------------------------------------------------------------------------------- */
 

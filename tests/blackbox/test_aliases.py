@@ -74,6 +74,30 @@ def test_loops_end(posthouse, place, sink):
             server.wait_log(rf"to=<{OTHER}@test.example>.*dsn=5\.4\.6, status=bounced \(alias expansion loop\)")
 
 
+def test_tables_of_several_types(posthouse, place, sink):
+    """In their order; what patterns give are addresses, and never more than one for one group."""
+    pattern, table = place / "pattern", place / "people"
+    pattern.write_text("/^list-(.+)$/ $1@far.example\n/^run-(.*)$/ |/usr/bin/touch $1\n/^both$/ never\n")
+    table.write_text(f"both: first@far.example\nrun-safe: run@far.example\nowner-list-x: {ME}\n")
+    server = posthouse(**options(place, sink))
+    server.configure(alias_maps=f"{{flat:{server.aliases}, hash:{table}, regex:{pattern}}}",
+                     alias_database=f"{{hash:{table}}}")
+    server.command("newaliases")
+    with server:
+        for number, (name, expected) in enumerate((("list-a.b", "a.b"), ("BOTH", "first"), ("run-safe", "run")), 1):
+            server.send("a@client.example", f"{name}@test.example")
+            sink.wait(number)
+            assert sink.messages[-1][:2] == ("a@client.example", [f"{expected}@far.example"])
+        server.send("a@client.example", "list-x@test.example")
+        sink.wait(4)
+        assert sink.messages[3][:2] == ("owner-list-x@test.example", ["x@far.example"])
+        outcome(server, server.send("a@client.example", "run-x@test.example"),
+                r"dsn=4\.3\.5, status=deferred \(alias run-x: a table of patterns may not name a command")
+        for name in ('"list-x@evil.example,y"', '"list-x y"', '"list-|y"'):
+            outcome(server, server.send("a@test.example", f"{name}@test.example"), r"dsn=5\.1\.1, status=bounced")
+        assert len(sink.messages) == 4
+
+
 def test_strangers(posthouse, place, sink):
     with posthouse(**options(place, sink), luser_relay="'lost+$local@far.example'") as server:
         server.send("a@client.example", "nobody-here@test.example")
