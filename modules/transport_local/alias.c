@@ -310,7 +310,7 @@ first_address(struct walk *w, const char *value)
 	return NULL;
 }
 
-/* The sender of what goes to the alias: its owner, where there is one. */
+/* The sender of what goes to the alias: its owner, where there is one; *sender else. */
 static enum alias_outcome
 find_owner(struct walk *w, const char *key, const char **sender)
 {
@@ -320,7 +320,6 @@ find_owner(struct walk *w, const char *key, const char **sender)
 	bool pattern = false;
 	ph_found found;
 
-	*sender = "";
 	if (!source->owners || strncmp(key, "owner-", 6) == 0 ||
 		key[strcspn(key, " \t\"\\,:;<>()@[]")] != '\0')
 		return ALIAS_DONE;
@@ -362,7 +361,8 @@ is_postmaster(const struct node *node)
 static enum alias_outcome
 without_alias(struct walk *w, struct node *node, struct node **pending)
 {
-	struct list root = {.name = "alias postmaster", .text = ph_span_of("root"), .sender = ""};
+	struct list root = {.name = "alias postmaster", .text = ph_span_of("root"),
+		.sender = node->sender};
 
 	if (strcmp(node->user, "postmaster") == 0 && ancestor(node, "root") == NULL)
 		return push_list(w, node, &root, &pending);
@@ -378,18 +378,16 @@ static enum alias_outcome
 look_up(struct walk *w, struct node *node, struct node **pending)
 {
 	const struct node *same = ancestor(node, node->user);
-	struct list list = {.sender = ""};
+	struct list list = {.sender = node->sender};
 	enum alias_outcome outcome;
 	const char *key;
 	int is_new;
 
 	if (same != NULL && same == node->parent) {
-		/* "joe: joe, joe@elsewhere"; of a list with an owner: no message comes here again */
+		/* "joe: joe, joe@elsewhere": a new message to joe would bring all of that again */
 		node->kind = *node->sender != '\0' ? PH_TARGET_MAILBOX : PH_TARGET_USER;
 		return add_result(w, node);
 	}
-	if (*node->sender != '\0')
-		return add_result(w, node);
 	if (same != NULL && is_postmaster(node)) {
 		w->out->postmaster = true;
 		return ALIAS_DONE;
