@@ -58,6 +58,9 @@ const struct ph_param settings_params[] = {
 		       "thrown away."),
 	SETTING(empty_address_recipient, PH_STRING, .default_value = "MAILER-DAEMON",
 		.doc = "Who gets mail that is addressed to the empty address."),
+	SETTING(export_environment, PH_STRINGS, .default_value = "TZ, LANG",
+		.doc = "The environment variables that commands get to see, NAME or NAME=value, besides those "
+		       "that tell them of the user and the message."),
 	SETTING(fast_flush_domains, PH_MATCH_LIST, .default_value = "$relay_domains",
 		.doc = "The domains whose mail ETRN has tried at once."),
 	SETTING(hopcount_limit, PH_INT, .default_value = "50", .min = 1, .max = 10000,

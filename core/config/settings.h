@@ -41,6 +41,7 @@ struct settings {
 	/* processes and files */
 	const char *mail_owner;
 	const char *default_privs;
+	ph_strings export_environment; /* to commands */
 	const char *queue_directory;
 	const char *run_directory;
 	const char *module_directory;

@@ -149,21 +149,39 @@ limit(int resource, rlim_t value)
 	setrlimit(resource, &limits);
 }
 
+/* A copy of what export_environment lets through: "NAME" with its value here, or "NAME=value". */
+static char *
+exported(const char *item)
+{
+	const char *value = strchr(item, '=') ? NULL : getenv(item);
+	char *copy = NULL;
+
+	if (strchr(item, '='))
+		copy = strdup(item);
+	else if (value && asprintf(&copy, "%s=%s", item, value) == -1)
+		_exit(1);
+	return copy;
+}
+
 /* Nothing of the daemon's surroundings reaches what runs for a user. */
 static void
-scrub(const struct rights *rights, int64_t timeout)
+scrub(const struct rights *rights, const ph_strings *export, int64_t timeout)
 {
-	const char *zone = getenv("TZ");
-	char *kept = zone ? strdup(zone) : NULL;
+	char **kept = calloc(export->count + 1, sizeof(*kept));
 
+	if (!kept)
+		_exit(1);
+	for (size_t i = 0; i < export->count; i++)
+		kept[i] = exported(export->items[i]);
 	clearenv();
+	for (size_t i = 0; i < export->count; i++)
+		if (kept[i])
+			putenv(kept[i]);
 	setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1);
 	setenv("HOME", rights->home, 1);
 	setenv("LOGNAME", rights->name, 1);
 	setenv("USER", rights->name, 1);
 	setenv("SHELL", rights->shell, 1);
-	if (kept)
-		setenv("TZ", kept, 1);
 	free(kept);
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_NOFILE, 256);
@@ -177,10 +195,14 @@ scrub(const struct rights *rights, int64_t timeout)
 static void
 become_user(struct errand *errand)
 {
-	if (rights_take(&errand->rights, errand->setup->owner) == -1)
+	enum ph_user_kind kind = errand->batch->kind;
+
+	if (rights_take(&errand->rights, errand->setup->owner,
+			kind == PH_USER_COMMAND || kind == PH_USER_INSTANCE) == -1)
 		_exit(1);
 	process_follow(errand->setup->parent); /* again: the change of rights cancelled it */
-	scrub(&errand->rights, errand->batch->timeout);
+	scrub(&errand->rights, &config_settings(errand->setup->config)->export_environment,
+		errand->batch->timeout);
 }
 
 /* ---- Mailboxes ----------------------------------------------------------------------------------- */
@@ -319,6 +341,29 @@ read_files(struct errand *errand)
 	end();
 }
 
+/* ---- Tables -------------------------------------------------------------------------------------- */
+
+/* Those that the instance's part for users asks. They may be readable for root alone, as they are
+ * where the roles open them. */
+static void
+open_tables(const struct errand *errand)
+{
+	const struct instance *transport = errand->batch->transport;
+	const struct ph_module *module = transport->module;
+	ph_error error = {""};
+
+	for (size_t i = 0; i < module->param_count; i++) {
+		const struct ph_param *param = &module->params[i];
+		const ph_map *map;
+
+		if (param->type != PH_MAP_REF || !(param->flags & PH_FOR_USER))
+			continue;
+		map = *(const ph_map *const *)((const char *)transport->self + param->offset);
+		if (map_open(map, &error) == -1)
+			all_the_same(errand, 1, "4.3.0", "%s: %s", param->name, error.text);
+	}
+}
+
 /* ---- The module's part --------------------------------------------------------------------------- */
 
 size_t
@@ -388,6 +433,8 @@ batch_run(const struct batch *batch, const struct process_setup *setup, int resu
 	begin_context(&errand);
 	if (batch->kind == PH_USER_MAILBOX)
 		open_spool_mailbox(&errand);
+	if (batch->kind == PH_USER_INSTANCE)
+		open_tables(&errand);
 	become_user(&errand);
 	begin_results(&errand);
 	if (batch->kind == PH_USER_READ)

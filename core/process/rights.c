@@ -111,13 +111,13 @@ change(const struct rights *rights)
 }
 
 int
-rights_take(const struct rights *rights, const struct owner *owner)
+rights_take(const struct rights *rights, const struct owner *owner, bool commands)
 {
 	if (!owner->rootless && change(rights) == -1)
 		return -1;
 	/* Its memory holds the configuration: the user may not look into it, whatever the system's
 	 * default for processes that changed their rights is. */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+	if ((!commands && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) ||
 		(!owner->rootless && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1))
 		return -1;
 	return 0;

@@ -25,8 +25,9 @@ enum rights_result {
 /* "user" or "user:group". The error for everything but RIGHTS_FOUND. Memory is never given back: it
  * is for a process that ends soon. */
 enum rights_result rights_find(const char *text, struct rights *rights, ph_error *error);
-/* Becomes the user for good, and gains nothing by exec either. 0 or -1. */
-int rights_take(const struct rights *rights, const struct owner *owner);
+/* Becomes the user for good. commands: they may be set-id programs, as those of mailing lists are;
+ * without, nothing is gained by exec either. 0 or -1. */
+int rights_take(const struct rights *rights, const struct owner *owner, bool commands);
 /* The text at the instance's rights_offset; NULL: the request says it. */
 const char *rights_of_instance(const struct instance *transport);
 /* Nobody's rights that deliveries would have may be root's or mail_owner's: default_privs, and those

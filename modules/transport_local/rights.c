@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "user.h"
 
@@ -38,6 +39,20 @@ fill(char *field, size_t size, const char *text)
 	return snprintf(field, size, "%s", text) < (int)size;
 }
 
+/* Of "user+extension@domain". */
+static void
+find_extension(struct ph_user_delivery *request)
+{
+	size_t name = strlen(request->user), local = strcspn(request->recipient, "@");
+	const char *delimiters = ph_global("recipient_delimiter");
+
+	if (name == 0 || local <= name || strncasecmp(request->recipient, request->user, name) != 0 ||
+		strchr(delimiters, request->recipient[name]) == NULL)
+		return;
+	snprintf(request->extension, sizeof(request->extension), "%.*s", (int)(local - name - 1),
+		request->recipient + name + 1);
+}
+
 static struct ph_user_delivery *
 make_request(const struct dispatch *d, enum ph_user_kind kind, const char *target)
 {
@@ -55,9 +70,12 @@ make_request(const struct dispatch *d, enum ph_user_kind kind, const char *targe
 		fill(request->sender, sizeof(request->sender), d->sender != NULL ? d->sender : ph_delivery_sender(d->delivery)) &&
 		fill(request->recipient, sizeof(request->recipient), d->recipient) &&
 		fill(request->original, sizeof(request->original), d->original) &&
-		fill(request->extension, sizeof(request->extension), d->extension) &&
-		fill(request->target, sizeof(request->target), target))
+		fill(request->extension, sizeof(request->extension), d->extension != NULL ? d->extension : "") &&
+		fill(request->target, sizeof(request->target), target)) {
+		if (d->extension == NULL)
+			find_extension(request);
 		return request;
+	}
 	request->size = 0;
 	return request;
 }

@@ -26,7 +26,8 @@ struct dispatch {
 	const char *user;       /* whose rights; NULL: default_privs */
 	const char *recipient;  /* the address as Delivered-To shows it */
 	const char *original;   /* as X-Original-To shows it */
-	const char *extension;  /* of the recipient's address, without the delimiter; "": none */
+	const char *extension;  /* of the recipient's address, without the delimiter; "": none; NULL: what
+	                         * stands behind the user's name in it */
 	int fd;                 /* the content; see ph_delivery_content() */
 	int64_t offset, length;
 	const char *sender;     /* NULL: the message's */

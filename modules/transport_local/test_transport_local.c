@@ -20,6 +20,7 @@
 
 #include "alias.h"
 #include "headerscan.h"
+#include "headers.h"
 #include "macros.h"
 #include "mbox.h"
 #include "targets.h"
@@ -611,27 +612,23 @@ copies_text_however_it_is_cut(void **unused)
 static void
 writes_the_head(void **unused)
 {
-	static char buffer[MBOX_BUFFER];
-	struct mbox mbox;
-	struct box box;
+	const struct ph_user_delivery plain = {.sender = "root@example.com", .recipient = "root@example.com"};
+	const struct ph_user_delivery awkward = {.original = "a\nb", .recipient = "c"};
+	ph_pool *pool = ph_pool_new(0);
 
 	setenv("TZ", "EET-2", 1);
 	tzset();
-	box_open(&box);
-	assert_int_equal(mbox_open(&mbox, box.fd, 0, buffer), 0);
-	mbox_head(&mbox, "root@example.com", "root@example.com", "root@example.com", 1518883689);
-	mbox_head(&mbox, "", "a\nb", "c", 1518883689);
-	assert_int_equal(mbox_flush(&mbox), 0);
-	assert_string_equal(box_read(&box),
+	assert_string_equal(headers_text(pool, &plain, 1518883689),
 		"From root@example.com  Sat Feb 17 18:08:09 2018\n"
 		"Return-Path: <root@example.com>\n"
 		"X-Original-To: root@example.com\n"
-		"Delivered-To: root@example.com\n"
+		"Delivered-To: root@example.com\n");
+	assert_string_equal(headers_text(pool, &awkward, 1518883689),
 		"From MAILER-DAEMON  Sat Feb 17 18:08:09 2018\n"
 		"Return-Path: <>\n"
 		"X-Original-To: a?b\n"
 		"Delivered-To: c\n");
-	box_close(&box);
+	ph_pool_free(pool);
 }
 
 /* A batch of messages, each in a file with something before and behind it. */
@@ -657,13 +654,15 @@ batch_add(struct batch *batch, struct box *box, const char *message, int64_t len
 		.recipient = "joe@x.example", .offset = 6, .length = length};
 	batch->fds[batch->count++] = fd;
 	batch->user = (struct ph_user_context){.size = sizeof(batch->user), .mailbox_fd = box->fd,
-		.mailbox = box->path};
+		.mailbox = box->path, .name = "joe"};
 }
 
 static void
 batch_run(struct batch *batch, int64_t limit)
 {
-	user_deliver(&batch->user, batch->requests, batch->fds, batch->count, limit, batch->results);
+	const struct params params = {.mailbox_size_limit = limit};
+
+	user_deliver(&params, &batch->user, batch->requests, batch->fds, batch->count, batch->results);
 	for (size_t i = 0; i < batch->count; i++)
 		close(batch->fds[i]);
 }

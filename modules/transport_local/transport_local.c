@@ -300,7 +300,7 @@ local_deliver_as_user(void *self, const struct ph_user_context *user,
 {
 	const struct local *local = self;
 
-	user_deliver(user, requests, fds, count, local->rights.mailbox_size_limit, results);
+	user_deliver(&local->rights, user, requests, fds, count, results);
 }
 
 /* ---- Life -------------------------------------------------------------------------------------- */

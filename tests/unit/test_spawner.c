@@ -46,11 +46,12 @@ deliver_as_user(void *self, const struct ph_user_context *user, const struct ph_
 	}
 }
 
+static const struct ph_module transport_module = {.size = sizeof(transport_module)};
 static const struct ph_transport_ops transport_ops = {
 	.size = sizeof(transport_ops), .deliver_as_user = deliver_as_user};
 static const struct ph_transport_ops network_ops = {.size = sizeof(network_ops)};
 static struct instance transports[] = {
-	{.name = "local", .ops = &transport_ops, .number = 0},
+	{.name = "local", .ops = &transport_ops, .module = &transport_module, .number = 0},
 	{.name = "smtp", .ops = &network_ops, .number = 1},
 };
 static struct settings settings = {.mail_spool_directory = folder, .default_privs = "nobody"};
@@ -70,6 +71,12 @@ config_settings(const struct config *config)
 void
 files_set_reopen(files_reopen_fn *fn)
 {
+}
+
+int
+map_open(const ph_map *map, ph_error *error)
+{
+	return 0;
 }
 
 struct instance *
