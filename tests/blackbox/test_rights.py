@@ -49,22 +49,22 @@ cat > {out}/letter
 echo "$1" > {out}/argument
 ''')} "$EXTENSION"'""", export_environment="{TZ, 'GREETING=hello'}")
     with server:
-        server.send("a;b@client.example", f"{USER}+e$(x)`y`@test.example", "Subject: x\r\n\r\nFrom here\r\n")
+        server.send("a$b@client.example", f"{USER}+e$x|`y`@test.example", "Subject: x\r\n\r\nFrom here\r\n")
         server.wait_log(r"dsn=2\.0\.0, status=sent \(delivered to command: .*take \"\$EXTENSION\"\)")
         uid, gid, groups, folder = (out / "id").read_text().splitlines()
         assert int(uid) == ACCOUNT.pw_uid and int(gid) == ACCOUNT.pw_gid and "0" not in groups.split()[:0 if not ROOT else None]
         env = dict(line.split("=", 1) for line in (out / "env").read_text().splitlines())
         assert env["USER"] == env["LOGNAME"] == USER and env["HOME"] == pwd.getpwnam(USER).pw_dir
-        assert env["RECIPIENT"] == f"{USER}+e__x__y_@test.example" and env["SENDER"] == "a_b@client.example"
-        assert env["LOCAL"] == f"{USER}+e__x__y_" and env["DOMAIN"] == "test.example"
-        assert env["EXTENSION"] == "e__x__y_" and env["GREETING"] == "hello"
+        assert env["RECIPIENT"] == f"{USER}+e_x__y_@test.example" and env["SENDER"] == "a_b@client.example"
+        assert env["LOCAL"] == f"{USER}+e_x__y_" and env["DOMAIN"] == "test.example"
+        assert env["EXTENSION"] == "e_x__y_" and env["GREETING"] == "hello"
         assert set(env) <= {"USER", "LOGNAME", "HOME", "SHELL", "PATH", "TZ", "GREETING", "PWD", "OLDPWD", "_", "SHLVL",
                             "RECIPIENT", "ORIGINAL_RECIPIENT", "SENDER", "LOCAL", "DOMAIN", "EXTENSION"}
-        assert (out / "argument").read_text() == "e__x__y_\n"
+        assert (out / "argument").read_text() == "e_x__y_\n"
         letter = (out / "letter").read_text()
-        assert letter.startswith("From a;b@client.example  ")
-        assert "\nReturn-Path: <a;b@client.example>\n" in letter and "\r" not in letter
-        assert f"\nDelivered-To: {USER}+e$(x)`y`@test.example\n" in letter and letter.endswith("\n\nFrom here\n")
+        assert letter.startswith("From a$b@client.example  ")
+        assert "\nReturn-Path: <a$b@client.example>\n" in letter and "\r" not in letter
+        assert f"\nDelivered-To: {USER}+e$x|`y`@test.example\n" in letter and letter.endswith("\n\nFrom here\n")
         assert not (server.mail / USER).exists()
         no_children(server)
 
