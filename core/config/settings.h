@@ -33,6 +33,19 @@ struct settings {
 	const char *recipient_delimiter;
 	const char *empty_address_recipient;
 	const char *double_bounce_sender;
+	/* rewriting; the maps are NULL only where a test left them out */
+	const ph_map *canonical_maps, *sender_canonical_maps, *recipient_canonical_maps;
+	ph_strings canonical_classes, sender_canonical_classes, recipient_canonical_classes;
+	ph_strings masquerade_domains, masquerade_classes;
+	const ph_match_list *masquerade_exceptions;
+	ph_strings propagate_unmatched_extensions;
+	ph_strings local_header_rewrite_clients;
+	const ph_map *virtual_alias_maps;
+	int64_t virtual_alias_expansion_limit, virtual_alias_recursion_limit;
+	int64_t virtual_alias_address_length_limit;
+	const char *always_bcc;
+	const ph_map *sender_bcc_maps, *recipient_bcc_maps;
+	bool enable_original_recipient;
 	/* routes */
 	const char *local_transport;   /* "local" or "local:nexthop"; resp. relay, default: "smtp" */
 	const char *relay_transport;
