@@ -139,3 +139,57 @@ def test_generic_addresses_on_the_way_out(posthouse, sink):
         server.send("joe@inside.example", "x@far.example")
         server.wait_log(r"to=<x@far.example>.*status=deferred \(Temporary lookup failure: smtp_generic_maps\)")
         assert len(sink.messages) == 1
+
+
+def test_mail_of_the_sendmail_command_waits_for_a_table(posthouse, sink):
+    server = posthouse(**options(sink, virtual_alias_maps="fail:away"))
+    text = "From: root\nSubject: test\n\nhello\n"
+    with server:
+        code, _, errors = server.command("sendmail", "x@new.example", input=text, check=False)
+        assert code == 75 and "Temporary lookup failure" in errors
+        server.wait_empty()
+        server.stop()
+        server.command("sendmail", "x@new.example", input=text)
+        server.start()
+        server.wait_log("virtual_alias_maps lookup problem for x@new.example")
+        server.stop()
+        server.configure(virtual_alias_maps=table({"x@new.example": "x@far.example"}))
+        server.start()
+        sink.wait(1)
+        assert sink.messages[0][1] == ["x@far.example"] and b"\r\nFrom: root@test.example\r\n" in sink.messages[0][2]
+
+
+def test_headers_of_strangers_stay(posthouse, sink):
+    server = posthouse(**options(sink, canonical_maps=table({"a@old.example": "a@new.example"}),
+                                 local_header_rewrite_clients="''"))
+    with server:
+        assert letter(server, sink, "a@old.example", "x@far.example", "From: a@old.example\r\nTo: root\r\n") == (
+            "a@new.example", ["x@far.example"], "From: a@old.example\r\nTo: root\r\nSubject: test")
+        server.stop()
+        server.configure(local_header_rewrite_clients="permit_mynetworks", enable_original_recipient="no",
+                         canonical_classes="header_sender", virtual_alias_maps=table({
+                             "l1@new.example": "x@far.example", "l2@new.example": "x@far.example"}))
+        server.start()
+        assert letter(server, sink, "a@old.example", ["l1@new.example", "l2@new.example"],
+                      "From: a@old.example\r\nTo: a@old.example\r\n") == (
+            "a@old.example", ["x@far.example"], "From: a@new.example\r\nTo: a@old.example\r\nSubject: test")
+
+
+def test_words_that_mean_nothing_are_told(posthouse, sink):
+    server = posthouse(**options(sink, canonical_classes="{envelope_sender, header_senders}"))
+    code, out, errors = server.command("posthouse", "check", check=False)
+    assert code != 0 and 'canonical_classes: "header_senders" is none of: envelope_sender envelope_recipient' in out + errors
+
+
+def test_ten_thousand_recipients_of_one_alias(posthouse):
+    server = posthouse(myorigin="test.example", virtual_alias_expansion_limit=20000,
+                       default_transport="discard")
+    path = server.folder / "virtual"
+    members = [f"m{n}@far.example" for n in range(10000)]
+    path.write_text("all@new.example " + ", ".join(members + members[:5000]) + "\n")
+    path.chmod(0o644)
+    server.configure(virtual_alias_maps=f"texthash:{path}")
+    with server:
+        server.send("a@far.example", "all@new.example")
+        server.wait_log("nrcpt=10000 ")
+        server.wait_empty()
