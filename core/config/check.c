@@ -100,6 +100,9 @@ check_route(struct config *config, const char *parameter, const char *route)
 	struct nearest nearest = nearest_to(name);
 	char hint[160];
 
+	/* these two need no module */
+	if (strcmp(name, "error") == 0 || strcmp(name, "retry") == 0)
+		return;
 	if (!config->instance_count[PH_CLASS_TRANSPORT] || config->load_failed ||
 		config_find(config, PH_CLASS_TRANSPORT, name))
 		return;
@@ -272,6 +275,14 @@ config_check(struct config *config)
 	check_route(config, "local_transport", config->settings.local_transport);
 	check_route(config, "relay_transport", config->settings.relay_transport);
 	check_route(config, "default_transport", config->settings.default_transport);
+	/* whose default may be missing: most have no such domains */
+	if (setting_find(&config->set, "virtual_transport"))
+		check_route(config, "virtual_transport", config->settings.virtual_transport);
+	check_words(config, "parent_domain_matches_subdomains",
+		&config->settings.parent_domain_matches_subdomains,
+		"debug_peer_list fast_flush_domains mydestination mynetworks permit_mx_backup_networks "
+		"qmqpd_authorized_clients relay_domains smtpd_access_maps transport_maps "
+		"virtual_alias_domains virtual_mailbox_domains");
 	check_relayhost(config);
 	check_times(config);
 	check_free_space(config);

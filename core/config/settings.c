@@ -64,8 +64,12 @@ const struct ph_param settings_params[] = {
 	SETTING(double_bounce_sender, PH_STRING, .default_value = "double-bounce",
 		.doc = "The sender of notices to the postmaster; mail that comes back to it is "
 		       "thrown away."),
+	SETTING(empty_address_default_transport_maps_lookup_key, PH_STRING, .default_value = "<>",
+		.doc = "What sender_dependent_default_transport_maps is asked for the empty sender."),
 	SETTING(empty_address_recipient, PH_STRING, .default_value = "MAILER-DAEMON",
 		.doc = "Who gets mail that is addressed to the empty address."),
+	SETTING(empty_address_relayhost_maps_lookup_key, PH_STRING, .default_value = "<>",
+		.doc = "What sender_dependent_relayhost_maps is asked for the empty sender."),
 	SETTING(enable_original_recipient, PH_BOOL, .default_value = "yes",
 		.doc = "Keep the address a message was sent to beside the one it was rewritten to; "
 		       "no: recipients that become the same get one copy."),
@@ -132,6 +136,9 @@ const struct ph_param settings_params[] = {
 		.doc = "The networks whose clients are trusted: permit_mynetworks lets them relay."),
 	SETTING(myorigin, PH_STRING, .default_value = "$myhostname",
 		.doc = "The domain of mail that is posted here; a path: the first line of that file."),
+	SETTING(parent_domain_matches_subdomains, PH_STRINGS, .default_value = "relay_domains",
+		.doc = "The parameters in which example.com also stands for all domains below it; in others "
+		       "that is written .example.com: relay_domains, transport_maps."),
 	SETTING(propagate_unmatched_extensions, PH_STRINGS, .default_value = "canonical, virtual",
 		.doc = "The tables whose results get the extension that their key did not have: "
 		       "canonical, virtual, generic."),
@@ -155,8 +162,10 @@ const struct ph_param settings_params[] = {
 		.doc = "The characters that separate a user's name from an extension (user+tag); "
 		       "empty: none."),
 	SETTING(relay_domains, PH_MATCH_LIST,
-		.doc = "The domains that mail is relayed to for anyone; .example.com matches "
-		       "subdomains."),
+		.doc = "The domains that mail is relayed to for anyone; example.com means those below it, "
+		       "too ($parent_domain_matches_subdomains)."),
+	SETTING(relay_recipient_maps, PH_MAP_REF,
+		.doc = "Tables of all recipients in $relay_domains; empty: any."),
 	SETTING(relay_transport, PH_STRING, .default_value = "smtp",
 		.doc = "The transport, or transport:nexthop, for domains in $relay_domains."),
 	SETTING(relayhost, PH_STRING,
@@ -164,6 +173,8 @@ const struct ph_param settings_params[] = {
 		       "[address]:port, in brackets without MX lookup; empty: direct delivery."),
 	SETTING(reload_grace, PH_TIME, .default_value = "60s", .max = DAY,
 		.doc = "How long sessions may go on under the old configuration after a reload."),
+	SETTING(relocated_maps, PH_MAP_REF,
+		.doc = "Tables of addresses whose users have moved, and where to: mail to them is returned."),
 	SETTING(run_directory, PH_PATH, .default_value = RUN_DIR,
 		.doc = "The directory of sockets and process numbers."),
 	SETTING(sender_bcc_maps, PH_MAP_REF,
@@ -173,6 +184,11 @@ const struct ph_param settings_params[] = {
 		.doc = "What sender_canonical_maps rewrites: envelope_sender, header_sender."),
 	SETTING(sender_canonical_maps, PH_MAP_REF,
 		.doc = "Tables that rewrite addresses of senders, before canonical_maps."),
+	SETTING(sender_dependent_default_transport_maps, PH_MAP_REF,
+		.doc = "Tables of senders whose mail does not go the way of $default_transport; DUNNO: "
+		       "it does."),
+	SETTING(sender_dependent_relayhost_maps, PH_MAP_REF,
+		.doc = "Tables of senders whose mail goes to another host than $relayhost; DUNNO: it does not."),
 	SETTING(smtpd_processes, PH_INT, .default_value = "1", .min = 1, .max = 256,
 		.doc = "The number of processes that receive mail."),
 	SETTING(smtpd_restriction_classes, PH_STRINGS,
@@ -180,8 +196,13 @@ const struct ph_param settings_params[] = {
 		       "(greylist = {…}), and that may stand in other lists and in access tables."),
 	SETTING(syslog_name, PH_STRING, .default_value = "posthouse",
 		.doc = "The name in front of every log line."),
+	SETTING(transport_maps, PH_MAP_REF,
+		.doc = "Tables of recipients and domains with the transport and the next hop of their mail, "
+		       "whatever else is set."),
 	SETTING(virtual_alias_address_length_limit, PH_INT, .default_value = "1000", .min = 1,
 		.max = 100000, .doc = "The most bytes of an address that virtual_alias_maps makes."),
+	SETTING(virtual_alias_domains, PH_MATCH_LIST, .default_value = "$virtual_alias_maps",
+		.doc = "Domains in which every address is an alias of $virtual_alias_maps."),
 	SETTING(virtual_alias_expansion_limit, PH_INT, .default_value = "1000", .min = 1,
 		.max = 1000000,
 		.doc = "The most addresses that virtual_alias_maps makes of one recipient."),
@@ -189,6 +210,12 @@ const struct ph_param settings_params[] = {
 		.doc = "Tables that turn a recipient into one or more others, again and again."),
 	SETTING(virtual_alias_recursion_limit, PH_INT, .default_value = "1000", .min = 1,
 		.max = 100000, .doc = "How often virtual_alias_maps may rewrite one recipient in turn."),
+	SETTING(virtual_mailbox_domains, PH_MATCH_LIST, .default_value = "$virtual_mailbox_maps",
+		.doc = "Domains whose mail $virtual_transport delivers."),
+	SETTING(virtual_mailbox_maps, PH_MAP_REF,
+		.doc = "Tables of all recipients in $virtual_mailbox_domains; empty: any."),
+	SETTING(virtual_transport, PH_STRING, .default_value = "virtual",
+		.doc = "The transport, or transport:nexthop, for domains in $virtual_mailbox_domains."),
 	SETTING(watchdog_abort_time, PH_TIME, .default_value = "30s", .max = DAY,
 		.doc = "A process whose event loop stands still for so long is ended; 0: never."),
 	SETTING(watchdog_warn_time, PH_TIME, .default_value = "1s", .max = DAY,

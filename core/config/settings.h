@@ -25,7 +25,13 @@ struct settings {
 	/* who we are for */
 	const ph_match_list *mydestination;
 	const ph_match_list *relay_domains;
+	const ph_match_list *virtual_alias_domains;
+	const ph_match_list *virtual_mailbox_domains;
 	const ph_match_list *fast_flush_domains;
+	ph_strings parent_domain_matches_subdomains; /* names of parameters */
+	const ph_map *virtual_mailbox_maps;
+	const ph_map *relay_recipient_maps;
+	const ph_map *relocated_maps;
 	const char *relayhost;
 	/* completion */
 	bool append_at_myorigin;
@@ -50,6 +56,12 @@ struct settings {
 	const char *local_transport;   /* "local" or "local:nexthop"; resp. relay, default: "smtp" */
 	const char *relay_transport;
 	const char *default_transport;
+	const char *virtual_transport;
+	const ph_map *transport_maps;
+	const ph_map *sender_dependent_default_transport_maps;
+	const ph_map *sender_dependent_relayhost_maps;
+	const char *empty_address_default_transport_maps_lookup_key; /* what the empty sender is there */
+	const char *empty_address_relayhost_maps_lookup_key;
 	ph_strings alias_database;     /* what newaliases builds: hash:/etc/aliases */
 	/* processes and files */
 	const char *mail_owner;
