@@ -2,6 +2,7 @@
  * The first built-in filter: headers that local mail and reports may leave out (RFC 6409, 8).
  * Mail from the network passes as it is.
  */
+#include "config/origin.h"
 #include "intake/complete.h"
 #include "intake/date.h"
 #include "intake/message.h"

@@ -315,7 +315,7 @@ read_one(const struct errand *errand, const struct ph_user_delivery *request, si
 		result->outcome = (int)userfile_read(errand->path, request->flags, geteuid(), room, &text->data,
 			&text->size, &error);
 	result->status[0] = '\0';
-	snprintf(result->text, sizeof(result->text), "%s", error.text);
+	snprintf(result->text, sizeof(result->text), "%.243s", error.text);
 }
 
 static noreturn void

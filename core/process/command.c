@@ -16,6 +16,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "ground/statuscode.h"
 #include "process/convert.h"
 #include "process/exits.h"
 #include "process/process.h"
@@ -326,7 +327,7 @@ static bool
 take_status(struct ph_user_result *result)
 {
 	char status[sizeof(result->status)];
-	size_t size = exits_status(result->output, status, sizeof(status));
+	size_t size = statuscode_read(result->output, status, sizeof(status));
 
 	if (!size)
 		return false;

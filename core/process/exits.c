@@ -46,31 +46,3 @@ exits_clean(char *output)
 	while (size && output[size - 1] == ' ')
 		output[--size] = '\0';
 }
-
-/* 1 to 3 digits; how many, 0 when there are none or more. */
-static size_t
-digits(const char *text)
-{
-	size_t size = strspn(text, "0123456789");
-
-	return size <= 3 ? size : 0;
-}
-
-size_t
-exits_status(const char *output, char *status, size_t size)
-{
-	size_t subject, detail, whole;
-
-	if ((output[0] != '4' && output[0] != '5') || output[1] != '.')
-		return 0;
-	subject = digits(output + 2);
-	if (!subject || output[2 + subject] != '.')
-		return 0;
-	detail = digits(output + 3 + subject);
-	whole = 3 + subject + detail;
-	if (!detail || (output[whole] != ' ' && output[whole] != '\0') || whole >= size)
-		return 0;
-	memcpy(status, output, whole);
-	status[whole] = '\0';
-	return whole + strspn(output + whole, " ");
-}

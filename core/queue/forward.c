@@ -3,6 +3,7 @@
  * user's .forward has it. All of one expansion that have the same sender go into one message. They
  * count as done when that is durable: a crash in between makes a second copy, never a loss.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ struct group {
 	uint32_t *numbers;
 	uint32_t count;
 	char id[PH_QUEUE_ID_SIZE];  /* of the new message */
-	ph_reply reply;             /* when it was not taken */
+	ph_reply *reply;            /* when it was not taken */
 	bool queued;
 };
 
@@ -125,11 +126,13 @@ send_group(struct message *message, struct group *group, ph_pool *pool, ph_error
 {
 	struct ph_intake_origin origin = {.size = sizeof(origin), .origin = PH_ORIGIN_INTERNAL,
 		.queue = message->storage->name, .again = true};
-	ph_intake *intake = ph_intake_begin(&origin, error);
+	ph_intake *intake;
 
-	if (intake == NULL)
+	if ((group->reply = ph_pool_alloc(pool, sizeof(*group->reply))) == NULL)
+		return ph_error_set(error, "no memory");
+	if ((intake = ph_intake_begin(&origin, error)) == NULL)
 		return -1;
-	memcpy(group->id, ph_intake_queue_id(intake), sizeof(group->id));
+	snprintf(group->id, sizeof(group->id), "%s", ph_intake_queue_id(intake));
 	if (put_envelope(intake, message->body, group) == -1) {
 		ph_intake_abort(intake);
 		return ph_error_set(error, "no memory");
@@ -138,7 +141,7 @@ send_group(struct message *message, struct group *group, ph_pool *pool, ph_error
 		ph_intake_abort(intake);
 		return -1;
 	}
-	group->queued = ph_intake_commit(intake, &group->reply) != PH_INTAKE_REFUSED;
+	group->queued = ph_intake_commit(intake, group->reply) != PH_INTAKE_REFUSED;
 	return 0;
 }
 
@@ -197,11 +200,11 @@ settle_group(struct manager *manager, struct message *message, const struct grou
 			continue;
 		if (group->queued)
 			body_set_done(body, number, OUTCOME_SENT);
-		else if (failure == NULL && group->reply.code >= 500)
-			pass_fail(manager, message, number, group->reply.status, group->reply.text);
+		else if (failure == NULL && group->reply->code >= 500)
+			pass_fail(manager, message, number, group->reply->status, group->reply->text);
 		else
-			pass_defer(manager, message, number, failure == NULL ? group->reply.status : "4.3.0",
-				failure == NULL ? group->reply.text : failure);
+			pass_defer(manager, message, number, failure == NULL ? group->reply->status : "4.3.0",
+				failure == NULL ? group->reply->text : failure);
 	}
 	if (group->queued)
 		note_group(manager, message, group);
@@ -227,9 +230,9 @@ forward_all(struct manager *manager, struct message *message)
 
 		group.queued = false;
 		result = pool == NULL ? -1 : send_group(message, &group, pool, &error);
-		ph_pool_free(pool);
 		if (is_here(message))
 			settle_group(manager, message, &group, result == -1 ? error.text : NULL);
+		ph_pool_free(pool);
 		free(group.numbers);
 	}
 }

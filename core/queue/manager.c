@@ -165,13 +165,18 @@ destination_of(struct manager *manager, struct message *message, uint32_t number
 	return destination;
 }
 
+/* What the resolver is asked: copies, for a table may wait, and the body be gone then. */
+struct ask {
+	const char *address, *filter;
+	const char *sender; /* NULL: see resolve_address() */
+};
+
 static int
-where_to(struct manager *manager, const char *address, const char *filter, ph_pool *pool,
-	struct resolved *resolved)
+where_to(struct manager *manager, const struct ask *ask, ph_pool *pool, struct resolved *resolved)
 {
-	if (*filter != '\0')
-		return resolve_filter(&manager->resolver, filter, address, pool, resolved);
-	return resolve_address(&manager->resolver, address, pool, resolved);
+	if (*ask->filter != '\0')
+		return resolve_filter(&manager->resolver, ask->filter, ask->address, pool, resolved);
+	return resolve_address(&manager->resolver, ask->sender, ask->address, pool, resolved);
 }
 
 /* "transport:nexthop" that goes before what the address says; "". */
@@ -182,18 +187,36 @@ route_of(const struct body *body, uint32_t number)
 		: body->envelope.filter;
 }
 
+/* Is it a user, a mailbox, a command or a file: something that a transport of ours has chosen, and that
+ * no table of routes knows? */
+static bool
+is_at_home(const struct rcpt *rcpt)
+{
+	return rcpt->kind >= PH_TARGET_USER && rcpt->kind <= PH_TARGET_FILE;
+}
+
+static int
+copy_ask(const struct body *body, uint32_t number, ph_pool *pool, struct ask *ask)
+{
+	const struct rcpt *rcpt = &body->rcpts[number];
+	bool at_home = is_at_home(rcpt);
+
+	*ask = (struct ask){.address = ph_pool_strdup(pool, rcpt->address),
+		.filter = ph_pool_strdup(pool, route_of(body, number)),
+		.sender = at_home ? NULL : ph_pool_strdup(pool, body->envelope.sender)};
+	return ask->address == NULL || ask->filter == NULL || (!at_home && ask->sender == NULL) ? -1 : 0;
+}
+
 static struct destination *
 find_destination(struct manager *manager, struct message *message, uint32_t number)
 {
 	struct destination *destination = NULL;
 	ph_pool *pool = ph_pool_new(0);
-	/* copies: a table may wait, and the body be gone then */
-	const char *address = pool == NULL ? NULL
-		: ph_pool_strdup(pool, message->body->rcpts[number].address);
-	const char *filter = pool == NULL ? NULL : ph_pool_strdup(pool, route_of(message->body, number));
+	struct ask ask;
 	struct resolved resolved;
 
-	if (address == NULL || filter == NULL || where_to(manager, address, filter, pool, &resolved) == -1)
+	if (pool == NULL || copy_ask(message->body, number, pool, &ask) == -1 ||
+		where_to(manager, &ask, pool, &resolved) == -1)
 		resolved = (struct resolved){.result = RESOLVE_DEFER, .status = "4.3.0",
 			.reason = "out of memory"};
 	/* a table may have waited */

@@ -92,7 +92,9 @@ PH_API bool ph_client_pipelined(const ph_session *session);
 typedef enum ph_destination {
 	PH_DESTINATION_FAILED = -1, /* a table could not be asked */
 	PH_DESTINATION_FOREIGN = 0, /* neither of these */
-	PH_DESTINATION_FINAL = 1,   /* mydestination, our own address literals, no domain at all */
+	/* mydestination, virtual_alias_domains, virtual_mailbox_domains, our own address literals, no
+	 * domain at all */
+	PH_DESTINATION_FINAL = 1,
 	PH_DESTINATION_RELAY = 2    /* relay_domains */
 } ph_destination;
 /* Where an address goes, judged by its domain. A local part that hides another route ("a%b@here",

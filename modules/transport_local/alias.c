@@ -4,6 +4,7 @@
 
 #include <posthouse/address.h>
 
+#include "set.h"
 #include "targets.h"
 
 /* A name on its way. */
@@ -16,12 +17,6 @@ struct node {
 	unsigned depth;
 	struct node *parent;  /* whose alias named it */
 	struct node *next;
-};
-
-struct set {
-	const char **slots;
-	size_t room, count;
-	bool exact;           /* letters have a case */
 };
 
 /* A text with targets: the value of an alias, or a file. */
@@ -44,58 +39,6 @@ struct walk {
 	struct set seen_results, seen_programs, seen_names;
 	ph_error *error;
 };
-
-/* ---- A set of strings -------------------------------------------------------------------------- */
-
-static size_t
-hash_of(const char *text)
-{
-	size_t hash = 5381;
-
-	for (; *text != '\0'; text++) {
-		char c = *text >= 'A' && *text <= 'Z' ? (char)(*text + 'a' - 'A') : *text;
-
-		hash = hash * 33 ^ (unsigned char)c;
-	}
-	return hash ^ hash >> 15;
-}
-
-static const char **
-set_slot(const struct set *set, const char *text)
-{
-	size_t slot = hash_of(text) & (set->room - 1);
-
-	while (set->slots[slot] != NULL && (set->exact ? strcmp(set->slots[slot], text) :
-		ph_strcasecmp(set->slots[slot], text)) != 0)
-		slot = (slot + 1) & (set->room - 1);
-	return &set->slots[slot];
-}
-
-/* 1: it is new; 0: it was there; -1: no memory. */
-static int
-set_add(struct set *set, ph_pool *pool, const char *text)
-{
-	const char **slot;
-
-	if (set->count * 2 >= set->room) {
-		struct set larger = {.room = set->room > 0 ? set->room * 4 : 16, .count = set->count,
-			.exact = set->exact};
-
-		larger.slots = ph_pool_array(pool, larger.room, sizeof(*larger.slots));
-		if (larger.slots == NULL)
-			return -1;
-		for (size_t i = 0; i < set->room; i++)
-			if (set->slots[i] != NULL)
-				*set_slot(&larger, set->slots[i]) = set->slots[i];
-		*set = larger;
-	}
-	slot = set_slot(set, text);
-	if (*slot != NULL)
-		return 0;
-	*slot = text;
-	set->count++;
-	return 1;
-}
 
 /* ---- Names ------------------------------------------------------------------------------------- */
 
@@ -367,7 +310,7 @@ first_address(struct walk *w, const char *value)
 	return NULL;
 }
 
-/* The sender of what goes to the alias: its owner, where there is one. */
+/* The sender of what goes to the alias: its owner, where there is one; *sender else. */
 static enum alias_outcome
 find_owner(struct walk *w, const char *key, const char **sender)
 {
@@ -377,7 +320,6 @@ find_owner(struct walk *w, const char *key, const char **sender)
 	bool pattern = false;
 	ph_found found;
 
-	*sender = "";
 	if (!source->owners || strncmp(key, "owner-", 6) == 0 ||
 		key[strcspn(key, " \t\"\\,:;<>()@[]")] != '\0')
 		return ALIAS_DONE;
@@ -419,7 +361,8 @@ is_postmaster(const struct node *node)
 static enum alias_outcome
 without_alias(struct walk *w, struct node *node, struct node **pending)
 {
-	struct list root = {.name = "alias postmaster", .text = ph_span_of("root"), .sender = ""};
+	struct list root = {.name = "alias postmaster", .text = ph_span_of("root"),
+		.sender = node->sender};
 
 	if (strcmp(node->user, "postmaster") == 0 && ancestor(node, "root") == NULL)
 		return push_list(w, node, &root, &pending);
@@ -435,18 +378,16 @@ static enum alias_outcome
 look_up(struct walk *w, struct node *node, struct node **pending)
 {
 	const struct node *same = ancestor(node, node->user);
-	struct list list = {.sender = ""};
+	struct list list = {.sender = node->sender};
 	enum alias_outcome outcome;
 	const char *key;
 	int is_new;
 
 	if (same != NULL && same == node->parent) {
-		/* "joe: joe, joe@elsewhere"; of a list with an owner: no message comes here again */
+		/* "joe: joe, joe@elsewhere": a new message to joe would bring all of that again */
 		node->kind = *node->sender != '\0' ? PH_TARGET_MAILBOX : PH_TARGET_USER;
 		return add_result(w, node);
 	}
-	if (*node->sender != '\0')
-		return add_result(w, node);
 	if (same != NULL && is_postmaster(node)) {
 		w->out->postmaster = true;
 		return ALIAS_DONE;

@@ -62,8 +62,8 @@ struct alias_expansion {
  * found is looked up again, but for a name that directly stands for itself: that is the user. Each
  * result comes once. postmaster without an alias is root. The address itself is the only result
  * when no table knows it. The address must be of a local domain. All in the pool; may wait where the
- * source does. error for everything but ALIAS_DONE. An alias with an owner is expanded by one step:
- * what it names gets messages of its own, and their expansion is theirs.
+ * source does. error for everything but ALIAS_DONE. What an alias with an owner names has its sender,
+ * and the users among it get messages of their own, so that reports go to the owner.
  */
 enum alias_outcome alias_expand(const struct alias_source *source, ph_pool *pool,
 	const char *address, struct alias_expansion *expansion, ph_error *error);

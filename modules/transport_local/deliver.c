@@ -151,7 +151,7 @@ somebody(struct work *w, const struct addressee *to, const struct user *user)
 			"root's rights: add an alias for \"%s\" that names an ordinary user", user->name);
 		return;
 	}
-	if (to->forwards && !ph_delivery_is_probe(w->delivery) && forward(w, to, user))
+	if (!ph_delivery_is_probe(w->delivery) && forward(w, to, user))
 		return;
 	switch (find_route(w, to, user->name, local->mailbox_transport_maps, local->mailbox_transport,
 		&route)) {

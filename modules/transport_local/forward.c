@@ -42,13 +42,16 @@ forward_names(struct work *w, const struct addressee *to, const struct user *use
 	} else {
 		names->user = alias_base(w->pool, local, delimiters, w->local->owner_request_special);
 	}
-	n = strlen(names->user != NULL ? names->user : local);
-	if (*local != '"' && strlen(local) > n && strchr(delimiters, local[n]) != NULL) {
+	if (names->user == NULL)
+		return -1;
+	n = strlen(names->user);
+	if (strlen(local) > n && strchr(delimiters, local[n]) != NULL &&
+		ph_span_equal_nocase((ph_span){local, n}, (ph_span){names->user, n})) {
 		/* it must not lead out of a folder */
 		names->extension = strchr(local + n, '/') == NULL ? local + n + 1 : "";
 		names->delimiter = ph_pool_copy(w->pool, (ph_span){local + n, 1});
 	}
-	return names->user != NULL && names->delimiter != NULL ? 0 : -1;
+	return names->delimiter != NULL ? 0 : -1;
 }
 
 const char *
@@ -377,13 +380,13 @@ bool
 forward(struct work *w, const struct addressee *to, const struct user *user)
 {
 	const char **paths = ph_pool_array(w->pool, PATHS_MAX, sizeof(*paths));
-	int count, there;
+	int count = 0, there;
 
 	if (paths == NULL) {
 		ph_delivery_defer(w->delivery, to->index, "4.3.0", local_relay, "no memory");
 		return true;
 	}
-	if ((count = make_paths(w, to, user, paths)) == -1)
+	if (to->forwards && (count = make_paths(w, to, user, paths)) == -1)
 		return true;
 	if (count == 0 && !w->local->require_home_directory)
 		return false;

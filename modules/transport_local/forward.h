@@ -22,8 +22,8 @@ const char *forward_name(void *names, const char *name);
  * or gets a message of its own. -1: the recipient has its result. */
 int forward_place(struct work *w, const struct addressee *to, struct ph_target *target);
 
-/* True: a .forward says where the mail goes, or it could not be read; the recipient has its result.
- * False: the mail is for the user's mailbox. Waits. */
+/* True: a .forward says where the mail goes, or it could not be read, or the home that there has to be
+ * is missing; the recipient has its result. False: the mail is for the user's mailbox. Waits. */
 bool forward(struct work *w, const struct addressee *to, const struct user *user);
 
 #endif

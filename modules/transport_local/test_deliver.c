@@ -279,6 +279,14 @@ set_text(const char *name, const char *text)
 }
 
 static void
+set_flag(const char *name)
+{
+	for (size_t i = 0; i < posthouse_module_transport_local.param_count; i++)
+		if (strcmp(posthouse_module_transport_local.params[i].name, name) == 0)
+			*((bool *)instance + posthouse_module_transport_local.params[i].offset) = true;
+}
+
+static void
 run_scenario(void *unused)
 {
 	const struct ph_life *life = posthouse_module_transport_local.life;
@@ -457,6 +465,26 @@ go_elsewhere(void)
 	expect(not_allowed, "bounce 5.7.1 mail to command is restricted");
 }
 
+/* The home of nobody is not there. */
+static void
+find_no_home(void)
+{
+	struct ph_delivery user = {.recipient = "nobody@here.example", .kind = PH_TARGET_USER};
+
+	set_flag("require_home_directory");
+	expect(user, "defer 4.3.0 cannot find the home directory of \"nobody\" (/nonexistent)");
+	user.kind = PH_TARGET_MAILBOX;
+	expect(user, "defer 4.3.0 cannot find the home directory of \"nobody\" (/nonexistent)");
+	user.probe = true;
+	expect(user, "sent 2.0.0 delivers to mailbox");
+}
+
+static void
+wants_a_home(void **unused)
+{
+	run(find_no_home);
+}
+
 static void
 knows_other_ways(void **unused)
 {
@@ -627,6 +655,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_for_each_case),
 		cmocka_unit_test(knows_other_ways),
+		cmocka_unit_test(wants_a_home),
 		cmocka_unit_test(asks_for_programs),
 		cmocka_unit_test(answers_probes),
 		cmocka_unit_test(goes_in_batches),

@@ -215,8 +215,12 @@ static const struct {
 	{{"a", ":include:/x", "/x", "b c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, ":include:/x: "},
 	/* owners */
 	{{"list", "joe, x@far.example", "owner-list", "sue", "joe", "sam", NULL}, "list@here.example",
-		ALIAS_DONE, "joe@here.example=-<owner-list@here.example;"
+		ALIAS_DONE, "sam@here.example=-<owner-list@here.example;"
 		"x@far.example=-<owner-list@here.example;"},
+	{{"list", "joe, in", "owner-list", "sue", "joe", "joe, joe@far.example", "in", "joe, bob",
+		"owner-in", "sue", NULL}, "list@here.example", ALIAS_DONE,
+		"\\joe@here.example=joe<owner-list@here.example;"
+		"joe@far.example=-<owner-list@here.example;bob@here.example=-<owner-in@here.example;"},
 	{{"a", "list, b", "list", "joe", "owner-list", "sue", NULL}, "a@here.example", ALIAS_DONE,
 		"joe@here.example=-<owner-list@here.example;b@here.example=b;"},
 	{{"list", "list, |p, \\sue", "owner-list", "sue", NULL}, "list@here.example", ALIAS_DONE,
@@ -409,7 +413,7 @@ static void
 expands_large_lists(void **unused)
 {
 	expand_large("l0@here.example", 8, MEMBERS);
-	expand_large("club0@here.example", 8, MEMBERS);
+	expand_large("club0@here.example", 16, MEMBERS);
 	expand_large("included@here.example", 8, MEMBERS);
 	/* 210,000 members, of whom each of 100,000 gets one copy */
 	expand_large("all@here.example", 128, PEOPLE);

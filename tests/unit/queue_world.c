@@ -223,12 +223,12 @@ ph_intake_abort(ph_intake *intake)
 static const struct ph_transport_ops transport_ops = {.size = sizeof(transport_ops)};
 static const struct instance transport = {.name = "smtp", .ops = &transport_ops};
 
-static ph_found
-is_final(void *context, const char *domain, ph_error *error)
+static enum domain_class
+classify(void *context, const char *domain, ph_error *error)
 {
 	while (slow_table)
 		ph_sleep(ph_in(1));
-	return PH_NOT_FOUND;
+	return DOMAIN_FOREIGN;
 }
 
 static bool
@@ -243,17 +243,18 @@ find_transport(void *context, const char *name)
 	return strcmp(name, "smtp") == 0 ? &transport : NULL;
 }
 
-static const struct resolver resolver = {.myhostname = "mail.here.example", .local_transport = "smtp",
-	.relay_transport = "smtp", .default_transport = "smtp", .relayhost = "", .is_final = is_final,
-	.is_relay = is_final, .is_own_address = is_own, .find = find_transport};
-
-static const struct settings settings = {.myhostname = "mail.here.example", .mail_name = "Posthouse",
+static const struct settings settings = {.myhostname = "mail.here.example",
+	.local_transport = "smtp", .relay_transport = "smtp", .default_transport = "smtp",
+	.relayhost = "", .myorigin = "mail.here.example", .mail_name = "Posthouse",
 	.double_bounce_sender = "double-bounce", .hopcount_limit = 50, .minimal_backoff_time = 300000,
 	.maximal_backoff_time = 4000000, .maximal_queue_lifetime = 432000000,
 	.bounce_queue_lifetime = 432000000, .bounce_size_limit = 50000,
 	.default_destination_concurrency_limit = 20, .initial_destination_concurrency = 5,
 	.local_destination_concurrency_limit = 2, .default_destination_recipient_limit = 50,
 	.qmgr_message_active_limit = 100, .qmgr_message_recipient_limit = 1000};
+
+static const struct resolver resolver = {.settings = &settings, .classify = classify,
+	.is_own_address = is_own, .find = find_transport};
 
 char logged[65536];
 bool slow_table;

@@ -9,6 +9,7 @@
 
 #include <posthouse/queue.h>
 
+#include "config/match.h"
 #include "ground/logger.h"
 
 struct world world;
@@ -234,6 +235,12 @@ ph_match(const ph_match_list *list, const char *name, ph_error *error)
 		if (ph_strcasecmp(list->items[i], name) == 0)
 			return PH_FOUND;
 	return PH_NOT_FOUND;
+}
+
+ph_found
+match_with_parents(const ph_match_list *list, const char *name, ph_error *error)
+{
+	return ph_match(list, name, error);
 }
 
 static ph_found
