@@ -141,12 +141,19 @@ active(void *context, struct message *message)
 			pass_fail(manager, message, i, "5.4.6", "too many hops");
 }
 
+bool
+manager_is_for_users(const struct instance *transport)
+{
+	const struct ph_transport_ops *ops = transport->ops;
+
+	return (ops->flags & PH_TRANSPORT_LOCAL) != 0 && ops->rights_offset == 0;
+}
+
 static struct destination *
 destination_of(struct manager *manager, struct message *message, uint32_t number,
 	const struct resolved *resolved, ph_pool *pool)
 {
-	const struct ph_transport_ops *ops = resolved->transport->ops;
-	bool local = (ops->flags & PH_TRANSPORT_LOCAL) != 0;
+	bool local = manager_is_for_users(resolved->transport);
 	struct route *route = scheduler_route(manager->scheduler, resolved->transport,
 		resolved->transport->name, local);
 	const struct rcpt *rcpt = &message->body->rcpts[number];

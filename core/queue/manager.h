@@ -172,4 +172,7 @@ void peers_send_acks(struct manager *manager);
 void visitors_close(struct manager *manager);
 void control_accept(int fd, void *manager);
 
+/* Is each of its users a destination? Not so where all mail goes the same way with the same rights. */
+bool manager_is_for_users(const struct instance *transport);
+
 #endif

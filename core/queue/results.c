@@ -81,7 +81,7 @@ adopt(struct peer *peer, struct wire_reader *reader, ph_pool *pool)
 }
 
 static void
-add_routes(struct peer *peer, struct wire_reader *reader, ph_pool *pool, bool local)
+add_routes(struct peer *peer, struct wire_reader *reader, ph_pool *pool)
 {
 	uint32_t count = wire_get_u32(reader);
 
@@ -90,7 +90,7 @@ add_routes(struct peer *peer, struct wire_reader *reader, ph_pool *pool, bool lo
 		struct manager *manager = peer->manager;
 		const struct instance *instance = manager->resolver.find(manager->resolver.context, name);
 		struct route *route = instance == NULL ? NULL
-			: scheduler_route(manager->scheduler, instance, instance->name, local);
+			: scheduler_route(manager->scheduler, instance, instance->name, manager_is_for_users(instance));
 
 		/* a worker of another generation may have transports that we do not know */
 		if (route != NULL)
@@ -117,7 +117,7 @@ results_hello(struct peer *peer, ph_span payload)
 		return;
 	}
 	peer->role = strdup(role);
-	add_routes(peer, &reader, pool, strcmp(role, "local") == 0);
+	add_routes(peer, &reader, pool);
 	jobs = wire_get_u32(&reader);
 	for (uint32_t i = 0; i < jobs && !reader.failed; i++)
 		adopt(peer, &reader, pool);

@@ -1,5 +1,6 @@
 """Deliveries with a user's rights: commands and what becomes of them, Maildirs, whose rights they have."""
 
+import grp
 import mailbox
 import os
 import pathlib
@@ -150,6 +151,76 @@ def test_default_privs_are_somebodys(posthouse, name):
     server = posthouse(default_privs=name)
     code, _, err = server.command("posthoused", "-F", "-c", server.config, check=False)
     assert code == 1 and f"default_privs = {name}: " in err and "name an" in err
+
+
+def test_pipe(posthouse):
+    """Values stay in their arguments, the rights are the section's, and results come back."""
+    server = posthouse(recipient_delimiter="'+'")
+    out = out_of(server)
+    program = script(server, "take", f"""
+id -u > {out}/uid; id -G > {out}/groups
+for word in "$@"; do echo "<$word>"; done >> {out}/words
+cat >> {out}/letter
+exit $(cat {out}/code)
+""")
+    (out / "code").write_text("0")
+    group = "nogroup" if ROOT else ""
+    account = pwd.getpwnam(USERS[1]) if ROOT else ACCOUNT
+    server.loads += "load(transport_pipe)\n"
+    server.sections += f"""
+transport one {{ module = pipe user = {account.pw_name}{":" + group if group else ""} flags = 'FR.>B' eol = '\\r\\n' size = 1000
+    argv = '{program} -f ${{sender}} to=${{recipient}} $user/$extension@$domain -- ${{nexthop}}' }}
+transport each {{ module = pipe user = {account.pw_name} flags = 'DOhu' argv = '{program} ${{recipient}}' }}
+"""
+    server.configure(local_transport="one:Next.Hop")
+    with server:
+        server.send("a$b@client.example", ["\"x y;$(id)\"+e@test.example", "C@test.example"],
+                    "Subject: x\r\n\r\nFrom here\r\n..dot\r\n")
+        server.wait_log(r"relay=one, .*dsn=2\.0\.0, status=sent \(delivered via one service\)", 2)
+        assert (out / "words").read_text().splitlines() == [
+            "<-f>", "<a$b@client.example>", "<to=x y;$(id)+e@test.example>", "<to=C@test.example>",
+            "<x y;$(id)/e@test.example>", "<C/@test.example>", "<-->", "<Next.Hop>"]
+        letter = (out / "letter").read_bytes()
+        assert letter.startswith(b"From a$b@client.example  ") and b"\r\nReturn-Path: <a$b@client.example>\r\n" in letter
+        assert letter.endswith(b"\r\n\r\n>From here\r\n..dot\r\n\r\n")
+        assert int((out / "uid").read_text()) == account.pw_uid
+        if ROOT:
+            assert (out / "groups").read_text().split() == [str(grp.getgrnam(group).gr_gid)]
+        (out / "code").write_text("75")
+        server.send("", "later@test.example")
+        server.wait_log(r"to=<later@\S+ relay=one, .*dsn=4\.3\.0, status=deferred \(temporary failure\)")
+        server.send("", "big@test.example", "Subject: x\r\n\r\n" + "x" * 900 + "\r\n")
+        server.wait_log(r"to=<big@.*dsn=5\.2\.3, status=bounced \(message size \d+ exceeds size limit 1000 of service one\)")
+        (out / "code").write_text("0")
+        (out / "letter").unlink()
+        server.configure(local_transport="each")
+        server.command("posthouse", "reload")
+        server.wait_log("generation 2 serves")
+        wait_until(lambda: "generation 1 has ended" in server.log(), "the end of the old generation")
+        server.send("a@client.example", ["Ab@test.example", "cd@test.example"])
+        server.wait_log(r"relay=each, .*status=sent \(delivered via each service\)", 2)
+        assert (out / "letter").read_text().count("\nDelivered-To: ") == 2
+        assert (out / "words").read_text().splitlines()[-2:] == ["<ab@test.example>", "<cd@test.example>"]
+        no_children(server)
+
+
+@pytest.mark.parametrize("section, error", [
+    ("user = root argv = /bin/cat", "user = root: nothing is delivered with root's rights"),
+    (f"user = {OWNER} argv = /bin/cat", "that is mail_owner"),
+    ("user = 'nobody:root' argv = /bin/cat", "root's group"),
+    ("argv = /bin/cat", "user: expected the user whose rights"),
+    ("user = nobody argv = '/bin/cat $what'", '"$what" is no macro'),
+    ("user = nobody argv = /bin/cat flags = DZ", '"Z" is no flag'),
+])
+def test_pipe_mistakes(posthouse, section, error):
+    if not ROOT and "root" in section + error or not ROOT and "owner" in error:
+        pytest.skip("needs root")
+    server = posthouse()
+    server.loads += "load(transport_pipe)\n"
+    server.sections += f"transport one {{ module = pipe {section} }}\n"
+    server.configure()
+    code, _, err = server.command("posthoused", "-F", "-c", server.config, check=False)
+    assert code == 1 and error in err, err
 
 
 def peer(name):
