@@ -95,8 +95,8 @@ const struct ph_param settings_params[] = {
 		.doc = "The SMTP clients whose headers are rewritten: permit_inet_interfaces, "
 		       "permit_mynetworks, permit_sasl_authenticated; empty: none."),
 	SETTING(local_recipient_maps, PH_MAP_REF, .default_value = "unix:passwd.byname, $alias_maps",
-		.doc = "Tables of all recipients in $mydestination, by user name or address; empty: any. "
-		       "The default is empty, too, when transport_local is not loaded."),
+		.doc = "Tables of all recipients in $mydestination, by user name or address; empty: "
+		       "any, which is the default when transport_local is not loaded."),
 	SETTING(local_transport, PH_STRING, .default_value = "local",
 		.doc = "The transport, or transport:nexthop, for domains in $mydestination."),
 	SETTING(log_destination, PH_STRING, .default_value = "syslog",
