@@ -145,6 +145,41 @@ def test_spool_of_maildirs(posthouse):
             assert status.st_mode & 0o77 == 0 and (not ROOT or status.st_uid == ACCOUNT.pw_uid), path
 
 
+def test_targets_of_aliases(posthouse):
+    """What an alias table names has default_privs, and nothing else."""
+    server = posthouse()
+    out = out_of(server)
+    account = pwd.getpwnam("nobody") if ROOT else ACCOUNT
+    server.aliases.write_text(f'prog: "|(id -u; id -G) > {out}/id"\nfile: {out}/file\nfolder: {out}/deep/folder/\n'
+                              f"nowhere: /nowhere/at/all\nlink: {out}/link\nmine: {out}/mine\n")
+    (out / "link").symlink_to(out / "elsewhere")
+    (out / "mine").write_text("precious")
+    (out / "mine").chmod(0o600)
+    with server:
+        server.send("a@client.example", "prog@test.example")
+        server.wait_log(r"to=<prog@\S+ .*dsn=2\.0\.0, status=sent \(delivered to command: ")
+        uid, groups = (out / "id").read_text().splitlines()
+        assert int(uid) == account.pw_uid and (not ROOT or groups == str(account.pw_gid))
+        for _ in range(2):
+            server.send("a@client.example", "file@test.example")
+        server.wait_log(rf"dsn=2\.0\.0, status=sent \(delivered to file: {out}/file\)", 2)
+        assert len(mailbox.mbox(out / "file", create=False)) == 2
+        status = (out / "file").stat()
+        assert status.st_uid == account.pw_uid and status.st_mode & 0o777 == 0o600
+        server.send("a@client.example", "folder@test.example")
+        server.wait_log(r"dsn=2\.0\.0, status=sent \(delivered to maildir\)")
+        assert len(mailbox.Maildir(out / "deep/folder", create=False)) == 1
+        server.send("", "nowhere@test.example")
+        server.wait_log(r"dsn=5\.2\.0, status=bounced \(cannot open destination file /nowhere/at/all: No such file")
+        server.send("a@client.example", "link@test.example")
+        server.wait_log(rf"dsn=4\.2\.0, status=deferred \(file {out}/link is a symbolic link\)")
+        assert not (out / "elsewhere").exists()
+        if ROOT:  # root's file is not open to others
+            server.send("", "mine@test.example")
+            server.wait_log(rf"dsn=5\.2\.0, status=bounced \(cannot open destination file {out}/mine: Permission denied")
+            assert (out / "mine").read_text() == "precious"
+
+
 @pytest.mark.skipif(not ROOT, reason="needs root")
 @pytest.mark.parametrize("name", ["root", OWNER, "no-such-user-here"])
 def test_default_privs_are_somebodys(posthouse, name):
