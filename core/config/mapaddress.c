@@ -21,19 +21,6 @@ struct search {
 	bool stripped;       /* it was found without the extension */
 };
 
-ph_span
-ph_address_user(const char *address, const char *delimiters)
-{
-	ph_span local = ph_address_local_part(address);
-
-	if (delimiters == NULL || *delimiters == '\0' || (local.size > 0 && local.data[0] == '"'))
-		return local;
-	for (size_t i = 1; i < local.size; i++)
-		if (strchr(delimiters, local.data[i]) != NULL)
-			return (ph_span){local.data, i};
-	return local;
-}
-
 static ph_found
 ask(struct search *search, ph_span local, const char *at, const char *domain)
 {

@@ -171,10 +171,13 @@ host_name(struct config *config)
 	return config->myhostname;
 }
 
-/* The text of a default. That of myhostname is asked of the system, once, when it is wanted. */
+/* The text of a default. That of myhostname is asked of the system, once, when it is wanted. Without a
+ * module that delivers to the users of this host there is no table of them either. */
 static const char *
 default_text(const struct config *config, const struct ph_param *param)
 {
+	if (strcmp(param->name, "local_recipient_maps") == 0 && !parameter_find(config, "alias_maps"))
+		return "";
 	if (param->default_value)
 		return param->default_value;
 	return strcmp(param->name, "myhostname") == 0 ? host_name((struct config *)config) : "";

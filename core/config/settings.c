@@ -94,6 +94,9 @@ const struct ph_param settings_params[] = {
 	SETTING(local_header_rewrite_clients, PH_STRINGS, .default_value = "permit_inet_interfaces",
 		.doc = "The SMTP clients whose headers are rewritten: permit_inet_interfaces, "
 		       "permit_mynetworks, permit_sasl_authenticated; empty: none."),
+	SETTING(local_recipient_maps, PH_MAP_REF, .default_value = "unix:passwd.byname, $alias_maps",
+		.doc = "Tables of all recipients in $mydestination, by user name or address; empty: "
+		       "any, which is the default when transport_local is not loaded."),
 	SETTING(local_transport, PH_STRING, .default_value = "local",
 		.doc = "The transport, or transport:nexthop, for domains in $mydestination."),
 	SETTING(log_destination, PH_STRING, .default_value = "syslog",
@@ -239,6 +242,8 @@ const struct ph_param policy_params[] = {
 		.doc = "The name of the queue storage for mail that enters here; empty: the first one."),
 	POLICY(reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "554", .min = 400,
 		.max = 599, .doc = "The reply code of the restriction reject."),
+	POLICY(show_user_unknown_table_name, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "yes",
+		.doc = "Name the table in the reply to unknown recipients."),
 	POLICY(smtpd_client_connection_count_limit, PH_INT, .flags = PH_PER_SECTION,
 		.default_value = "50", .max = COUNT_MAX,
 		.doc = "The most connections from one client at the same time; 0: no limit."),
@@ -288,6 +293,12 @@ const struct ph_param policy_params[] = {
 		.min = 1, .max = COUNT_MAX, .doc = "The most recipients of one message."),
 	POLICY(smtpd_recipient_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
 		.doc = "What is asked at the RCPT command, after $smtpd_relay_restrictions."),
+	POLICY(smtpd_reject_unlisted_recipient, PH_BOOL, .flags = PH_PER_SECTION,
+		.default_value = "yes",
+		.doc = "Refuse unknown recipients at the end of $smtpd_recipient_restrictions."),
+	POLICY(smtpd_reject_unlisted_sender, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "no",
+		.doc = "Refuse senders that would be unknown as recipients, at the end of "
+		       "$smtpd_sender_restrictions."),
 	POLICY(smtpd_relay_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
 		.default_value = "permit_mynetworks, permit_sasl_authenticated, "
 				 "defer_unauth_destination",
@@ -295,6 +306,18 @@ const struct ph_param policy_params[] = {
 		       "$smtpd_recipient_restrictions."),
 	POLICY(smtpd_sender_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
 		.doc = "What is asked at the MAIL command."),
+	POLICY(unknown_local_recipient_reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "550",
+		.min = 400, .max = 599,
+		.doc = "The reply code for recipients in $mydestination that $local_recipient_maps does not have."),
+	POLICY(unknown_relay_recipient_reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "550",
+		.min = 400, .max = 599,
+		.doc = "The reply code for recipients in $relay_domains that $relay_recipient_maps does not have."),
+	POLICY(unknown_virtual_alias_reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "550",
+		.min = 400, .max = 599,
+		.doc = "The reply code for recipients in $virtual_alias_domains that $virtual_alias_maps does not have."),
+	POLICY(unknown_virtual_mailbox_reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "550",
+		.min = 400, .max = 599,
+		.doc = "The reply code for recipients in $virtual_mailbox_domains that $virtual_mailbox_maps does not have."),
 };
 
 const size_t policy_param_count = sizeof(policy_params) / sizeof(policy_params[0]);

@@ -29,6 +29,7 @@ struct settings {
 	const ph_match_list *virtual_mailbox_domains;
 	const ph_match_list *fast_flush_domains;
 	ph_strings parent_domain_matches_subdomains; /* names of parameters */
+	const ph_map *local_recipient_maps;
 	const ph_map *virtual_mailbox_maps;
 	const ph_map *relay_recipient_maps;
 	const ph_map *relocated_maps;
@@ -120,6 +121,13 @@ struct policy_settings {
 	int64_t access_map_defer_code;
 	int64_t reject_code;
 	int64_t defer_code;
+	bool smtpd_reject_unlisted_recipient;
+	bool smtpd_reject_unlisted_sender;
+	bool show_user_unknown_table_name;
+	int64_t unknown_local_recipient_reject_code;
+	int64_t unknown_relay_recipient_reject_code;
+	int64_t unknown_virtual_alias_reject_code;
+	int64_t unknown_virtual_mailbox_reject_code;
 	int64_t smtpd_recipient_limit;
 	int64_t smtpd_client_connection_count_limit; /* these: 0: no limit */
 	int64_t smtpd_client_connection_rate_limit;

@@ -9,8 +9,8 @@
 
 #include <string.h>
 
+#include "config/routes.h"
 #include "ground/statuscode.h"
-#include "queue/routes.h"
 
 /* One address at work. */
 struct work {

@@ -11,9 +11,8 @@
 #include "session/interfaces.h"
 #include "session/session.h"
 
-/* Does the local part name a route of its own, which some server down the line might follow? */
-static bool
-hides_a_route(ph_session *session, const char *address)
+bool
+destination_hides_a_route(ph_session *session, const char *address)
 {
 	const char *local = ph_address_unquoted(ph_scratch_pool(session), address);
 
@@ -59,7 +58,7 @@ destination_of_domain(ph_session *session, const char *domain)
 ph_destination
 ph_destination_of(ph_session *session, const char *address)
 {
-	if (hides_a_route(session, address))
+	if (destination_hides_a_route(session, address))
 		return PH_DESTINATION_FOREIGN;
 	return destination_of_domain(session, ph_address_domain(address));
 }

@@ -545,3 +545,14 @@ ph_map_find_fixed(ph_session *session, const ph_map *map, const char *key, const
 
 	return looked_up(session, map, key, value, found, &error);
 }
+
+ph_found
+ph_map_find_address(ph_session *session, const ph_map *map, const char *address, unsigned flags,
+	const char **value)
+{
+	ph_error error = {""};
+	ph_found found = ph_map_lookup_address(ph_scratch_pool(session), map, address, flags, value, NULL,
+		&error);
+
+	return looked_up(session, map, address, value, found, &error);
+}

@@ -114,6 +114,9 @@ PH_API ph_found ph_map_find(ph_session *session, const ph_map *map, const char *
  * strings are asked for. */
 PH_API ph_found ph_map_find_fixed(ph_session *session, const ph_map *map, const char *key,
 	const char **value);
+/* A mail address, as ph_map_lookup_address() looks it up. */
+PH_API ph_found ph_map_find_address(ph_session *session, const ph_map *map, const char *address,
+	unsigned flags, const char **value);
 
 PH_END_DECLS
 

@@ -113,6 +113,12 @@ reject_unknown_recipient_domain(const ph_rule *rule, ph_session *session)
 	return PH_DUNNO;
 }
 
+static ph_verdict
+reject_unlisted_recipient(const ph_rule *rule, ph_session *session)
+{
+	return ph_refuse_unlisted(session, ph_recipient(session), false);
+}
+
 static const struct ph_restriction restrictions[] = {
 	{.name = "defer_unauth_destination", .stage = PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS,
 		.check = defer_unauth_destination,
@@ -130,6 +136,10 @@ static const struct ph_restriction restrictions[] = {
 		.check = reject_unknown_recipient_domain,
 		.doc = "Refuses recipients in a domain with neither a mail exchanger nor an address, or with a "
 		       "malformed MX record; not those in domains that we receive or relay for."},
+	{.name = "reject_unlisted_recipient", .stage = PH_STAGE_RECIPIENT,
+		.check = reject_unlisted_recipient,
+		.doc = "Refuses recipients that nobody has: those that the table of their domain's class does "
+		       "not list, those that have moved, and those whose mail goes nowhere."},
 };
 
 PH_MODULE(restriction_recipient, "1.0", "restrictions by the recipient's address, and on relaying",

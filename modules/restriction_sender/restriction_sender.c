@@ -59,6 +59,12 @@ reject_unknown_sender_domain(const ph_rule *rule, ph_session *session)
 	return PH_DUNNO;
 }
 
+static ph_verdict
+reject_unlisted_sender(const ph_rule *rule, ph_session *session)
+{
+	return ph_refuse_unlisted(session, ph_sender(session), true);
+}
+
 static const struct ph_restriction restrictions[] = {
 	{.name = "reject_non_fqdn_sender", .stage = PH_STAGE_SENDER,
 		.check = reject_non_fqdn_sender,
@@ -67,6 +73,10 @@ static const struct ph_restriction restrictions[] = {
 		.check = reject_unknown_sender_domain,
 		.doc = "Refuses senders in a domain with neither a mail exchanger nor an address, or with a "
 		       "malformed MX record; not those in our own."},
+	{.name = "reject_unlisted_sender", .stage = PH_STAGE_SENDER,
+		.check = reject_unlisted_sender,
+		.doc = "Refuses senders in our own domains that nobody has: those that would be refused by "
+		       "reject_unlisted_recipient."},
 };
 
 PH_MODULE(restriction_sender, "1.0", "restrictions by the sender's address",

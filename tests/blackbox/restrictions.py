@@ -216,6 +216,11 @@ TABLE = {
         "reject_unknown_sender_domain", "sender",
         ({"sender": "a@no.names.example"}, "450 4.1.8 <a@no.names.example>: Sender address rejected: Domain not found"), {},
         ({"sender": "a@x.broken.example"}, "450 4.1.8 <a@x.broken.example>: Sender address rejected: Domain not found")),
+    "reject_unlisted_sender": three(
+        "reject_unlisted_sender", "sender",
+        ({"sender": "no-such@test.example"},
+         "550 5.1.0 <no-such@test.example>: Sender address rejected: User unknown in local recipient table"),
+        {"sender": "news@test.example"}, ({"sender": "news@test.example", "broken": True}, DEFERRED % "news@test.example")),
 
     # ---- recipient
     "reject_unauth_destination": three(
@@ -237,6 +242,13 @@ TABLE = {
         ({"to": ("u@no.names.example",), "client": OURS}, "450 4.1.2 <u@no.names.example>: Recipient address rejected: Domain not found"),
         {"to": ("u@elsewhere.names.example",), "client": OURS},
         ({"to": ("u@x.broken.example",), "client": OURS}, "450 4.1.2 <u@x.broken.example>: Recipient address rejected: Domain not found")),
+    "reject_unlisted_recipient": three(
+        "reject_unlisted_recipient", "relay",
+        ({"to": ("no-such@test.example",), "rule": "reject_unlisted_recipient ; reject_unauth_destination"},
+         "550 5.1.1 <no-such@test.example>: Recipient address rejected: User unknown in local recipient table"),
+        ({"rule": "reject_unlisted_recipient ; reject_unauth_destination"}, OK),
+        ({"broken": True, "rule": "reject_unlisted_recipient ; reject_unauth_destination"}, DEFERRED % "games@test.example"),
+        params={"smtpd_reject_unlisted_recipient": "no"}),
 }
 
 # ---- access tables: the entry is found, another is found or none, the table or the DNS is away

@@ -58,7 +58,7 @@ def count(path):
 
 
 def test_every_kind_of_target(posthouse, place, sink):
-    server = posthouse(**options(place, sink))
+    server = posthouse(**options(place, sink), local_recipient_maps="{}")
     (place / "list").write_text(f"# those who read\n{ME}\n\nx@far.example, y@far.example\n")
     server.aliases.write_text(
         f"prog: \"|/usr/bin/tee {place}/out/prog\"\narchive: {place}/out/archive\n"
@@ -195,7 +195,7 @@ def test_tables_of_several_types(posthouse, place, sink):
     pattern, table = place / "pattern", place / "people"
     pattern.write_text("/^list-(.+)$/ $1@far.example\n/^run-(.*)$/ |/usr/bin/touch $1\n/^both$/ never\n")
     table.write_text(f"both: first@far.example\nrun-safe: run@far.example\nowner-list-x: {ME}\n")
-    server = posthouse(**options(place, sink))
+    server = posthouse(**options(place, sink), local_recipient_maps="{}")
     server.configure(alias_maps=f"{{flat:{server.aliases}, hash:{table}, regex:{pattern}}}",
                      alias_database=f"{{hash:{table}}}")
     server.command("newaliases")
@@ -215,7 +215,8 @@ def test_tables_of_several_types(posthouse, place, sink):
 
 
 def test_strangers(posthouse, place, sink):
-    with posthouse(**options(place, sink), luser_relay="'lost+$local@far.example'") as server:
+    with posthouse(**options(place, sink), local_recipient_maps="{}",
+                   luser_relay="'lost+$local@far.example'") as server:
         server.send("a@client.example", "nobody-here@test.example")
         sink.wait(1)
         assert sink.messages[0][1] == ["lost+nobody-here@far.example"]

@@ -84,7 +84,7 @@ def send_until(server, recipient, pattern):
 
 
 def test_a_changed_table_is_noticed(posthouse):
-    server = posthouse()
+    server = posthouse(local_recipient_maps="{}")
     server.aliases.write_text(f"support: {USERS[0]}\n")
     with server:
         send_until(server, "support@test.example", f"to=<{USERS[0]}@")
@@ -98,7 +98,7 @@ def test_a_changed_table_is_noticed(posthouse):
 
 
 def test_unknown_users_and_root(posthouse):
-    with posthouse() as server:
+    with posthouse(local_recipient_maps="{}") as server:
         server.send("a@test.example", "no-such-user@test.example")
         server.wait_log(r'dsn=5\.1\.1, status=bounced \(unknown user: "no-such-user"\)')
         server.send("a@client.example", "root@test.example")

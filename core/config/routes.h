@@ -1,8 +1,8 @@
 /*
  * The tables that send mail another way: transport(5), the routes of senders, and relocated(5).
  */
-#ifndef QUEUE_ROUTES_H
-#define QUEUE_ROUTES_H
+#ifndef CONFIG_ROUTES_H
+#define CONFIG_ROUTES_H
 
 #include "config/settings.h"
 

@@ -1,4 +1,4 @@
-#include "queue/routes.h"
+#include "config/routes.h"
 
 #include <string.h>
 
