@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <posthouse/address.h>
 #include <posthouse/listener.h>
 
 #include "cli/cli.h"
@@ -189,25 +190,35 @@ learn_addresses(struct explain *explain, ph_error *error)
 
 /* ---- Where mail goes -------------------------------------------------------------------------- */
 
-/* Which parameter decided. */
+/* What kind of address it is. */
+static const char *
+class_of(const struct resolved *resolved, const char *domain, ph_pool *pool)
+{
+	if (resolved->class == DOMAIN_FOREIGN)
+		return ph_pool_printf(pool, "none of mydestination, virtual_alias_domains, "
+			"virtual_mailbox_domains, relay_domains has %s", domain);
+	if (domain[0] == '[')
+		return ph_pool_printf(pool, "%s is an address of this host", domain);
+	return ph_pool_printf(pool, "%s has %s", domain_class_parameter(resolved->class), domain);
+}
+
+/* Which parameters decided, and what tables said. */
 static const char *
 reason_of(const struct explain *explain, const char *address, const struct resolved *resolved)
 {
-	const struct resolver *resolver = &explain->resolver;
-	const char *domain = strrchr(address, '@') != NULL ? strrchr(address, '@') + 1 : "";
-	const char *relayhost = resolved->local || strcmp(resolved->nexthop, resolver->relayhost) != 0 ||
-		resolver->relayhost[0] == '\0' ? "" : "; relayhost is set";
+	const char *domain = ph_address_domain(address), *hop = resolved->nexthop_parameter;
 	ph_pool *pool = explain->story.pool;
+	bool relayhost = hop != NULL && strcmp(hop, "relayhost") == 0;
+	const char *text = domain[0] == '\0' ? "an address without a domain is of this host"
+		: class_of(resolved, domain, pool);
 
-	if (domain[0] == '\0')
-		return "an address without a domain is of this host";
-	if (resolved->local && domain[0] == '[')
-		return ph_pool_printf(pool, "%s is an address of this host", domain);
-	if (resolved->local)
-		return ph_pool_printf(pool, "mydestination has %s", domain);
-	if (resolved->relay)
-		return ph_pool_printf(pool, "relay_domains has %s%s", domain, relayhost);
-	return ph_pool_printf(pool, "neither mydestination nor relay_domains has %s%s", domain, relayhost);
+	if (text != NULL && relayhost)
+		text = ph_pool_printf(pool, "%s; relayhost is set", text);
+	if (text != NULL && resolved->table != NULL)
+		text = ph_pool_printf(pool, "%s; %s: %s has \"%s\"", text,
+			hop != NULL && !relayhost ? hop : resolved->transport_parameter, resolved->table,
+			resolved->answer);
+	return text != NULL ? text : "out of memory";
 }
 
 struct route
@@ -219,11 +230,14 @@ explain_route(struct explain *explain, const char *address)
 	struct resolved resolved;
 
 	if ((filter != NULL ? resolve_filter(&explain->resolver, filter, address, pool, &resolved)
-		: resolve_address(&explain->resolver, address, pool, &resolved)) == -1)
+		: resolve_address(&explain->resolver, explain->script.sender != NULL ? explain->script.sender : "",
+			address, pool, &resolved)) == -1)
 		return route;
 	route.refused = resolved.result == RESOLVE_REFUSE;
 	if (resolved.result != RESOLVE_OK) {
-		route.why = ph_pool_printf(pool, "%s %s", resolved.status, resolved.reason);
+		route.why = ph_pool_printf(pool, "%s %s%s%s", resolved.status, resolved.reason,
+			resolved.transport_parameter != NULL ? "; " : "",
+			resolved.transport_parameter != NULL ? reason_of(explain, address, &resolved) : "");
 		return route;
 	}
 	route.transport = resolved.transport->name;

@@ -6,6 +6,7 @@
 #include <posthouse/restriction.h>
 
 #include <string.h>
+#include <strings.h>
 
 #include "config/grow.h"
 #include "config/nearest.h"
@@ -99,6 +100,9 @@ check_route(struct config *config, const char *parameter, const char *route)
 	struct nearest nearest = nearest_to(name);
 	char hint[160];
 
+	/* these two need no module */
+	if (strcmp(name, "error") == 0 || strcmp(name, "retry") == 0)
+		return;
 	if (!config->instance_count[PH_CLASS_TRANSPORT] || config->load_failed ||
 		config_find(config, PH_CLASS_TRANSPORT, name))
 		return;
@@ -180,6 +184,54 @@ check_free_space(struct config *config)
 			"1.5 times the limit is a good queue_minfree");
 }
 
+/* ---- Words of lists ------------------------------------------------------------------------------ */
+
+#define CLASSES "envelope_sender envelope_recipient header_sender header_recipient"
+
+/* Is it one of the words, which blanks separate? */
+static bool
+is_word_of(const char *words, const char *word)
+{
+	size_t size = strlen(word);
+
+	for (const char *at = words; *at != '\0'; at += strspn(at, " ")) {
+		size_t next = strcspn(at, " ");
+
+		if (next == size && strncasecmp(at, word, size) == 0)
+			return true;
+		at += next;
+	}
+	return false;
+}
+
+static void
+check_words(struct config *config, const char *name, const ph_strings *list, const char *words)
+{
+	const struct setting *setting = setting_find(&config->set, name);
+
+	for (size_t i = 0; setting && i < list->count; i++)
+		if (!is_word_of(words, list->items[i]))
+			problems_add(config->problems, setting->file, setting->line,
+				"%s: \"%s\" is none of: %s", name, list->items[i], words);
+}
+
+static void
+check_rewriting(struct config *config)
+{
+	const struct settings *settings = &config->settings;
+
+	check_words(config, "canonical_classes", &settings->canonical_classes, CLASSES);
+	check_words(config, "masquerade_classes", &settings->masquerade_classes, CLASSES);
+	check_words(config, "sender_canonical_classes", &settings->sender_canonical_classes,
+		"envelope_sender header_sender");
+	check_words(config, "recipient_canonical_classes", &settings->recipient_canonical_classes,
+		"envelope_recipient header_recipient");
+	check_words(config, "propagate_unmatched_extensions", &settings->propagate_unmatched_extensions,
+		"canonical virtual generic");
+	check_words(config, "local_header_rewrite_clients", &settings->local_header_rewrite_clients,
+		"permit_inet_interfaces permit_mynetworks permit_sasl_authenticated");
+}
+
 /* ---- Modules ------------------------------------------------------------------------------------- */
 
 /* The setting that a module's text begins with the name of. */
@@ -223,9 +275,18 @@ config_check(struct config *config)
 	check_route(config, "local_transport", config->settings.local_transport);
 	check_route(config, "relay_transport", config->settings.relay_transport);
 	check_route(config, "default_transport", config->settings.default_transport);
+	/* whose default may be missing: most have no such domains */
+	if (setting_find(&config->set, "virtual_transport"))
+		check_route(config, "virtual_transport", config->settings.virtual_transport);
+	check_words(config, "parent_domain_matches_subdomains",
+		&config->settings.parent_domain_matches_subdomains,
+		"debug_peer_list fast_flush_domains mydestination mynetworks permit_mx_backup_networks "
+		"qmqpd_authorized_clients relay_domains smtpd_access_maps transport_maps "
+		"virtual_alias_domains virtual_mailbox_domains");
 	check_relayhost(config);
 	check_times(config);
 	check_free_space(config);
+	check_rewriting(config);
 	for (size_t class = 1; class < CLASS_COUNT; class++)
 		for (size_t i = 0; i < config->instance_count[class]; i++)
 			check_instance(config, config->instances[class][i]);

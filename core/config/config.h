@@ -76,6 +76,9 @@ int config_start_maps(const struct config *config, ph_error *error);
 void config_stop_maps(const struct config *config);
 void config_close_maps(const struct config *config);
 
+/* Opens the tables of one map. 0 or -1. */
+int map_open(const ph_map *map, ph_error *error);
+
 /* The map that "type:path" means, for a command: the type's module is loaded if the configuration
  * does not load it, and a path is taken from the working directory. It is checked, not opened: build() it, or instance_open() it. NULL with the
  * error. Lives as long as the configuration. */

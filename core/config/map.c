@@ -19,6 +19,15 @@ struct ph_map {
 	const char *name; /* of all of them */
 };
 
+int
+map_open(const ph_map *map, ph_error *error)
+{
+	for (size_t i = 0; i < map->count; i++)
+		if (instance_open(map->items[i], error) == -1)
+			return -1;
+	return 0;
+}
+
 /* ---- Asking ------------------------------------------------------------------------------------- */
 
 static const struct ph_map_ops *

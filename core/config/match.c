@@ -2,12 +2,13 @@
  * Lists of names and tables (type:path, or the name of a map section), and lists of networks, from their elements. An element "/file" stands
  * for the lines of that file.
  */
-#include "config/state.h"
+#include "config/match.h"
 
 #include <string.h>
 
 #include "config/grow.h"
 #include "config/networks.h"
+#include "config/state.h"
 #include "config/value.h"
 
 /* One element. */
@@ -24,54 +25,75 @@ struct ph_match_list {
 
 /* ---- Asking ------------------------------------------------------------------------------------- */
 
-/* Is it the name, or, with a leading dot, a parent domain of it? */
+/* Is the pattern the end of the name, a whole label or more? */
 static bool
-name_matches(ph_span name, const char *pattern)
+is_below(ph_span name, const char *pattern)
 {
 	size_t size = strlen(pattern);
 
-	if (pattern[0] != '.')
-		return ph_span_equal_nocase(name, (ph_span){pattern, size});
-	return name.size > size && ph_span_equal_nocase(
-		(ph_span){name.data + name.size - size, size}, (ph_span){pattern, size});
+	return name.size > size && (pattern[0] == '.' || name.data[name.size - size - 1] == '.') &&
+		ph_span_equal_nocase((ph_span){name.data + name.size - size, size}, (ph_span){pattern, size});
+}
+
+/* Is it the name, or, with a leading dot or when that is not needed, a parent domain of it? */
+static bool
+name_matches(ph_span name, const char *pattern, bool parents)
+{
+	if (pattern[0] == '.')
+		return is_below(name, pattern);
+	return ph_span_equal_nocase(name, ph_span_of(pattern)) || (parents && is_below(name, pattern));
 }
 
 static ph_found
-table_matches(const struct match *match, ph_span name, ph_error *error)
+table_matches(const struct match *match, ph_span name, bool parents, ph_error *error)
 {
 	ph_pool *pool = ph_pool_new(1 << 20);
-	const char *key = pool ? ph_pool_copy(pool, name) : NULL;
+	const char *key = pool ? ph_pool_copy(pool, name) : NULL, *dot = key;
 	ph_found found = PH_FAILED;
 
 	if (key)
 		found = ph_map_lookup(pool, match->map, key, NULL, error);
 	else
 		ph_error_set(error, "out of memory");
+	while (parents && found == PH_NOT_FOUND && (dot = strchr(dot, '.')) && *++dot)
+		found = ph_map_lookup_fixed(pool, match->map, dot, NULL, error);
 	ph_pool_free(pool);
 	return found;
 }
 
-ph_found
-ph_match(const ph_match_list *list, const char *name, ph_error *error)
+static ph_found
+match(const ph_match_list *list, const char *name, bool parents, ph_error *error)
 {
 	ph_span span = ph_span_of(name);
 
 	if (span.size > 1 && span.data[span.size - 1] == '.')
 		span.size--;
 	for (size_t i = 0; list && i < list->count; i++) {
-		const struct match *match = &list->items[i];
+		const struct match *item = &list->items[i];
 		ph_found found;
 
-		if (match->name)
-			found = name_matches(span, match->name) ? PH_FOUND : PH_NOT_FOUND;
+		if (item->name)
+			found = name_matches(span, item->name, parents) ? PH_FOUND : PH_NOT_FOUND;
 		else
-			found = table_matches(match, span, error);
+			found = table_matches(item, span, parents, error);
 		if (found == PH_FAILED)
 			return PH_FAILED;
 		if (found == PH_FOUND)
-			return match->excluded ? PH_NOT_FOUND : PH_FOUND;
+			return item->excluded ? PH_NOT_FOUND : PH_FOUND;
 	}
 	return PH_NOT_FOUND;
+}
+
+ph_found
+ph_match(const ph_match_list *list, const char *name, ph_error *error)
+{
+	return match(list, name, false, error);
+}
+
+ph_found
+match_with_parents(const ph_match_list *list, const char *name, ph_error *error)
+{
+	return match(list, name, true, error);
 }
 
 /* ---- Making ------------------------------------------------------------------------------------- */

@@ -171,10 +171,13 @@ host_name(struct config *config)
 	return config->myhostname;
 }
 
-/* The text of a default. That of myhostname is asked of the system, once, when it is wanted. */
+/* The text of a default. That of myhostname is asked of the system, once, when it is wanted. Without a
+ * module that delivers to the users of this host there is no table of them either. */
 static const char *
 default_text(const struct config *config, const struct ph_param *param)
 {
+	if (strcmp(param->name, "local_recipient_maps") == 0 && !parameter_find(config, "alias_maps"))
+		return "";
 	if (param->default_value)
 		return param->default_value;
 	return strcmp(param->name, "myhostname") == 0 ? host_name((struct config *)config) : "";
@@ -382,6 +385,11 @@ items_expand(const struct config *config, const struct section *section,
 	struct elements elements = {0};
 	const char *text;
 
+	if (param->flags & PH_MACROS) {
+		*out = items;
+		*out_count = count;
+		return 0;
+	}
 	if (count == 0 && strcmp(param->name, "mydomain") == 0 && !setting_find(&config->set, "mydomain")) {
 		text = default_domain(&scope, &chain, error);
 		if (!text)

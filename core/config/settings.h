@@ -25,7 +25,14 @@ struct settings {
 	/* who we are for */
 	const ph_match_list *mydestination;
 	const ph_match_list *relay_domains;
+	const ph_match_list *virtual_alias_domains;
+	const ph_match_list *virtual_mailbox_domains;
 	const ph_match_list *fast_flush_domains;
+	ph_strings parent_domain_matches_subdomains; /* names of parameters */
+	const ph_map *local_recipient_maps;
+	const ph_map *virtual_mailbox_maps;
+	const ph_map *relay_recipient_maps;
+	const ph_map *relocated_maps;
 	const char *relayhost;
 	/* completion */
 	bool append_at_myorigin;
@@ -33,14 +40,34 @@ struct settings {
 	const char *recipient_delimiter;
 	const char *empty_address_recipient;
 	const char *double_bounce_sender;
+	/* rewriting; the maps are NULL only where a test left them out */
+	const ph_map *canonical_maps, *sender_canonical_maps, *recipient_canonical_maps;
+	ph_strings canonical_classes, sender_canonical_classes, recipient_canonical_classes;
+	ph_strings masquerade_domains, masquerade_classes;
+	const ph_match_list *masquerade_exceptions;
+	ph_strings propagate_unmatched_extensions;
+	ph_strings local_header_rewrite_clients;
+	const ph_map *virtual_alias_maps;
+	int64_t virtual_alias_expansion_limit, virtual_alias_recursion_limit;
+	int64_t virtual_alias_address_length_limit;
+	const char *always_bcc;
+	const ph_map *sender_bcc_maps, *recipient_bcc_maps;
+	bool enable_original_recipient;
 	/* routes */
 	const char *local_transport;   /* "local" or "local:nexthop"; resp. relay, default: "smtp" */
 	const char *relay_transport;
 	const char *default_transport;
+	const char *virtual_transport;
+	const ph_map *transport_maps;
+	const ph_map *sender_dependent_default_transport_maps;
+	const ph_map *sender_dependent_relayhost_maps;
+	const char *empty_address_default_transport_maps_lookup_key; /* what the empty sender is there */
+	const char *empty_address_relayhost_maps_lookup_key;
 	ph_strings alias_database;     /* what newaliases builds: hash:/etc/aliases */
 	/* processes and files */
 	const char *mail_owner;
 	const char *default_privs;
+	ph_strings export_environment; /* to commands */
 	const char *queue_directory;
 	const char *run_directory;
 	const char *module_directory;
@@ -94,6 +121,13 @@ struct policy_settings {
 	int64_t access_map_defer_code;
 	int64_t reject_code;
 	int64_t defer_code;
+	bool smtpd_reject_unlisted_recipient;
+	bool smtpd_reject_unlisted_sender;
+	bool show_user_unknown_table_name;
+	int64_t unknown_local_recipient_reject_code;
+	int64_t unknown_relay_recipient_reject_code;
+	int64_t unknown_virtual_alias_reject_code;
+	int64_t unknown_virtual_mailbox_reject_code;
 	int64_t smtpd_recipient_limit;
 	int64_t smtpd_client_connection_count_limit; /* these: 0: no limit */
 	int64_t smtpd_client_connection_rate_limit;

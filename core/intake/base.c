@@ -5,6 +5,7 @@
 #include "intake/message.h"
 
 #include "queue/client.h"
+#include "session/interfaces.h"
 
 static const struct instance *
 configured_queue(const char *name)
@@ -26,7 +27,9 @@ session_client(const ph_session *session, struct intake_client *client)
 		.helo = ph_helo(session),
 		.protocol = ph_protocol(session),
 		.sasl_username = ph_sasl_username(session),
-		.tls = *ph_tls_protocol(session) != '\0'};
+		.tls = *ph_tls_protocol(session) != '\0',
+		.in_interfaces = interfaces_have(ph_client_address(session)),
+		.in_mynetworks = ph_client_in_mynetworks(session)};
 }
 
 const struct intake_base *

@@ -6,10 +6,6 @@
 
 #include "config/settings.h"
 
-/* The domain of mail that is posted here: myorigin, or the first line of the file it names (read
- * once in a process; when it cannot be read, myhostname). */
-const char *origin_domain(const struct settings *settings);
-
 /*
  * "user" becomes user@myorigin (append_at_myorigin), "user@host" user@host.mydomain
  * (append_dot_mydomain; not for address literals). An address that is complete is returned as it

@@ -2,6 +2,7 @@
  * The first built-in filter: headers that local mail and reports may leave out (RFC 6409, 8).
  * Mail from the network passes as it is.
  */
+#include "config/origin.h"
 #include "intake/complete.h"
 #include "intake/date.h"
 #include "intake/message.h"
@@ -87,7 +88,7 @@ complete(ph_filter_message *message)
 static ph_filter_result
 complete_header(void *self, ph_filter_message *message, void **state)
 {
-	if (message->origin.origin == PH_ORIGIN_SMTP)
+	if (message->origin.origin == PH_ORIGIN_SMTP || message->origin.again)
 		return PH_FILTER_CONTINUE;
 	if (complete(message) == -1) {
 		ph_filter_reply(message, 451, "4.3.0", "Error: queue file write error");

@@ -146,6 +146,22 @@ header_value(const struct header *header)
 	return value;
 }
 
+int
+header_set_value(ph_pool *pool, struct header *header, ph_span value)
+{
+	ph_span raw = header->raw, old = header_value(header);
+	size_t before = (size_t)(old.data - raw.data), after = raw.size - before - old.size;
+	char *data = ph_pool_alloc(pool, before + value.size + after);
+
+	if (data == NULL)
+		return -1;
+	memcpy(data, raw.data, before);
+	memcpy(data + before, value.data, value.size);
+	memcpy(data + before + value.size, old.data + old.size, after);
+	header->raw = (ph_span){data, before + value.size + after};
+	return 0;
+}
+
 bool
 header_is(const struct header *header, const char *name)
 {

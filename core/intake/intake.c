@@ -11,7 +11,7 @@
 
 #include "ground/loop.h"
 #include "intake/complete.h"
-#include "intake/message.h"
+#include "intake/rewrite.h"
 #include "intake/scan.h"
 
 struct ph_intake {
@@ -42,6 +42,22 @@ copy_text(ph_pool *pool, const char *text)
 	return text == NULL || *text == '\0' ? "" : ph_pool_strdup(pool, text);
 }
 
+/* Are the headers of this client's mail to be rewritten? */
+static bool
+is_local_client(const struct settings *settings, const struct intake_client *client)
+{
+	for (size_t i = 0; i < settings->local_header_rewrite_clients.count; i++) {
+		const char *word = settings->local_header_rewrite_clients.items[i];
+
+		if ((client->in_interfaces && strcmp(word, "permit_inet_interfaces") == 0) ||
+			(client->in_mynetworks && strcmp(word, "permit_mynetworks") == 0) ||
+			(client->sasl_username != NULL && *client->sasl_username != '\0' &&
+				strcmp(word, "permit_sasl_authenticated") == 0))
+			return true;
+	}
+	return false;
+}
+
 /* Facts of the session that go into the envelope; the session may end before the message does. */
 static int
 copy_client(struct ph_filter_message *message, const struct intake_client *client)
@@ -54,6 +70,7 @@ copy_client(struct ph_filter_message *message, const struct intake_client *clien
 	envelope->protocol = copy_text(message->pool, client->protocol);
 	envelope->sasl_username = copy_text(message->pool, client->sasl_username);
 	message->tls = client->tls;
+	message->rewrite_headers = is_local_client(message->settings, client);
 	if (envelope->client_name == NULL || envelope->client_address == NULL ||
 		envelope->helo == NULL || envelope->protocol == NULL || envelope->sasl_username == NULL)
 		return -1;
@@ -75,6 +92,7 @@ take_origin(ph_intake *intake, const struct ph_intake_origin *origin)
 	message->envelope.uid = copy->uid;
 	if (copy->user_name == NULL || copy->full_name == NULL || copy->queue == NULL)
 		return -1;
+	message->rewrite_headers = copy->origin != PH_ORIGIN_SMTP;
 	if (copy->session == NULL)
 		return 0;
 	struct intake_client client = {.name = NULL};
@@ -252,6 +270,8 @@ ph_intake_recipient(ph_intake *intake, const char *address,
 
 	if (parameters != NULL)
 		TAKE(given, parameters);
+	if (given.original != NULL && *given.original != '\0')
+		address = given.original;
 	if (complete == NULL || message_add_recipient(message, complete, address, &given) == -1)
 		return fail_memory(intake);
 	return 0;
@@ -575,6 +595,8 @@ commit(ph_intake *intake)
 		return fail_memory(intake);
 	if (!intake->discarded && take_verdict(intake, filter_run_end(message)) == -1)
 		return -1;
+	if (!intake->discarded && rewrite_envelope(message) == -1)
+		return take_verdict(intake, PH_FILTER_REFUSE);
 	if (message_prepend_headers(message) == -1)
 		return fail_memory(intake);
 	if (message_drop_duplicates(message) == -1)

@@ -8,6 +8,7 @@ struct token {
 	enum token_kind kind;
 	char special;
 	ph_span text; /* of a quoted string: what is between the quotes, with backslashes */
+	const char *start, *end; /* all its bytes */
 };
 
 struct lexer {
@@ -66,6 +67,7 @@ enclosed(struct lexer *lexer, enum token_kind kind, char closing)
 		else if (*lexer->at == closing)
 			return (struct token){.kind = kind, .text = {start, (size_t)(lexer->at++ - start)}};
 	}
+	lexer->at = lexer->end;
 	return (struct token){.kind = TOKEN_BAD};
 }
 
@@ -76,10 +78,8 @@ is_atom_character(char c)
 }
 
 static struct token
-next_token(struct lexer *lexer)
+bare_token(struct lexer *lexer)
 {
-	if (skip_space(lexer) == -1)
-		return (struct token){.kind = TOKEN_BAD};
 	if (lexer->at == lexer->end)
 		return (struct token){.kind = TOKEN_END};
 	const char *start = lexer->at;
@@ -97,6 +97,20 @@ next_token(struct lexer *lexer)
 	if (lexer->at == start)
 		return (struct token){.kind = TOKEN_BAD};
 	return (struct token){.kind = TOKEN_ATOM, .text = {start, (size_t)(lexer->at - start)}};
+}
+
+static struct token
+next_token(struct lexer *lexer)
+{
+	struct token token = {.kind = TOKEN_BAD};
+	int result = skip_space(lexer);
+	const char *start = lexer->at;
+
+	if (result == 0)
+		token = bare_token(lexer);
+	token.start = start;
+	token.end = lexer->at;
+	return token;
 }
 
 static bool
@@ -183,11 +197,15 @@ struct parser {
 	ph_pool *pool;
 	ph_error *error;
 	char *local_part, *address;
+	const char *last;   /* where the token before the one in hand ended */
+	ph_span source;     /* the bytes of the address taken last, its route too */
+	bool out_of_memory;
 };
 
 static void
 advance(struct parser *parser)
 {
+	parser->last = parser->token.end;
 	parser->token = next_token(&parser->lexer);
 }
 
@@ -264,6 +282,7 @@ take_address(struct parser *parser, const char **address)
 {
 	struct text local = {.data = parser->local_part}, text = {.data = parser->address};
 	bool quoted = parser->token.kind == TOKEN_QUOTED;
+	const char *start = parser->token.start;
 
 	if (take_words(parser, &local, false) == -1 || (local.size == 0 && !quoted))
 		return -1;
@@ -276,7 +295,9 @@ take_address(struct parser *parser, const char **address)
 	}
 	if (has_control(&text))
 		return -1;
+	parser->source = (ph_span){start, (size_t)(parser->last - start)};
 	*address = ph_pool_copy(parser->pool, (ph_span){text.data, text.size});
+	parser->out_of_memory = *address == NULL;
 	return *address != NULL ? 0 : -1;
 }
 
@@ -301,9 +322,13 @@ static int
 take_angle_address(struct parser *parser, const char **address)
 {
 	advance(parser);
+	const char *start = parser->token.start;
+
 	if (skip_route(parser) == -1 || take_address(parser, address) == -1 ||
 		!at_special(parser, '>'))
 		return -1;
+	parser->source.size += (size_t)(parser->source.data - start);
+	parser->source.data = start;
 	advance(parser);
 	return 0;
 }
@@ -342,30 +367,78 @@ refuse(struct parser *parser, const char *start)
 		(int)(size < 100 ? size : 100), start);
 }
 
+/* What is no address is left behind, up to the next separator. */
+static void
+skip_element(struct parser *parser)
+{
+	while (!at_separator(parser)) {
+		if (parser->token.kind == TOKEN_BAD && parser->lexer.at < parser->lexer.end)
+			parser->lexer.at++;
+		advance(parser);
+	}
+}
+
+static int
+begin(struct parser *parser, ph_span text)
+{
+	parser->lexer = (struct lexer){text.data, text.data + text.size};
+	parser->local_part = ph_pool_array(parser->pool, text.size + 4, 1);
+	parser->address = ph_pool_array(parser->pool, text.size + 4, 2);
+	if (parser->local_part == NULL || parser->address == NULL)
+		return ph_error_set(parser->error, "out of memory");
+	advance(parser);
+	return 0;
+}
+
 int
 mailbox_list_parse(ph_pool *pool, ph_span text, mailbox_fn *found, void *context, ph_error *error)
 {
-	struct parser parser = {.lexer = {text.data, text.data + text.size},
-		.pool = pool,
-		.error = error};
+	struct parser parser = {.pool = pool, .error = error};
 
 	if (text.size == 0)
 		return 0;
-	parser.local_part = ph_pool_array(pool, text.size + 4, 1);
-	parser.address = ph_pool_array(pool, text.size + 4, 2);
-	if (parser.local_part == NULL || parser.address == NULL)
-		return ph_error_set(error, "out of memory");
-	advance(&parser);
+	if (begin(&parser, text) == -1)
+		return -1;
 	while (parser.token.kind != TOKEN_END) {
-		const char *address, *start = parser.lexer.at - parser.token.text.size;
+		const char *address, *start = parser.token.start;
 
 		if (at_special(&parser, ',') || at_special(&parser, ';')) {
 			advance(&parser);
 			continue;
 		}
 		if (take_element(&parser, &address) == -1)
-			return refuse(&parser, start < text.data ? text.data : start);
+			return refuse(&parser, start);
 		int result = address != NULL ? found(context, address) : 0;
+
+		if (result != 0)
+			return result;
+	}
+	return 0;
+}
+
+int
+mailbox_list_scan(ph_pool *pool, ph_span text, mailbox_source_fn *found, void *context)
+{
+	struct parser parser = {.pool = pool};
+
+	if (text.size == 0)
+		return 0;
+	if (begin(&parser, text) == -1)
+		return -1;
+	while (parser.token.kind != TOKEN_END) {
+		const char *address;
+
+		if (at_special(&parser, ',') || at_special(&parser, ';')) {
+			advance(&parser);
+			continue;
+		}
+		if (take_element(&parser, &address) == -1) {
+			if (parser.out_of_memory)
+				return -1;
+			skip_element(&parser);
+			continue;
+		}
+		int result = address != NULL ? found(context, address, parser.source) : 0;
 
 		if (result != 0)
 			return result;

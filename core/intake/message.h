@@ -34,6 +34,7 @@ struct ph_filter_message {
 	size_t step_count;
 	bool body_wanted;           /* some filter has body() */
 	bool tls;                   /* the client's session is encrypted */
+	bool rewrite_headers;       /* not a stranger's */
 	uint32_t content_flags;     /* PH_CONTENT_… */
 	/* What policy wants done at the commit: wishes.c. */
 	const char *redirect;       /* in place of all recipients; NULL: no */
@@ -44,6 +45,7 @@ struct ph_filter_message {
 struct intake_client {
 	const char *name, *address, *helo, *protocol, *sasl_username;
 	bool tls;
+	bool in_interfaces, in_mynetworks; /* its address is one of ours; of our networks */
 };
 
 /* What the intake stands on; a test brings its own. */
@@ -57,9 +59,9 @@ struct intake_base {
 const struct intake_base *intake_base(void); /* base.c */
 
 /* The built-in filters. */
-extern const struct ph_filter_ops filter_complete, filter_received;
+extern const struct ph_filter_ops filter_complete, filter_rewrite, filter_received;
 
-/* Builds the chain: completion, the configured filters, Received. 0 or -1 (memory). */
+/* Builds the chain: completion, rewriting, the configured filters, Received. 0 or -1 (memory). */
 int filter_chain(struct ph_filter_message *message, const struct intake_base *base);
 /* Runs a stage over all. PH_FILTER_HOLD is remembered in content_flags and not returned. */
 ph_filter_result filter_run_header(struct ph_filter_message *message);

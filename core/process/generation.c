@@ -19,6 +19,7 @@
 #include "ground/logger.h"
 #include "process/process.h"
 #include "process/protocol.h"
+#include "process/rights.h"
 
 enum {
 	START_TIME = 30 * 1000,    /* for all roles to be ready */
@@ -441,6 +442,8 @@ load(struct generation *generation)
 			logger_open(generation->settings->log_destination, generation->settings->syslog_name,
 				"master", generation->settings->log_format != 0, &error) == -1)
 			problems_add(problems, generation->options->path, 0, "%s", error.text);
+		else
+			rights_check(generation->config, generation->options->path, &generation->owner, problems);
 		result = problems_count(problems) ? -1 : 0;
 	}
 	problems_each(problems, report_problem, generation);

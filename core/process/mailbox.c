@@ -20,27 +20,27 @@
 enum {
 	RETRY = 50,        /* milliseconds between two attempts */
 	STALE_TIME = 300,  /* seconds after which a .lock without a living owner is stale */
-	NAME_ROOM = 128
+	NAME_ROOM = 272
 };
 
 /* An entry of the folder, and nothing else. */
 static bool
 name_ok(const char *name)
 {
-	return name[0] && name[0] != '.' && !strchr(name, '/') && strlen(name) + 6 < NAME_ROOM;
+	return name[0] && !strchr(name, '/') && strlen(name) + 6 < NAME_ROOM;
 }
 
 static int
-create(int directory, const char *name, uid_t uid, gid_t gid, bool change_owner)
+create(int directory, const struct mailbox_place *place)
 {
-	int fd = openat(directory, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+	int fd = openat(directory, place->name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
 
 	if (fd == -1)
 		return -1;
-	if (fchmod(fd, 0600) == 0 && (!change_owner || fchown(fd, uid, gid) == 0))
+	if (fchmod(fd, 0600) == 0 && (!place->change_owner || fchown(fd, place->uid, place->gid) == 0))
 		return fd;
 	int failed = errno;
-	unlinkat(directory, name, 0);
+	unlinkat(directory, place->name, 0);
 	close(fd);
 	errno = failed;
 	return -1;
@@ -48,15 +48,17 @@ create(int directory, const char *name, uid_t uid, gid_t gid, bool change_owner)
 
 /* A descriptor, or -1 with errno. */
 static int
-open_or_create(int directory, const char *name, uid_t uid, gid_t gid, bool change_owner)
+open_or_create(int directory, const struct mailbox_place *place)
 {
+	const char *name = place->name;
+
 	for (int attempt = 0; attempt < 3; attempt++) {
 		/* O_NONBLOCK: somebody's FIFO must not hold us. */
 		int fd = openat(directory, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 		if (fd != -1 || errno != ENOENT)
 			return fd;
-		fd = create(directory, name, uid, gid, change_owner);
+		fd = create(directory, place);
 		if (fd != -1 || errno != EEXIST)
 			return fd;
 	}
@@ -73,17 +75,17 @@ is_orphan(const struct stat *status)
 }
 
 static void
-adopt(int fd, uid_t uid, gid_t gid)
+adopt(int fd, const struct mailbox_place *place)
 {
 	struct stat status;
 
-	if (fstat(fd, &status) == 0 && status.st_uid != uid && is_orphan(&status))
-		(void)!fchown(fd, uid, gid); /* if it fails, check() tells whose it is */
+	if (fstat(fd, &status) == 0 && status.st_uid != place->uid && is_orphan(&status))
+		(void)!fchown(fd, place->uid, place->gid); /* if it fails, check() tells whose it is */
 }
 
 /* Is this a mailbox of the user and nothing else? */
 static int
-check(int fd, uid_t uid, ph_error *error)
+check(int fd, const struct mailbox_place *place, ph_error *error)
 {
 	struct stat status;
 	int flags = fcntl(fd, F_GETFL);
@@ -94,8 +96,9 @@ check(int fd, uid_t uid, ph_error *error)
 		return ph_error_set(error, "is not a regular file");
 	if (status.st_nlink > 1)
 		return ph_error_set(error, "has more than one hard link");
-	if (status.st_uid != uid)
-		return ph_error_set(error, "belongs to user %ld and not to %ld", (long)status.st_uid, (long)uid);
+	if (!place->any_file && status.st_uid != place->uid)
+		return ph_error_set(error, "belongs to user %ld and not to %ld", (long)status.st_uid,
+			(long)place->uid);
 	if (fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == -1)
 		return ph_error_set(error, "%s", strerror(errno));
 	return 0;
@@ -193,21 +196,27 @@ mailbox_unlock(const char *directory, const char *name, pid_t maker)
 
 /* ---- Both locks ------------------------------------------------------------------------------- */
 
+/* A folder where we may not make files has no .lock of anybody like us either. */
+static bool
+goes_without_dotlock(int failed)
+{
+	return failed == EACCES || failed == EPERM || failed == EROFS;
+}
+
 /* 1: locked; 0: not now; -1 with errno. */
 static int
-try_lock(int directory, const char *name, int fd, bool *made)
+try_lock(int directory, const struct mailbox_place *place, int fd, bool *made)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	char dotlock[NAME_ROOM];
 
 	if (fcntl(fd, F_SETLK, &lock) == -1)
 		return errno == EAGAIN || errno == EACCES ? 0 : -1;
-	snprintf(dotlock, sizeof(dotlock), "%s.lock", name);
+	snprintf(dotlock, sizeof(dotlock), "%s.lock", place->name);
 	int result = dotlock_make(directory, dotlock);
-	if (result == 1) {
-		*made = true;
+	*made = result == 1;
+	if (result == 1 || (result == -1 && place->any_file && goes_without_dotlock(errno)))
 		return 1;
-	}
 	int failed = errno;
 	lock.l_type = F_UNLCK;
 	fcntl(fd, F_SETLK, &lock);
@@ -230,38 +239,44 @@ open_failed(int failed, ph_error *error)
 	return MAILBOX_UNSAFE;
 }
 
+static void
+remove_dotlock(int directory, const char *name, bool *made)
+{
+	char lock[NAME_ROOM];
+
+	snprintf(lock, sizeof(lock), "%s.lock", name);
+	if (*made)
+		unlinkat(directory, lock, 0);
+	*made = false;
+}
+
 static enum mailbox_result
-open_locked(int directory, const char *name, uid_t uid, gid_t gid, bool change_owner, int64_t until,
-	int *fd, bool *made, ph_error *error)
+open_locked(int directory, const struct mailbox_place *place, int64_t until, int *fd, bool *made,
+	ph_error *error)
 {
 	const struct timespec pause = {.tv_nsec = RETRY * 1000000};
 
 	for (;;) {
-		*fd = open_or_create(directory, name, uid, gid, change_owner);
+		*fd = open_or_create(directory, place);
 		if (*fd == -1)
 			return open_failed(errno, error);
-		if (change_owner)
-			adopt(*fd, uid, gid);
-		if (check(*fd, uid, error) == -1) {
+		if (place->change_owner)
+			adopt(*fd, place);
+		if (check(*fd, place, error) == -1) {
 			close(*fd);
 			return MAILBOX_UNSAFE;
 		}
-		int locked = try_lock(directory, name, *fd, made);
+		int locked = try_lock(directory, place, *fd, made);
 		int failed = errno;
-		if (locked == 1 && still_named(directory, name, *fd))
+		if (locked == 1 && still_named(directory, place->name, *fd))
 			return MAILBOX_OPEN;
 		close(*fd);
 		if (locked == -1) {
 			errno = failed;
 			return MAILBOX_FAILED;
 		}
-		if (locked == 1) {
-			char lock[NAME_ROOM];
-
-			snprintf(lock, sizeof(lock), "%s.lock", name);
-			unlinkat(directory, lock, 0);
-			*made = false;
-		}
+		if (locked == 1)
+			remove_dotlock(directory, place->name, made);
 		if (process_clock() >= until) {
 			ph_error_set(error, "is locked by another program");
 			return MAILBOX_UNSAFE;
@@ -271,24 +286,58 @@ open_locked(int directory, const char *name, uid_t uid, gid_t gid, bool change_o
 }
 
 enum mailbox_result
-mailbox_open(const char *directory, const char *name, uid_t uid, gid_t gid, bool change_owner,
-	int64_t timeout, int *fd, bool *made, ph_error *error)
+mailbox_open(const struct mailbox_place *place, int *fd, bool *made, ph_error *error)
 {
 	*fd = -1;
 	*made = false;
-	if (!name_ok(name)) {
+	if (!name_ok(place->name)) {
 		ph_error_set(error, "has no name for a file");
 		return MAILBOX_UNSAFE;
 	}
-	int folder = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int folder = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder == -1)
 		return MAILBOX_FAILED;
-	enum mailbox_result result = open_locked(folder, name, uid, gid, change_owner, process_clock() + timeout,
-		fd, made, error);
+	enum mailbox_result result = open_locked(folder, place, process_clock() + place->timeout, fd, made,
+		error);
 	int failed = errno;
 	close(folder);
 	if (result != MAILBOX_OPEN)
 		*fd = -1;
+	errno = failed;
+	return result;
+}
+
+/* ---- A folder in the place of a mailbox --------------------------------------------------------- */
+
+/* Gives it away if it is ours: fresh, or left over by one who died in between. */
+static int
+give_folder(int folder, const struct mailbox_place *place)
+{
+	struct stat status;
+
+	if (fstat(folder, &status) == -1)
+		return -1;
+	if (status.st_uid != geteuid() || (status.st_mode & 07777) != 0700)
+		return 0;
+	return fchown(folder, place->uid, place->gid);
+}
+
+int
+mailbox_folder(const struct mailbox_place *place)
+{
+	int parent = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = -1, folder;
+
+	if (parent == -1)
+		return -1;
+	if (mkdirat(parent, place->name, 0700) == 0 || errno == EEXIST) {
+		folder = openat(parent, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (folder != -1) {
+			result = place->change_owner ? give_folder(folder, place) : 0;
+			close(folder);
+		}
+	}
+	int failed = errno;
+	close(parent);
 	errno = failed;
 	return result;
 }

@@ -6,8 +6,6 @@
 #ifndef PROCESS_SPAWN_H
 #define PROCESS_SPAWN_H
 
-#include <pwd.h>
-
 #include <posthouse/transport.h>
 
 #include "process/process.h"
@@ -15,27 +13,34 @@
 enum {
 	SPAWN_DESCRIPTORS = 1, /* descriptors of the next request */
 	SPAWN_REQUEST,         /* u32 number of the batch, u32 of the transport's instance; u64 timeout in
-	                          milliseconds; u32 count; for each: bytes ph_user_delivery, u8 index of
-	                          its descriptor */
+	                          milliseconds; u32 size of the transport's requests; u32 count; for each:
+	                          bytes ph_user_delivery without the zeros at its end, u8 index of its
+	                          descriptor */
 	SPAWN_RESULT           /* u32 number; string error, "" when there are results; u32 count; for each:
-	                          bytes ph_user_result */
+	                          bytes ph_user_result, bytes text of a file that was read */
 };
 
 /* A batch as the child gets it. */
 struct batch {
 	const struct instance *transport;
+	enum ph_user_kind kind; /* of all requests */
+	size_t stride;          /* of the requests that the transport knows */
 	size_t count;
 	struct ph_user_delivery requests[PH_SPAWN_MAX];
-	int fds[PH_SPAWN_MAX]; /* one for each request */
+	int fds[PH_SPAWN_MAX]; /* one for each request; -1 for PH_USER_READ */
 	int64_t timeout;       /* milliseconds */
 };
 
-/* What the child writes to its pipe: first CHILD_DOTLOCK if it made one, then CHILD_RESULTS and the
- * results. */
+/* What the child writes to its pipe: first CHILD_DOTLOCK if it made one in mail_spool_directory, then
+ * CHILD_RESULTS and the results, and for PH_USER_READ, for each, the text as
+ * wire.c writes bytes. */
 enum { CHILD_DOTLOCK = 'D', CHILD_RESULTS = 'R' };
 
 /* The child of the spawner, to its end. */
 noreturn void batch_run(const struct batch *batch, const struct process_setup *setup, int result_fd);
+
+/* How far apart a transport's results lie that knows requests of this size. */
+size_t result_stride(size_t request_size);
 
 /* How a mailbox is opened (mailbox.c). */
 enum mailbox_result {
@@ -44,14 +49,25 @@ enum mailbox_result {
 	MAILBOX_FAILED  /* the system said no: errno */
 };
 
+struct mailbox_place {
+	const char *directory, *name;
+	uid_t uid;          /* whose it is to be */
+	gid_t gid;
+	bool change_owner;  /* we have the rights to give it to them */
+	bool any_file;      /* a file that somebody named, and no mailbox: anybody's, and with a .lock
+	                     * only where the folder lets us */
+	int64_t timeout;    /* milliseconds */
+};
+
 /*
- * Opens the mailbox NAME in the directory, creates it where it is missing (owner uid, group gid, 0600)
- * and locks it, by fcntl and then by NAME.lock; waits for locks until timeout (milliseconds). made
- * is set as soon as the .lock file is there: it is the caller's to remove.
+ * Opens the mailbox, creates it where it is missing (0600) and locks it, by fcntl and then by
+ * NAME.lock; waits for locks until the timeout. made is set as soon as the .lock file is there: it is
+ * the caller's to remove.
  */
-enum mailbox_result mailbox_open(const char *directory, const char *name, uid_t uid, gid_t gid,
-	bool change_owner, int64_t timeout, int *fd, bool *made, ph_error *error);
+enum mailbox_result mailbox_open(const struct mailbox_place *place, int *fd, bool *made, ph_error *error);
 /* Removes NAME.lock if the process with that number made it. */
 void mailbox_unlock(const char *directory, const char *name, pid_t maker);
+/* Makes the user's folder, 0700, where it is missing. 0, or -1 with errno. */
+int mailbox_folder(const struct mailbox_place *place);
 
 #endif

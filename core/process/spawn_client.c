@@ -15,6 +15,8 @@ struct waiting {
 	size_t count;
 	bool answered;
 	ph_error error;                /* "" when there are results */
+	ph_pool *pool;                 /* texts are copied there; NULL: none are wanted */
+	ph_span *texts;
 	struct ph_user_result results[];
 };
 
@@ -37,6 +39,24 @@ fail_all(const char *text)
 	}
 }
 
+/* One result. */
+static int
+take_result(struct waiting *item, size_t i, struct wire_reader *reader)
+{
+	ph_span bytes = wire_get_bytes(reader), text = wire_get_bytes(reader);
+
+	if (reader->failed || bytes.size != sizeof(item->results[i]))
+		return -1;
+	memcpy(&item->results[i], bytes.data, bytes.size);
+	if (!item->pool)
+		return 0;
+	const char *copy = ph_pool_copy(item->pool, text);
+	if (!copy)
+		return -1;
+	item->texts[i] = (ph_span){copy, text.size};
+	return 0;
+}
+
 static void
 take_answer(struct waiting *item, struct wire_reader *reader)
 {
@@ -44,21 +64,13 @@ take_answer(struct waiting *item, struct wire_reader *reader)
 	uint32_t count = wire_get_u32(reader);
 
 	item->answered = true;
-	if (text.size) {
+	if (text.size)
 		ph_error_set(&item->error, "%.*s", (int)(text.size < 200 ? text.size : 200), text.data);
-	} else if (reader->failed || count != item->count) {
+	else if (reader->failed || count != item->count)
 		ph_error_set(&item->error, "the spawner's answer is unreadable");
-	} else {
-		for (size_t i = 0; i < item->count; i++) {
-			ph_span bytes = wire_get_bytes(reader);
-
-			if (bytes.size != sizeof(item->results[i])) {
-				ph_error_set(&item->error, "the spawner's answer is unreadable");
-				break;
-			}
-			memcpy(&item->results[i], bytes.data, bytes.size);
-		}
-	}
+	for (size_t i = 0; i < item->count && !item->error.text[0]; i++)
+		if (take_result(item, i, reader) == -1)
+			ph_error_set(&item->error, "the spawner's answer is unreadable");
 	ph_unpark(item->task);
 }
 
@@ -140,26 +152,44 @@ send_descriptors(struct channel *channel, const int *fds, size_t count, unsigned
 	return 0;
 }
 
+/* Its last bytes are zeros, mostly: they stay here. */
+static ph_span
+trimmed(const char *request, size_t size)
+{
+	while (size > PH_USER_DELIVERY_1_0 && request[size - 1] == '\0')
+		size--;
+	return (ph_span){request, size};
+}
+
+/* What is asked for: the requests as the module has them. */
+struct order {
+	const struct instance *transport;
+	const char *requests;
+	size_t stride, count;
+	const int *fds; /* NULL: no messages go along */
+	ph_deadline deadline;
+};
+
 static int
-send_batch(struct channel *channel, uint32_t number, uint32_t transport,
-	const struct ph_user_delivery *requests, const int *fds, size_t count, ph_deadline deadline)
+send_batch(struct channel *channel, uint32_t number, const struct order *order)
 {
 	ph_pool *pool = ph_pool_new(0);
-	unsigned char index[PH_SPAWN_MAX];
+	unsigned char index[PH_SPAWN_MAX] = {0};
 	struct wire_writer writer;
-	int64_t timeout = deadline == PH_NEVER ? 3600 * 1000 : deadline - ph_now();
+	int64_t timeout = order->deadline == PH_NEVER ? 3600 * 1000 : order->deadline - ph_now();
 	int result = -1;
 
 	if (!pool)
 		return -1;
 	wire_begin(&writer, pool);
 	wire_put_u32(&writer, number);
-	wire_put_u32(&writer, transport);
+	wire_put_u32(&writer, order->transport->number);
 	wire_put_u64(&writer, timeout > 0 ? (uint64_t)timeout : 0);
-	wire_put_u32(&writer, (uint32_t)count);
-	if (send_descriptors(channel, fds, count, index) == 0) {
-		for (size_t i = 0; i < count; i++) {
-			wire_put_bytes(&writer, (ph_span){(const char *)&requests[i], sizeof(requests[i])});
+	wire_put_u32(&writer, (uint32_t)order->stride);
+	wire_put_u32(&writer, (uint32_t)order->count);
+	if (!order->fds || send_descriptors(channel, order->fds, order->count, index) == 0) {
+		for (size_t i = 0; i < order->count; i++) {
+			wire_put_bytes(&writer, trimmed(order->requests + i * order->stride, order->stride));
 			wire_put_u8(&writer, index[i]);
 		}
 		if (!writer.failed)
@@ -180,42 +210,82 @@ waiting_unlink(struct waiting *item)
 		*link = item->next;
 }
 
-int
-ph_spawn_delivery(void *self, const struct ph_user_delivery *requests, const int *fds, size_t count,
-	struct ph_user_result *results, ph_deadline deadline, ph_error *error)
+/* Sends the order and waits; the answer, which is the caller's to free, or NULL. */
+static struct waiting *
+ask(const struct order *order, ph_pool *pool, ph_span *texts, ph_error *error)
 {
-	const struct instance *transport = instance_of(self);
 	struct channel *channel = spawner_channel();
-	int result = -1;
+	struct waiting *item;
 
-	if (!transport || !count || count > PH_SPAWN_MAX)
-		return ph_error_set(error, "a batch has 1 to %d requests of a transport", PH_SPAWN_MAX);
-	if (!channel)
-		return ph_error_set(error, "there is no spawner");
-	struct waiting *item = calloc(1, sizeof(*item) + count * sizeof(*results));
-	if (!item)
-		return ph_error_set(error, "out of memory");
+	if (!order->transport || !order->count || order->count > PH_SPAWN_MAX || order->stride < PH_USER_DELIVERY_1_0) {
+		ph_error_set(error, "a batch has 1 to %d requests of a transport", PH_SPAWN_MAX);
+		return NULL;
+	}
+	item = channel ? calloc(1, sizeof(*item) + order->count * sizeof(item->results[0])) : NULL;
+	if (!item) {
+		ph_error_set(error, channel ? "out of memory" : "there is no spawner");
+		return NULL;
+	}
 	item->number = ++client.last_number;
 	item->task = ph_task_self();
-	item->count = count;
-	if (send_batch(channel, item->number, transport->number, requests, fds, count, deadline) == -1) {
+	item->count = order->count;
+	item->pool = pool;
+	item->texts = texts;
+	if (send_batch(channel, item->number, order) == -1) {
 		free(item);
-		return ph_error_set(error, "the spawner does not take requests");
+		ph_error_set(error, "the spawner does not take requests");
+		return NULL;
 	}
 	item->next = client.waiting;
 	client.waiting = item;
 	while (!item->answered)
-		if (ph_park(deadline) != PH_WAIT_OK)
+		if (ph_park(order->deadline) != PH_WAIT_OK)
 			break;
 	waiting_unlink(item);
-	if (!item->answered) {
-		ph_error_set(error, "the spawner did not answer in time");
-	} else if (item->error.text[0]) {
-		ph_error_set(error, "%s", item->error.text);
-	} else {
-		memcpy(results, item->results, count * sizeof(*results));
-		result = 0;
+	if (item->answered && !item->error.text[0])
+		return item;
+	ph_error_set(error, "%s", item->answered ? item->error.text : "the spawner did not answer in time");
+	free(item);
+	return NULL;
+}
+
+/* The module may know shorter results. */
+static void
+hand_results(struct waiting *item, const struct order *order, void *results)
+{
+	size_t stride = result_stride(order->stride);
+
+	for (size_t i = 0; i < item->count; i++) {
+		item->results[i].size = (uint32_t)stride;
+		memcpy((char *)results + i * stride, &item->results[i], stride);
 	}
 	free(item);
-	return result;
+}
+
+int
+ph_spawn_delivery(void *self, const struct ph_user_delivery *requests, const int *fds, size_t count,
+	struct ph_user_result *results, ph_deadline deadline, ph_error *error)
+{
+	const struct order order = {.transport = instance_of(self), .requests = (const char *)requests,
+		.stride = requests->size, .count = count, .fds = fds, .deadline = deadline};
+	struct waiting *item = ask(&order, NULL, NULL, error);
+
+	if (!item)
+		return -1;
+	hand_results(item, &order, results);
+	return 0;
+}
+
+int
+ph_spawn_read(void *self, ph_pool *pool, const struct ph_user_delivery *requests, size_t count,
+	struct ph_user_result *results, ph_span *texts, ph_deadline deadline, ph_error *error)
+{
+	const struct order order = {.transport = instance_of(self), .requests = (const char *)requests,
+		.stride = requests->size, .count = count, .deadline = deadline};
+	struct waiting *item = ask(&order, pool, texts, error);
+
+	if (!item)
+		return -1;
+	hand_results(item, &order, results);
+	return 0;
 }

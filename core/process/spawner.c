@@ -18,6 +18,7 @@
 #include "ground/loop.h"
 #include "process/conduit.h"
 #include "process/protocol.h"
+#include "process/rights.h"
 #include "process/spawn.h"
 
 enum {
@@ -39,13 +40,14 @@ struct work {
 	unsigned client, serial;
 	uint32_t number;   /* of the batch, to the client */
 	size_t count;
+	bool reads;        /* texts of files come behind the results */
 	char user[64];
 	int fd;            /* the child's pipe; -1: read to its end */
 	bool dotlock, results_begun, reaped;
 	int status;
 	int64_t deadline;
-	char *results;     /* count structs, as far as they came */
-	size_t received;
+	char *results;     /* count structs, and texts, as far as they came */
+	size_t received, room;
 };
 
 struct spawner {
@@ -61,9 +63,10 @@ struct spawner {
 
 /* ---- Answers ---------------------------------------------------------------------------------- */
 
+/* texts: those of files, as the child sent them. */
 static void
 answer(struct client *client, uint32_t number, const char *error, const struct ph_user_result *results,
-	size_t count)
+	size_t count, struct wire_reader *texts)
 {
 	ph_pool *pool = ph_pool_new(0);
 	struct wire_writer writer;
@@ -74,8 +77,10 @@ answer(struct client *client, uint32_t number, const char *error, const struct p
 	wire_put_u32(&writer, number);
 	wire_put_string(&writer, error);
 	wire_put_u32(&writer, (uint32_t)count);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		wire_put_bytes(&writer, (ph_span){(const char *)&results[i], sizeof(results[i])});
+		wire_put_bytes(&writer, wire_get_bytes(texts));
+	}
 	if (!writer.failed)
 		conduit_send(&client->link, SPAWN_RESULT, wire_span(&writer), NULL, 0);
 	ph_pool_free(pool);
@@ -83,12 +88,31 @@ answer(struct client *client, uint32_t number, const char *error, const struct p
 
 /* What came from a process that ran as some user is taken for what it is worth. */
 static bool
-result_ok(struct ph_user_result *result)
+result_ok(const struct work *work, const struct ph_user_result *result)
 {
-	if (result->size != sizeof(*result) || result->outcome < 0 || result->outcome > 2)
+	int32_t last = work->reads ? PH_READ_ABSENT : 2;
+
+	if (result->size != sizeof(*result) || result->outcome < 0 || result->outcome > last)
 		return false;
 	return memchr(result->status, '\0', sizeof(result->status)) &&
-		memchr(result->text, '\0', sizeof(result->text));
+		memchr(result->text, '\0', sizeof(result->text)) &&
+		memchr(result->output, '\0', sizeof(result->output));
+}
+
+/* Did everything come that was to come, and nothing else? */
+static bool
+is_complete(const struct work *work)
+{
+	size_t head = work->count * sizeof(struct ph_user_result), total = 0;
+
+	if (!work->results_begun || work->received < head)
+		return false;
+	if (!work->reads)
+		return work->received == head;
+	struct wire_reader texts = wire_reader_of((ph_span){work->results + head, work->received - head});
+	for (size_t i = 0; i < work->count; i++)
+		total += wire_get_bytes(&texts).size;
+	return !texts.failed && texts.rest.size == 0 && total <= PH_SPAWN_TEXT_MAX;
 }
 
 static void
@@ -103,29 +127,39 @@ describe_end(const struct work *work, char *text, size_t size)
 		snprintf(text, size, "the delivery process ended with status %d", WEXITSTATUS(work->status));
 }
 
+/* Puts "later" in the place of what cannot be read. */
+static void
+mend_results(const struct work *work, struct ph_user_result *results, bool complete, const char *why)
+{
+	for (size_t i = 0; i < work->count; i++) {
+		if (complete && result_ok(work, &results[i]))
+			continue;
+		results[i] = (struct ph_user_result){.size = sizeof(results[i]), .outcome = 1, .status = "4.3.0"};
+		snprintf(results[i].text, sizeof(results[i].text), "%s", complete ? "unreadable result" : why);
+	}
+}
+
 /* A child is dead and its pipe empty: its results, or why there are none. */
 static void
 finish(struct spawner *spawner, struct work *work)
 {
 	struct client *client = &spawner->clients[work->client];
 	struct ph_user_result *results = (void *)work->results;
-	bool complete = work->results_begun && work->received == work->count * sizeof(*results);
+	size_t head = work->count * sizeof(*results);
+	bool complete = is_complete(work);
+	struct wire_reader texts = {0};
 	char text[128];
 
 	if (work->dotlock)
 		mailbox_unlock(config_settings(spawner->setup->config)->mail_spool_directory, work->user, work->pid);
 	describe_end(work, text, sizeof(text));
 	if (!complete)
-		ph_log(PH_LOG_WARNING, "delivery to %s: %s", work->user, text);
-	for (size_t i = 0; i < work->count; i++) {
-		if (complete && result_ok(&results[i]))
-			continue;
-		results[i] = (struct ph_user_result){.size = sizeof(results[i]), .outcome = 1};
-		snprintf(results[i].status, sizeof(results[i].status), "4.3.0");
-		snprintf(results[i].text, sizeof(results[i].text), "%s", complete ? "unreadable result" : text);
-	}
+		ph_log(PH_LOG_WARNING, "delivery to %s: %s", work->user[0] ? work->user : "a file or command", text);
+	mend_results(work, results, complete, text);
+	if (complete && work->reads)
+		texts = wire_reader_of((ph_span){work->results + head, work->received - head});
 	if (client->serial == work->serial && client->link.fd != -1)
-		answer(client, work->number, "", results, work->count);
+		answer(client, work->number, "", results, work->count, &texts);
 	free(work->results);
 	*work = (struct work){.fd = -1};
 }
@@ -139,19 +173,45 @@ finish_if_done(struct spawner *spawner, struct work *work)
 
 /* ---- Children --------------------------------------------------------------------------------- */
 
+/* The most that a child may say. */
+static size_t
+most(const struct work *work)
+{
+	size_t head = work->count * sizeof(struct ph_user_result);
+
+	return work->reads ? head + work->count * sizeof(uint32_t) + PH_SPAWN_TEXT_MAX : head;
+}
+
+/* Room for some more; what there is no memory for is missing in the end. */
+static bool
+grow(struct work *work, size_t size)
+{
+	size_t room = work->room;
+	char *results;
+
+	while (room - work->received < size)
+		room *= 2;
+	results = room > work->room ? realloc(work->results, room) : work->results;
+	if (!results)
+		return false;
+	work->results = results;
+	work->room = room;
+	return true;
+}
+
 static void
 take_bytes(struct work *work, const char *data, size_t size)
 {
-	size_t room = work->count * sizeof(struct ph_user_result);
-
 	while (size && !work->results_begun) {
 		work->dotlock |= *data == CHILD_DOTLOCK;
 		work->results_begun = *data == CHILD_RESULTS;
 		data++;
 		size--;
 	}
-	if (size > room - work->received)
-		size = room - work->received;
+	if (size > most(work) - work->received)
+		size = most(work) - work->received;
+	if (!size || !grow(work, size))
+		return;
 	memcpy(work->results + work->received, data, size);
 	work->received += size;
 }
@@ -241,7 +301,8 @@ start(struct spawner *spawner, unsigned client, uint32_t number, const struct ba
 			work = &spawner->works[i];
 	if (!work)
 		return ph_error_set(error, "too many deliveries at once");
-	char *results = calloc(batch->count, sizeof(struct ph_user_result));
+	size_t room = batch->count * sizeof(struct ph_user_result);
+	char *results = calloc(1, room);
 	if (!results || pipe2(pipes, O_CLOEXEC) == -1) {
 		free(results);
 		return ph_error_set(error, "%s", strerror(errno));
@@ -255,13 +316,16 @@ start(struct spawner *spawner, unsigned client, uint32_t number, const struct ba
 	}
 	int failed = errno;
 	close(pipes[1]);
+	if (pid != -1)
+		setpgid(pid, pid); /* as the child does: whoever comes first */
 	if (pid == -1) {
 		close(pipes[0]);
 		free(results);
 		return ph_error_set(error, "fork: %s", strerror(failed));
 	}
 	*work = (struct work){.pid = pid, .client = client, .serial = spawner->clients[client].serial,
-		.number = number, .count = batch->count, .fd = pipes[0], .results = results,
+		.number = number, .count = batch->count, .reads = batch->kind == PH_USER_READ, .fd = pipes[0],
+		.results = results, .room = room,
 		.deadline = process_clock() + batch->timeout};
 	memcpy(work->user, batch->requests[0].user, sizeof(work->user));
 	return 0;
@@ -276,15 +340,84 @@ terminated(const char *text, size_t size)
 }
 
 static bool
-request_ok(const struct ph_user_delivery *request, const struct ph_user_delivery *first)
+texts_ok(const struct ph_user_delivery *request)
 {
-	return request->size == sizeof(*request) && terminated(request->user, sizeof(request->user)) &&
+	return terminated(request->user, sizeof(request->user)) &&
 		terminated(request->sender, sizeof(request->sender)) &&
 		terminated(request->recipient, sizeof(request->recipient)) &&
 		terminated(request->original, sizeof(request->original)) &&
-		terminated(request->queue_id, sizeof(request->queue_id)) && request->user[0] &&
-		request->user[0] != '.' && !strchr(request->user, '/') && request->offset >= 0 &&
-		request->length >= 0 && strcmp(request->user, first->user) == 0;
+		terminated(request->queue_id, sizeof(request->queue_id)) &&
+		terminated(request->target, sizeof(request->target)) &&
+		terminated(request->extension, sizeof(request->extension)) &&
+		terminated(request->nexthop, sizeof(request->nexthop));
+}
+
+/* Does the user's name go with what is asked for? */
+static bool
+user_ok(const struct batch *batch, const char *user)
+{
+	if (rights_of_instance(batch->transport))
+		return !*user && batch->kind == PH_USER_INSTANCE;
+	if (!*user)
+		return batch->kind != PH_USER_MAILBOX && batch->kind != PH_USER_INSTANCE;
+	return *user != '.' && !strchr(user, '/') && !strchr(user, ':');
+}
+
+static bool
+request_ok(const struct batch *batch, const struct ph_user_delivery *request)
+{
+	const struct ph_user_delivery *first = &batch->requests[0];
+	bool wants_target = batch->kind != PH_USER_MAILBOX && batch->kind != PH_USER_INSTANCE;
+
+	if (!texts_ok(request) || !user_ok(batch, request->user) || request->offset < 0 || request->length < 0)
+		return false;
+	if (request->size != batch->stride || request->kind != batch->kind || (*request->target != '\0') != wants_target)
+		return false;
+	/* One mailbox is opened for all. */
+	if (batch->kind == PH_USER_FILE &&
+		(strcmp(request->target, first->target) != 0 || request->flags != first->flags))
+		return false;
+	return strcmp(request->user, first->user) == 0;
+}
+
+static int
+read_request(const struct client *client, struct wire_reader *reader, struct batch *batch, size_t i)
+{
+	struct ph_user_delivery *request = &batch->requests[i];
+	ph_span bytes = wire_get_bytes(reader);
+	unsigned index = wire_get_u8(reader);
+
+	if (reader->failed || bytes.size < sizeof(request->size) + sizeof(request->kind) || bytes.size > batch->stride)
+		return -1;
+	memcpy(request, bytes.data, bytes.size); /* what is missing is zero */
+	batch->kind = batch->requests[0].kind;
+	batch->fds[i] = -1;
+	if (batch->kind == PH_USER_READ)
+		return 0;
+	if (index >= client->fd_count)
+		return -1;
+	batch->fds[i] = client->fds[index];
+	return 0;
+}
+
+static int
+read_head(const struct spawner *spawner, struct wire_reader *reader, struct batch *batch, ph_error *error)
+{
+	batch->transport = config_instance(spawner->setup->config, PH_CLASS_TRANSPORT, wire_get_u32(reader));
+	batch->timeout = (int64_t)wire_get_u64(reader);
+	batch->stride = wire_get_u32(reader);
+	batch->count = wire_get_u32(reader);
+	if (reader->failed || !batch->transport || !batch->count || batch->count > PH_SPAWN_MAX)
+		return ph_error_set(error, "that is no batch");
+	if (batch->stride != PH_USER_DELIVERY_1_0 && batch->stride != sizeof(batch->requests[0]))
+		return ph_error_set(error, "requests of %zu bytes are not known", batch->stride);
+	if (!((const struct ph_transport_ops *)batch->transport->ops)->deliver_as_user)
+		return ph_error_set(error, "%s delivers nothing with a user's rights", batch->transport->name);
+	if (batch->timeout < 1000)
+		batch->timeout = 1000;
+	if (batch->timeout > MAX_TIMEOUT)
+		batch->timeout = MAX_TIMEOUT;
+	return 0;
 }
 
 /* Everything in it is checked; descriptors are referred to, not taken. */
@@ -292,26 +425,12 @@ static int
 read_batch(const struct spawner *spawner, const struct client *client, struct wire_reader *reader,
 	struct batch *batch, ph_error *error)
 {
-	batch->transport = config_instance(spawner->setup->config, PH_CLASS_TRANSPORT, wire_get_u32(reader));
-	batch->timeout = (int64_t)wire_get_u64(reader);
-	batch->count = wire_get_u32(reader);
-	if (reader->failed || !batch->transport || !batch->count || batch->count > PH_SPAWN_MAX)
-		return ph_error_set(error, "that is no batch");
-	if (!((const struct ph_transport_ops *)batch->transport->ops)->deliver_as_user)
-		return ph_error_set(error, "%s delivers nothing with a user's rights", batch->transport->name);
-	if (batch->timeout < 1000)
-		batch->timeout = 1000;
-	if (batch->timeout > MAX_TIMEOUT)
-		batch->timeout = MAX_TIMEOUT;
+	if (read_head(spawner, reader, batch, error) == -1)
+		return -1;
 	for (size_t i = 0; i < batch->count; i++) {
-		ph_span bytes = wire_get_bytes(reader);
-		unsigned index = wire_get_u8(reader);
-
-		if (reader->failed || bytes.size != sizeof(batch->requests[i]) || index >= client->fd_count)
+		if (read_request(client, reader, batch, i) == -1)
 			return ph_error_set(error, "request %zu is unreadable", i);
-		memcpy(&batch->requests[i], bytes.data, bytes.size);
-		batch->fds[i] = client->fds[index];
-		if (!request_ok(&batch->requests[i], &batch->requests[0]))
+		if (batch->kind > PH_USER_READ || !request_ok(batch, &batch->requests[i]))
 			return ph_error_set(error, "request %zu is not acceptable", i);
 	}
 	return 0;
@@ -341,7 +460,7 @@ on_request(struct said *said, ph_span payload)
 
 	if (!batch || read_batch(said->spawner, client, &reader, batch, &error) == -1 ||
 		start(said->spawner, said->client, number, batch, &error) == -1)
-		answer(client, number, error.text, NULL, 0);
+		answer(client, number, error.text, NULL, 0, NULL);
 	drop_fds(client);
 	free(batch);
 }
@@ -442,7 +561,7 @@ check_deadlines(struct spawner *spawner)
 		if (!work->pid || work->reaped || !work->deadline)
 			continue;
 		if (now >= work->deadline) {
-			kill(work->pid, SIGKILL);
+			kill(-work->pid, SIGKILL);
 			work->deadline = 0;
 		} else if (work->deadline < until) {
 			until = work->deadline;

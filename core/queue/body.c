@@ -101,13 +101,21 @@ body_add(struct body *body, enum recipient_state state)
 
 /* ---- Addresses of expansions, each wanted once ----------------------------------------------- */
 
-static uint32_t
-hash_address(const char *address)
+struct note_address
+body_target(const struct body *body, uint32_t number)
 {
-	uint32_t hash = 2166136261u;
+	const struct rcpt *rcpt = &body->rcpts[number];
 
-	for (; *address != '\0'; address++) {
-		unsigned char byte = (unsigned char)*address;
+	if (rcpt->target != NULL)
+		return *rcpt->target;
+	return (struct note_address){rcpt->address, rcpt->kind, "", "", ""};
+}
+
+static uint32_t
+hash_text(const char *text, uint32_t hash)
+{
+	for (; *text != '\0'; text++) {
+		unsigned char byte = (unsigned char)*text;
 
 		if (byte >= 'A' && byte <= 'Z')
 			byte += 'a' - 'A';
@@ -116,10 +124,25 @@ hash_address(const char *address)
 	return hash;
 }
 
+static uint32_t
+hash_target(const struct note_address *target)
+{
+	return hash_text(target->what, hash_text(target->address, 2166136261u));
+}
+
+bool
+target_is_same(const struct note_address *a, const struct note_address *b)
+{
+	return a->kind == b->kind && ph_strcasecmp(a->address, b->address) == 0 &&
+		strcmp(a->what, b->what) == 0 && strcmp(a->user, b->user) == 0 &&
+		strcmp(a->sender, b->sender) == 0;
+}
+
 static void
 seen_put(struct body *body, uint32_t number)
 {
-	size_t at = hash_address(body->rcpts[number].address) & (body->seen_size - 1);
+	struct note_address target = body_target(body, number);
+	size_t at = hash_target(&target) & (body->seen_size - 1);
 
 	while (body->seen[at] != 0)
 		at = (at + 1) & (body->seen_size - 1);
@@ -150,17 +173,18 @@ grow_seen(struct body *body)
 }
 
 bool
-body_has_expanded(const struct body *body, const char *address, bool final)
+body_has_expanded(const struct body *body, const struct note_address *address)
 {
 	size_t at;
 
 	if (body->seen == NULL)
 		return false;
-	for (at = hash_address(address) & (body->seen_size - 1); body->seen[at] != 0;
+	for (at = hash_target(address) & (body->seen_size - 1); body->seen[at] != 0;
 		at = (at + 1) & (body->seen_size - 1)) {
 		const struct rcpt *rcpt = &body->rcpts[body->seen[at] - 1];
+		struct note_address target = body_target(body, body->seen[at] - 1);
 
-		if (rcpt->final == final && ph_strcasecmp(rcpt->address, address) == 0 &&
+		if (target_is_same(&target, address) &&
 			!(rcpt->state == RCPT_DONE && rcpt->outcome == OUTCOME_DISCARDED))
 			return true;
 	}

@@ -93,9 +93,8 @@ sink_write(void *context, ph_span bytes)
 	return ph_intake_write(context, bytes);
 }
 
-/* The original, or its header section. */
-static int
-copy_original(ph_intake *intake, const struct ph_queue_content *content, bool full)
+int
+content_copy(ph_intake *intake, const struct ph_queue_content *content, bool full)
 {
 	char *chunk = malloc(CHUNK + 3);
 	int64_t at = 0, length = full || content->length < HEADER_MAX ? content->length : HEADER_MAX;
@@ -146,7 +145,7 @@ write_report(struct manager *manager, struct message *message, ph_intake *intake
 	report->full = message->body->envelope.ret != 2 && (message->body->envelope.ret == 1 ||
 		content->length <= manager->settings->bounce_size_limit);
 	report_begin(&sink, report);
-	result = copy_original(intake, content, report->full);
+	result = content_copy(intake, content, report->full);
 	close(content->fd);
 	report_end(&sink, report);
 	if (result == -1)

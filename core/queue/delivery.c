@@ -36,7 +36,14 @@ read_recipients(struct ph_delivery *d, struct wire_reader *reader)
 		recipient->number = wire_get_u32(reader);
 		recipient->address = wire_get_string(reader, d->pool);
 		recipient->original = wire_get_string(reader, d->pool);
-		recipient->final = wire_get_u8(reader) != 0;
+		recipient->kind = wire_get_u8(reader);
+		recipient->what = recipient->user = recipient->sender = "";
+		if (recipient->kind >= PH_TARGET_MAILBOX) {
+			recipient->what = wire_get_string(reader, d->pool);
+			recipient->user = wire_get_string(reader, d->pool);
+			recipient->sender = wire_get_string(reader, d->pool);
+		}
+		reader->failed |= recipient->kind >= PH_TARGET_KINDS;
 		recipient->status = recipient->text = recipient->relay = "";
 	}
 }
@@ -131,7 +138,26 @@ ph_delivery_original(const ph_delivery *d, size_t index)
 bool
 ph_delivery_is_final(const ph_delivery *d, size_t index)
 {
-	return index < d->count && d->recipients[index].final;
+	return index < d->count && d->recipients[index].kind == PH_TARGET_USER;
+}
+
+void
+ph_delivery_target(const ph_delivery *d, size_t index, struct ph_target *target)
+{
+	struct ph_target full = {.size = target->size, .what = "", .user = "", .sender = ""};
+
+	full.address = ph_delivery_recipient(d, index);
+	if (index < d->count) {
+		const struct delivery_recipient *recipient = &d->recipients[index];
+
+		full.kind = recipient->kind;
+		full.what = recipient->what;
+		full.user = recipient->user;
+		full.sender = recipient->sender;
+	}
+	if (*full.sender == '\0')
+		full.sender = d->sender;
+	memcpy(target, &full, target->size < sizeof(full) ? target->size : sizeof(full));
 }
 
 bool
@@ -279,23 +305,55 @@ ph_delivery_bounce(ph_delivery *d, size_t index, const char *status, const char 
 	va_end(args);
 }
 
+static struct note_address *
+new_expansion(struct ph_delivery *d, size_t index, size_t count)
+{
+	struct note_address *list =
+		count > EXPANSION_MAX ? NULL : ph_pool_array(d->pool, count + 1, sizeof(*list));
+
+	if (list == NULL)
+		settle(d, index, OUTCOME_DEFERRED, "4.3.0", "", count > EXPANSION_MAX
+			? "it expands to too many addresses" : "out of memory");
+	return list;
+}
+
+static void
+settle_expansion(struct ph_delivery *d, size_t index, const struct note_address *list, size_t count)
+{
+	settle(d, index, OUTCOME_EXPANDED, "2.0.0", "", "");
+	if (index < d->count && d->recipients[index].outcome == OUTCOME_EXPANDED) {
+		d->recipients[index].expansion = list;
+		d->recipients[index].expansion_count = count;
+	}
+}
+
 void
 ph_delivery_expand(ph_delivery *d, size_t index, const struct ph_expansion *addresses, size_t count)
 {
-	struct ph_expansion *copy = ph_pool_array(d->pool, count + 1, sizeof(*copy));
+	struct note_address *list = new_expansion(d, index, count);
 
-	if (copy == NULL || count > EXPANSION_MAX) {
-		settle(d, index, OUTCOME_DEFERRED, "4.3.0", "", count > EXPANSION_MAX
-			? "it expands to too many addresses" : "out of memory");
-		return;
+	for (size_t i = 0; list != NULL && i < count; i++)
+		list[i] = (struct note_address){copy_of(d, addresses[i].address),
+			addresses[i].final ? PH_TARGET_USER : PH_TARGET_ADDRESS, "", "", ""};
+	if (list != NULL)
+		settle_expansion(d, index, list, count);
+}
+
+void
+ph_delivery_expand_to(ph_delivery *d, size_t index, const struct ph_target *targets, size_t count)
+{
+	struct note_address *list = new_expansion(d, index, count);
+
+	for (size_t i = 0; list != NULL && i < count; i++) {
+		const char *from = (const char *)targets + i * targets->size;
+		struct ph_target target = {0};
+
+		memcpy(&target, from, targets->size < sizeof(target) ? targets->size : sizeof(target));
+		list[i] = (struct note_address){copy_of(d, target.address), (uint8_t)target.kind,
+			copy_of(d, target.what), copy_of(d, target.user), copy_of(d, target.sender)};
 	}
-	for (size_t i = 0; i < count; i++)
-		copy[i] = (struct ph_expansion){copy_of(d, addresses[i].address), addresses[i].final};
-	settle(d, index, OUTCOME_EXPANDED, "2.0.0", "", "");
-	if (index < d->count && d->recipients[index].outcome == OUTCOME_EXPANDED) {
-		d->recipients[index].expansion = copy;
-		d->recipients[index].expansion_count = count;
-	}
+	if (list != NULL)
+		settle_expansion(d, index, list, count);
 }
 
 void

@@ -15,11 +15,12 @@
 struct delivery_recipient {
 	uint32_t number;
 	const char *address, *original;
-	bool final;
+	uint8_t kind;                       /* enum ph_target_kind */
+	const char *what, *user, *sender;   /* as in struct ph_target */
 	enum outcome outcome;
 	const char *status, *text, *relay;
 	int64_t ended;                      /* wall clock, microseconds */
-	const struct ph_expansion *expansion;
+	const struct note_address *expansion;
 	size_t expansion_count;
 };
 

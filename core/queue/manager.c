@@ -141,19 +141,29 @@ active(void *context, struct message *message)
 			pass_fail(manager, message, i, "5.4.6", "too many hops");
 }
 
+bool
+manager_is_for_users(const struct instance *transport)
+{
+	const struct ph_transport_ops *ops = transport->ops;
+
+	return (ops->flags & PH_TRANSPORT_LOCAL) != 0 && ops->rights_offset == 0;
+}
+
 static struct destination *
 destination_of(struct manager *manager, struct message *message, uint32_t number,
 	const struct resolved *resolved, ph_pool *pool)
 {
-	const struct ph_transport_ops *ops = resolved->transport->ops;
-	bool local = (ops->flags & PH_TRANSPORT_LOCAL) != 0;
+	bool local = manager_is_for_users(resolved->transport);
 	struct route *route = scheduler_route(manager->scheduler, resolved->transport,
 		resolved->transport->name, local);
+	const struct rcpt *rcpt = &message->body->rcpts[number];
 	struct destination *destination = NULL;
 	char *user = NULL;
 
-	if (local)
-		user = ph_pool_copy(pool, ph_address_local_part(message->body->rcpts[number].address));
+	if (local && rcpt->target != NULL && *rcpt->target->user != '\0')
+		user = ph_pool_strdup(pool, rcpt->target->user);
+	else if (local)
+		user = ph_pool_copy(pool, ph_address_local_part(rcpt->address));
 	if (route != NULL)
 		destination = scheduler_destination(manager->scheduler, route, resolved->nexthop,
 			user == NULL ? "" : user);
@@ -162,28 +172,58 @@ destination_of(struct manager *manager, struct message *message, uint32_t number
 	return destination;
 }
 
+/* What the resolver is asked: copies, for a table may wait, and the body be gone then. */
+struct ask {
+	const char *address, *filter;
+	const char *sender; /* NULL: see resolve_address() */
+};
+
 static int
-where_to(struct manager *manager, const char *address, const char *filter, ph_pool *pool,
-	struct resolved *resolved)
+where_to(struct manager *manager, const struct ask *ask, ph_pool *pool, struct resolved *resolved)
 {
-	if (*filter != '\0')
-		return resolve_filter(&manager->resolver, filter, address, pool, resolved);
-	return resolve_address(&manager->resolver, address, pool, resolved);
+	if (*ask->filter != '\0')
+		return resolve_filter(&manager->resolver, ask->filter, ask->address, pool, resolved);
+	return resolve_address(&manager->resolver, ask->sender, ask->address, pool, resolved);
+}
+
+/* "transport:nexthop" that goes before what the address says; "". */
+static const char *
+route_of(const struct body *body, uint32_t number)
+{
+	return body->rcpts[number].kind == PH_TARGET_TRANSPORT ? body->rcpts[number].target->what
+		: body->envelope.filter;
+}
+
+/* Is it a user, a mailbox, a command or a file: something that a transport of ours has chosen, and that
+ * no table of routes knows? */
+static bool
+is_at_home(const struct rcpt *rcpt)
+{
+	return rcpt->kind >= PH_TARGET_USER && rcpt->kind <= PH_TARGET_FILE;
+}
+
+static int
+copy_ask(const struct body *body, uint32_t number, ph_pool *pool, struct ask *ask)
+{
+	const struct rcpt *rcpt = &body->rcpts[number];
+	bool at_home = is_at_home(rcpt);
+
+	*ask = (struct ask){.address = ph_pool_strdup(pool, rcpt->address),
+		.filter = ph_pool_strdup(pool, route_of(body, number)),
+		.sender = at_home ? NULL : ph_pool_strdup(pool, body->envelope.sender)};
+	return ask->address == NULL || ask->filter == NULL || (!at_home && ask->sender == NULL) ? -1 : 0;
 }
 
 static struct destination *
-resolve(void *context, struct message *message, uint32_t number)
+find_destination(struct manager *manager, struct message *message, uint32_t number)
 {
-	struct manager *manager = context;
 	struct destination *destination = NULL;
 	ph_pool *pool = ph_pool_new(0);
-	/* copies: a table may wait, and the body be gone then */
-	const char *address = pool == NULL ? NULL
-		: ph_pool_strdup(pool, message->body->rcpts[number].address);
-	const char *filter = pool == NULL ? NULL : ph_pool_strdup(pool, message->body->envelope.filter);
+	struct ask ask;
 	struct resolved resolved;
 
-	if (address == NULL || filter == NULL || where_to(manager, address, filter, pool, &resolved) == -1)
+	if (pool == NULL || copy_ask(message->body, number, pool, &ask) == -1 ||
+		where_to(manager, &ask, pool, &resolved) == -1)
 		resolved = (struct resolved){.result = RESOLVE_DEFER, .status = "4.3.0",
 			.reason = "out of memory"};
 	/* a table may have waited */
@@ -202,6 +242,15 @@ resolve(void *context, struct message *message, uint32_t number)
 		}
 	ph_pool_free(pool);
 	return destination;
+}
+
+static struct destination *
+resolve(void *context, struct message *message, uint32_t number)
+{
+	if (message->body->rcpts[number].kind != PH_TARGET_FORWARD)
+		return find_destination(context, message, number);
+	forward_start(context, message, number);
+	return NULL;
 }
 
 static void
@@ -317,6 +366,7 @@ manager_new(const struct settings *settings, const struct resolver *resolver)
 	TAILQ_INIT(&manager->peers);
 	TAILQ_INIT(&manager->visitors);
 	TAILQ_INIT(&manager->reports);
+	TAILQ_INIT(&manager->forwards);
 	TAILQ_INIT(&manager->debts);
 	manager->scheduler = scheduler_new(&manager->limits, &schedule_ops, manager);
 	if (manager->scheduler == NULL || manager->scratch == NULL) {
@@ -336,6 +386,7 @@ manager_free(struct manager *manager)
 	peers_close(manager);
 	visitors_close(manager);
 	bounces_forget(manager);
+	forwards_forget(manager);
 	ledger_free(manager);
 	scheduler_free(manager->scheduler);
 	ph_pool_free(manager->scratch);
@@ -350,13 +401,19 @@ end_task(ph_task task)
 	ph_task_join(task, ph_in(5000));
 }
 
-/* Requests and reports that have begun come to their end. */
+static bool
+manager_is_writing(const struct manager *manager)
+{
+	return manager->busy > 0 || manager->reporters > 0 || manager->forwarders > 0;
+}
+
+/* Requests, reports and forwarded messages that have begun come to their end. */
 static void
 wait_until_quiet(struct manager *manager)
 {
 	ph_deadline patience = ph_in(STOP_TIME);
 
-	while ((manager->busy > 0 || manager->reporters > 0) && ph_now() < patience)
+	while (manager_is_writing(manager) && ph_now() < patience)
 		if (ph_sleep(ph_in(10)) == PH_WAIT_CANCELLED)
 			break;
 }
@@ -381,5 +438,5 @@ manager_stop(struct manager *manager)
 		storage->owned = false;
 	}
 	manager->owned = false;
-	return manager->busy > 0 || manager->reporters > 0 ? -1 : 0;
+	return manager_is_writing(manager) ? -1 : 0;
 }

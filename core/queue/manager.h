@@ -4,6 +4,7 @@
 #ifndef QUEUE_MANAGER_H
 #define QUEUE_MANAGER_H
 
+#include <posthouse/intake.h>
 #include <posthouse/task.h>
 
 #include "config/config.h"
@@ -34,7 +35,7 @@ struct peer {
 	TAILQ_ENTRY(peer) link;
 };
 
-/* A message whose report is to be written. */
+/* A message whose report is to be written, or that has recipients to be forwarded to. */
 struct report_wish {
 	struct message *message;  /* pinned */
 	TAILQ_ENTRY(report_wish) link;
@@ -68,6 +69,8 @@ struct manager {
 	TAILQ_HEAD(, visitor) visitors;
 	TAILQ_HEAD(, report_wish) reports;
 	unsigned reporters;          /* tasks that write reports */
+	TAILQ_HEAD(, report_wish) forwards;
+	unsigned forwarders;         /* tasks that forward */
 	unsigned busy;               /* frames that are being worked on */
 	TAILQ_HEAD(, debt) debts;    /* what the storages did not take yet: ledger.c */
 	char (*departed)[PH_QUEUE_ID_SIZE]; /* removed since the last sync */
@@ -149,6 +152,13 @@ void pass_defer(struct manager *manager, struct message *message, uint32_t numbe
 void bounce_start(struct manager *manager, struct message *message);
 /* Frees the wishes for reports that nobody has taken up. */
 void bounces_forget(struct manager *manager);
+/* Copies a message's content, or its header section only, into another. 0 or -1. */
+int content_copy(ph_intake *intake, const struct ph_queue_content *content, bool full);
+
+/* forward.c: a recipient of the kind PH_TARGET_FORWARD is due (in_pass): it is in hand until a task
+ * has written the new message. */
+void forward_start(struct manager *manager, struct message *message, uint32_t number);
+void forwards_forget(struct manager *manager);
 
 /* peers.c */
 struct peer *peer_accept(struct manager *manager, int fd);
@@ -161,5 +171,8 @@ void peers_send_acks(struct manager *manager);
 /* control.c */
 void visitors_close(struct manager *manager);
 void control_accept(int fd, void *manager);
+
+/* Is each of its users a destination? Not so where all mail goes the same way with the same rights. */
+bool manager_is_for_users(const struct instance *transport);
 
 #endif

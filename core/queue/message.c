@@ -70,6 +70,18 @@ each_recipient(struct body *body, const struct note *note,
 	return 0;
 }
 
+static const struct note_address *
+copy_target(ph_pool *pool, const struct note_address *from, const char *address)
+{
+	struct note_address *copy = ph_pool_alloc(pool, sizeof(*copy));
+
+	if (copy == NULL)
+		return NULL;
+	*copy = (struct note_address){address, from->kind, ph_pool_strdup(pool, from->what),
+		ph_pool_strdup(pool, from->user), ph_pool_strdup(pool, from->sender)};
+	return copy->what != NULL && copy->user != NULL && copy->sender != NULL ? copy : NULL;
+}
+
 static int
 add_child(struct body *body, const struct note *note, const struct note_address *address)
 {
@@ -81,7 +93,10 @@ add_child(struct body *body, const struct note *note, const struct note_address 
 	child->original = *parent->original != '\0' ? parent->original : parent->address;
 	child->orcpt = parent->orcpt;
 	child->notify = parent->notify;
-	child->final = address->final;
+	child->kind = address->kind;
+	if (child->kind >= PH_TARGET_MAILBOX &&
+		(child->target = copy_target(body->pool, address, child->address)) == NULL)
+		return -1;
 	child->parent = note->parent;
 	return body_remember(body, body->count - 1);
 }
@@ -240,7 +255,7 @@ fill_body(struct body *body, ph_span envelope, ph_error *error)
 		rcpt->original = from->original;
 		rcpt->orcpt = from->orcpt;
 		rcpt->notify = (uint8_t)from->notify;
-		rcpt->final = from->final;
+		rcpt->kind = from->final ? PH_TARGET_USER : PH_TARGET_ADDRESS;
 	}
 	return 0;
 }
@@ -395,7 +410,7 @@ encode_family(const struct body *body, struct note_writer *writer, struct family
 	if ((addresses = ph_pool_array(writer->pool, *i - first, sizeof(*addresses))) == NULL)
 		return -1;
 	for (uint32_t k = first; k < *i; k++)
-		addresses[k - first] = (struct note_address){body->rcpts[k].address, body->rcpts[k].final};
+		addresses[k - first] = body_target(body, k);
 	note.addresses = addresses;
 	note.address_count = *i - first;
 	note.last = *i == families[parent].end && body->rcpts[parent].state == RCPT_DONE &&

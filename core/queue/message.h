@@ -37,11 +37,12 @@ struct rcpt {
 	const char *address, *original, *orcpt; /* in the body's pool, "" when there is none */
 	const char *status, *text;              /* why it was deferred or failed; NULL: never */
 	const char *relay;
+	const struct note_address *target;      /* the whole, from PH_TARGET_MAILBOX on; else NULL */
 	uint32_t parent;                        /* the recipient that was expanded to this one */
 	uint8_t notify;
 	uint8_t state;                          /* enum recipient_state */
 	uint8_t outcome;                        /* with RCPT_DONE */
-	bool final;
+	uint8_t kind;                           /* enum ph_target_kind */
 	bool transient;                         /* failed by expiry: the code stays 4.x.x */
 	bool expanding;                         /* parts of its expansion came, not the last one */
 };
@@ -128,8 +129,11 @@ void body_set_reason(struct body *body, uint32_t number, const char *status, con
 uint32_t body_open_count(const struct body *body);
 /* Is nothing in hand, queued or still to be resolved: has the pass ended? */
 bool body_is_idle(const struct body *body);
-/* Has an expansion brought this address already? */
-bool body_has_expanded(const struct body *body, const char *address, bool final);
+/* Has an expansion brought this one already? */
+bool body_has_expanded(const struct body *body, const struct note_address *address);
+bool target_is_same(const struct note_address *a, const struct note_address *b);
+/* What a recipient is, as an expansion says it. */
+struct note_address body_target(const struct body *body, uint32_t number);
 /* Gives up an expansion that was begun and not ended. */
 void body_drop_expansion(struct body *body, uint32_t parent);
 /* An expansion has brought this recipient: so is its address. 0, or -1 without memory. */

@@ -89,8 +89,15 @@ put_expansion(struct note_writer *writer, const struct note *note)
 	put_number(writer, note->last);
 	put_number(writer, note->address_count);
 	for (size_t i = 0; i < note->address_count; i++) {
-		put_number(writer, note->addresses[i].final);
-		put_text(writer, note->addresses[i].address);
+		const struct note_address *address = &note->addresses[i];
+
+		put_number(writer, address->kind);
+		put_text(writer, address->address);
+		if (address->kind < PH_TARGET_MAILBOX)
+			continue;
+		put_text(writer, address->what);
+		put_text(writer, address->user);
+		put_text(writer, address->sender);
 	}
 }
 
@@ -232,9 +239,15 @@ get_expansion(struct reader *reader, struct note *note)
 		return;
 	}
 	for (size_t i = 0; i < count && !reader->failed; i++) {
-		addresses[i].final = get_number(reader, 1) != 0;
+		addresses[i] = (struct note_address){.what = "", .user = "", .sender = ""};
+		addresses[i].kind = (uint8_t)get_number(reader, PH_TARGET_KINDS - 1);
 		addresses[i].address = get_text(reader);
 		reader->failed |= *addresses[i].address == '\0';
+		if (addresses[i].kind < PH_TARGET_MAILBOX)
+			continue;
+		addresses[i].what = get_text(reader);
+		addresses[i].user = get_text(reader);
+		addresses[i].sender = get_text(reader);
 	}
 	note->addresses = addresses;
 	note->address_count = count;

@@ -7,7 +7,7 @@
 #ifndef QUEUE_NOTE_H
 #define QUEUE_NOTE_H
 
-#include <posthouse/base.h>
+#include <posthouse/transport.h>
 
 enum note_type {
 	NOTE_RESULT = 1, /* recipients are done: outcome */
@@ -34,9 +34,12 @@ struct note_range {
 	uint32_t first, count;
 };
 
+/* What a recipient became. In bytes the texts behind the kind are there from PH_TARGET_MAILBOX on: a
+ * reader of before takes such a kind for malformed, and holds the message. */
 struct note_address {
 	const char *address;
-	bool final;
+	uint8_t kind;                      /* enum ph_target_kind */
+	const char *what, *user, *sender;  /* as in struct ph_target; NULL is "" */
 };
 
 struct note {

@@ -178,6 +178,17 @@ peers_close(struct manager *manager)
 /* ---- Jobs ------------------------------------------------------------------------------------ */
 
 static void
+put_target(struct wire_writer *writer, const struct rcpt *rcpt)
+{
+	wire_put_u8(writer, rcpt->kind);
+	if (rcpt->target == NULL)
+		return;
+	wire_put_string(writer, rcpt->target->what);
+	wire_put_string(writer, rcpt->target->user);
+	wire_put_string(writer, rcpt->target->sender);
+}
+
+static void
 put_job(struct wire_writer *writer, const struct job *job)
 {
 	const struct message *message = job->message;
@@ -202,7 +213,7 @@ put_job(struct wire_writer *writer, const struct job *job)
 		wire_put_u32(writer, job->numbers[i]);
 		wire_put_string(writer, rcpt->address);
 		wire_put_string(writer, rcpt->original);
-		wire_put_u8(writer, rcpt->final);
+		put_target(writer, rcpt);
 	}
 }
 

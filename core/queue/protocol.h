@@ -18,10 +18,12 @@ enum {
 	FRAME_HINT_TAKEN,
 	/* queue role → worker: u64 number, string storage, u64 handle, string queue ID, string
 	 * transport, string next hop, string sender, u64 arrival, u64 active since, attempt, u8 flags,
-	 * count, {number, string address, string original, u8 final} */
+	 * count, {number, string address, string original, u8 kind (enum ph_target_kind); from
+	 * PH_TARGET_MAILBOX on: string what, string user, string sender} */
 	FRAME_JOB,
 	/* worker → queue role: u64 number, string storage, string queue ID, attempt, parent, part, u8
-	 * last, count, {string address, u8 final}. Before the result of the same job */
+	 * last, count, {string address, u8 kind and what follows it, as in a job}. Before the result of
+	 * the same job */
 	FRAME_EXPANSION,
 	/* worker → queue role: u64 number, string storage, string queue ID, attempt, u8 end (enum
 	 * job_end), string status, string reason (with JOB_DEAD), count, {number, u8 outcome, string

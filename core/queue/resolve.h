@@ -6,17 +6,16 @@
 
 #include <posthouse/base.h>
 
+#include "config/domainclass.h"
+
 struct config;
 struct instance;
 
-/* The classes of domains and the transports, behind functions so that a test can stand in. */
+/* The settings, and what else must be known, behind functions so that a test can stand in. */
 struct resolver {
-	const char *myhostname;
-	const char *local_transport, *relay_transport, *default_transport; /* "name" or "name:nexthop" */
-	const char *relayhost;
+	const struct settings *settings;
 	void *context;
-	ph_found (*is_final)(void *context, const char *domain, ph_error *error);
-	ph_found (*is_relay)(void *context, const char *domain, ph_error *error);
+	enum domain_class (*classify)(void *context, const char *domain, ph_error *error);
 	bool (*is_own_address)(void *context, const ph_address *address);
 	const struct instance *(*find)(void *context, const char *transport);
 };
@@ -27,18 +26,26 @@ enum resolve_result {
 	RESOLVE_REFUSE  /* no mail can go there: status and reason */
 };
 
+/* Texts are in the pool, or the settings'. */
 struct resolved {
 	enum resolve_result result;
-	bool local;                         /* our own domain */
-	bool relay;                         /* one that we relay to */
+	enum domain_class class;            /* DOMAIN_LOCAL: also literals, and without a domain */
 	const struct instance *transport;
-	const char *nexthop;                /* in the pool */
+	const char *nexthop;
 	const char *status, *reason;
+	/* How it came to that: the parameters that named the transport and the next hop (NULL: the
+	 * domain is the next hop), and of one that is a table its name and what it said. */
+	const char *transport_parameter, *nexthop_parameter;
+	const char *table, *answer;
 };
 
-/* Judges one address; may wait for a table. 0, or -1 without memory. */
-int resolve_address(const struct resolver *resolver, const char *address, ph_pool *pool,
-	struct resolved *resolved);
+/*
+ * Judges one address of a message from sender ("": the empty one). sender NULL: the address was left
+ * to us by a transport that delivers here, and no table of routes is asked again. May wait for a
+ * table. 0, or -1 without memory.
+ */
+int resolve_address(const struct resolver *resolver, const char *sender, const char *address,
+	ph_pool *pool, struct resolved *resolved);
 
 /* The same for an address whose message goes through a route of its own, "transport:nexthop" (FILTER
  * of an access table), wherever its recipients are. */

@@ -1,5 +1,5 @@
 /*
- * The resolver of a configuration: its match lists, its transports, this host's addresses.
+ * The resolver of a configuration: its classes of domains, its transports, this host's addresses.
  */
 #include "queue/resolve.h"
 
@@ -19,20 +19,12 @@ struct known {
 	size_t own_count, own_room;
 };
 
-static ph_found
-match_final(void *context, const char *domain, ph_error *error)
+static enum domain_class
+classify(void *context, const char *domain, ph_error *error)
 {
 	const struct known *known = context;
 
-	return ph_match(config_settings(known->config)->mydestination, domain, error);
-}
-
-static ph_found
-match_relay(void *context, const char *domain, ph_error *error)
-{
-	const struct known *known = context;
-
-	return ph_match(config_settings(known->config)->relay_domains, domain, error);
+	return domain_class(config_settings(known->config), domain, error);
 }
 
 static bool
@@ -152,14 +144,9 @@ resolver_open(struct resolver *resolver, const struct config *config, ph_error *
 		return ph_error_set(error, "no memory");
 	known->config = config;
 	*resolver = (struct resolver){
-		.myhostname = settings->myhostname,
-		.local_transport = settings->local_transport,
-		.relay_transport = settings->relay_transport,
-		.default_transport = settings->default_transport,
-		.relayhost = settings->relayhost,
+		.settings = settings,
 		.context = known,
-		.is_final = match_final,
-		.is_relay = match_relay,
+		.classify = classify,
 		.is_own_address = match_address,
 		.find = find_transport,
 	};

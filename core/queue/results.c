@@ -81,7 +81,7 @@ adopt(struct peer *peer, struct wire_reader *reader, ph_pool *pool)
 }
 
 static void
-add_routes(struct peer *peer, struct wire_reader *reader, ph_pool *pool, bool local)
+add_routes(struct peer *peer, struct wire_reader *reader, ph_pool *pool)
 {
 	uint32_t count = wire_get_u32(reader);
 
@@ -90,7 +90,7 @@ add_routes(struct peer *peer, struct wire_reader *reader, ph_pool *pool, bool lo
 		struct manager *manager = peer->manager;
 		const struct instance *instance = manager->resolver.find(manager->resolver.context, name);
 		struct route *route = instance == NULL ? NULL
-			: scheduler_route(manager->scheduler, instance, instance->name, local);
+			: scheduler_route(manager->scheduler, instance, instance->name, manager_is_for_users(instance));
 
 		/* a worker of another generation may have transports that we do not know */
 		if (route != NULL)
@@ -117,7 +117,7 @@ results_hello(struct peer *peer, ph_span payload)
 		return;
 	}
 	peer->role = strdup(role);
-	add_routes(peer, &reader, pool, strcmp(role, "local") == 0);
+	add_routes(peer, &reader, pool);
 	jobs = wire_get_u32(&reader);
 	for (uint32_t i = 0; i < jobs && !reader.failed; i++)
 		adopt(peer, &reader, pool);
@@ -270,7 +270,41 @@ is_ancestor(const struct body *body, uint32_t number, const char *address)
 	}
 }
 
-/* The addresses of one part, each that is wanted. -1: malformed; a loop sets *loop. */
+static void
+read_target(struct wire_reader *reader, ph_pool *pool, struct note_address *target)
+{
+	target->address = wire_get_string(reader, pool);
+	target->kind = wire_get_u8(reader);
+	target->what = target->user = target->sender = "";
+	if (target->kind < PH_TARGET_MAILBOX)
+		return;
+	target->what = wire_get_string(reader, pool);
+	target->user = wire_get_string(reader, pool);
+	target->sender = wire_get_string(reader, pool);
+}
+
+/* Did an expansion bring anything so far, apart from what leads back? */
+static bool
+has_children(const struct body *body, uint32_t parent)
+{
+	for (uint32_t i = parent + 1; i < body->count; i++)
+		if (body->rcpts[i].parent == parent && body->rcpts[i].state == RCPT_WAITING)
+			return true;
+	return false;
+}
+
+/* Twice in one part? */
+static bool
+has_target(const struct note_address *list, size_t count, const struct note_address *target)
+{
+	for (size_t i = 0; i < count; i++)
+		if (target_is_same(&list[i], target))
+			return true;
+	return false;
+}
+
+/* The addresses of one part, each that is wanted. -1: malformed; one that leads back to where it
+ * comes from is left out, and sets *loop. */
 static int
 read_addresses(struct wire_reader *reader, ph_pool *pool, const struct body *body, uint32_t parent,
 	struct note *note, bool *loop)
@@ -282,15 +316,18 @@ read_addresses(struct wire_reader *reader, ph_pool *pool, const struct body *bod
 		(list = ph_pool_array(pool, count + 1u, sizeof(*list))) == NULL)
 		return -1;
 	for (uint32_t i = 0; i < count; i++) {
-		const char *address = wire_get_string(reader, pool);
-		bool final = wire_get_u8(reader) != 0;
+		struct note_address target = {0};
 
-		if (reader->failed)
+		read_target(reader, pool, &target);
+		if (reader->failed || target.kind >= PH_TARGET_KINDS)
 			return -1;
-		if (*address == '\0' || body_has_expanded(body, address, final))
+		if (*target.address == '\0' || body_has_expanded(body, &target) ||
+			has_target(list, note->address_count, &target))
 			continue;
-		*loop |= !final && is_ancestor(body, parent, address);
-		list[note->address_count++] = (struct note_address){address, final};
+		if (target.kind == PH_TARGET_ADDRESS && is_ancestor(body, parent, target.address))
+			*loop = true;
+		else
+			list[note->address_count++] = target;
 	}
 	note->addresses = list;
 	return 0;
@@ -315,10 +352,14 @@ expand(struct peer *peer, struct subject *subject, struct wire_reader *reader, p
 		body_drop_expansion(message->body, note.parent);
 	if (read_addresses(reader, pool, message->body, note.parent, &note, &loop) == -1)
 		return;
-	if (loop || body_depth(message->body, note.parent) >= DEPTH_MAX) {
+	if (body_depth(message->body, note.parent) >= DEPTH_MAX || (loop && note.last &&
+		note.address_count == 0 && !has_children(message->body, note.parent))) {
 		pass_fail(manager, message, note.parent, "5.4.6", "alias expansion loop");
 		return;
 	}
+	if (loop)
+		ph_log(PH_LOG_WARNING, "%s: the expansion of <%s> leads back to itself", message->id,
+			message->body->rcpts[note.parent].address);
 	note.first = message->body->count;
 	note_writer_begin(&writer, pool);
 	note_put(&writer, &note);

@@ -104,6 +104,18 @@ put_head(struct wire_writer *writer, const struct ph_delivery *d)
 }
 
 static void
+put_target(struct wire_writer *writer, const struct note_address *target)
+{
+	wire_put_string(writer, target->address);
+	wire_put_u8(writer, target->kind);
+	if (target->kind < PH_TARGET_MAILBOX)
+		return;
+	wire_put_string(writer, target->what);
+	wire_put_string(writer, target->user);
+	wire_put_string(writer, target->sender);
+}
+
+static void
 say_expansion(struct office *office, struct kept *kept, const struct ph_delivery *d,
 	const struct delivery_recipient *recipient)
 {
@@ -123,8 +135,7 @@ say_expansion(struct office *office, struct kept *kept, const struct ph_delivery
 		wire_put_u8(&writer, at + count == recipient->expansion_count);
 		wire_put_u32(&writer, (uint32_t)count);
 		for (size_t end = at + count; at < end; at++) {
-			wire_put_string(&writer, recipient->expansion[at].address);
-			wire_put_u8(&writer, recipient->expansion[at].final);
+			put_target(&writer, &recipient->expansion[at]);
 		}
 		if (!writer.failed)
 			say(office, kept, FRAME_EXPANSION, wire_span(&writer));

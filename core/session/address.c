@@ -396,6 +396,19 @@ ph_address_domain(const char *address)
 	return at != NULL ? at + 1 : "";
 }
 
+ph_span
+ph_address_user(const char *address, const char *delimiters)
+{
+	ph_span local = ph_address_local_part(address);
+
+	if (delimiters == NULL || *delimiters == '\0' || (local.size > 0 && local.data[0] == '"'))
+		return local;
+	for (size_t i = 1; i < local.size; i++)
+		if (strchr(delimiters, local.data[i]) != NULL)
+			return (ph_span){local.data, i};
+	return local;
+}
+
 const char *
 ph_address_unquoted(ph_pool *pool, const char *address)
 {

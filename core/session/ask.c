@@ -47,8 +47,31 @@ complete_reply(struct run *run, ph_verdict verdict)
 		run_say(run, 450, "4.3.2", "Try again later");
 }
 
-/* Calls a module's restriction with the log knowing for whom. What it looked up is let go of when
- * no other restriction is in the middle of its own. */
+/* What was looked up is let go of when no restriction is in the middle of its work. */
+static void
+forget(struct run *run)
+{
+	if (run->asking == 0 && run->session->scratch_pool != NULL)
+		ph_pool_reset(run->session->scratch_pool);
+}
+
+ph_verdict
+run_unlisted(struct run *run, const char *address, bool sender)
+{
+	ph_session *session = run->session;
+	ph_reply *outer = session->verdict;
+	ph_verdict verdict;
+
+	ph_explain(session, "%s is on: is %s known?", sender ? "smtpd_reject_unlisted_sender"
+		: "smtpd_reject_unlisted_recipient", address);
+	session->verdict = run->reply;
+	verdict = ph_refuse_unlisted(session, address, sender);
+	session->verdict = outer;
+	forget(run);
+	return verdict == PH_DUNNO ? PH_DUNNO : PH_REJECT;
+}
+
+/* Calls a module's restriction with the log knowing for whom. */
 static ph_verdict
 ask_module(struct run *run, const ph_rule *rule)
 {
@@ -65,8 +88,7 @@ ask_module(struct run *run, const ph_rule *rule)
 	session->verdict = outer;
 	if (context != NULL)
 		context->instance = instance;
-	if (run->asking == 0 && session->scratch_pool != NULL)
-		ph_pool_reset(session->scratch_pool);
+	forget(run);
 	complete_reply(run, verdict);
 	return verdict;
 }

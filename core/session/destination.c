@@ -7,55 +7,57 @@
 
 #include <string.h>
 
-#include "session/interfaces.h"
+#include "session/destination.h"
 #include "session/session.h"
 
-/* Does the local part name a route of its own, which some server down the line might follow? */
-static bool
-hides_a_route(ph_session *session, const char *address)
+bool
+destination_hides_a_route(ph_session *session, const char *address)
 {
 	const char *local = ph_address_unquoted(ph_scratch_pool(session), address);
 
 	return local == NULL || strpbrk(local, "@%!") != NULL;
 }
 
-static ph_found
-in_list(const ph_match_list *list, const char *domain)
+enum domain_class
+destination_class(ph_session *session, const char *domain)
 {
+	enum domain_class class = DOMAIN_FAILED;
 	ph_error error = {""};
-	ph_found found = ph_match(list, domain, &error);
+	ph_address literal;
 
-	if (found == PH_FAILED)
+	if (domain[0] == '\0')
+		return DOMAIN_LOCAL;
+	if (domain[0] == '[' && ph_is_literal(domain, &literal) &&
+		ph_is_own_address(session, &literal))
+		return DOMAIN_LOCAL;
+	class = domain_class(session->settings, domain, &error);
+	if (class == DOMAIN_FAILED)
 		ph_log(PH_LOG_WARNING, "lookup of domain %s failed: %s", domain, error.text);
-	return found;
+	return class;
 }
 
 static ph_destination
 destination_of_domain(ph_session *session, const char *domain)
 {
-	ph_address literal;
-	ph_found found;
-
-	if (domain[0] == '\0')
-		return PH_DESTINATION_FINAL;
-	if (domain[0] == '[' && ph_is_literal(domain, &literal) &&
-		(interfaces_have(&literal) || ph_address_equal(&literal, ph_server_address(session))))
-		return PH_DESTINATION_FINAL;
-	found = in_list(session->settings->mydestination, domain);
-	if (found == PH_FAILED)
+	switch (destination_class(session, domain)) {
+	case DOMAIN_FAILED:
 		return PH_DESTINATION_FAILED;
-	if (found == PH_FOUND)
+	case DOMAIN_LOCAL:
+	case DOMAIN_VIRTUAL_ALIAS:
+	case DOMAIN_VIRTUAL_MAILBOX:
 		return PH_DESTINATION_FINAL;
-	found = in_list(session->settings->relay_domains, domain);
-	if (found == PH_FAILED)
-		return PH_DESTINATION_FAILED;
-	return found == PH_FOUND ? PH_DESTINATION_RELAY : PH_DESTINATION_FOREIGN;
+	case DOMAIN_RELAY:
+		return PH_DESTINATION_RELAY;
+	case DOMAIN_FOREIGN:
+		break;
+	}
+	return PH_DESTINATION_FOREIGN;
 }
 
 ph_destination
 ph_destination_of(ph_session *session, const char *address)
 {
-	if (hides_a_route(session, address))
+	if (destination_hides_a_route(session, address))
 		return PH_DESTINATION_FOREIGN;
 	return destination_of_domain(session, ph_address_domain(address));
 }

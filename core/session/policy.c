@@ -70,6 +70,25 @@ carry(struct run *run, const struct pending *left)
 		(void)run_reserve(run, &left->reply);
 }
 
+/* What no list has refused may still be unknown. */
+static int
+check_unlisted(struct run *run, const char *address, bool sender)
+{
+	if (run->session->discard || run_unlisted(run, address, sender) == PH_DUNNO)
+		return 0;
+	policy_log(run->session, "reject", run->where, run->reply);
+	return -1;
+}
+
+static int
+check_sender_unlisted(struct run *run)
+{
+	const ph_session *session = run->session;
+
+	return !session->policy->smtpd_reject_unlisted_sender || session->sender == NULL ? 0
+		: check_unlisted(run, session->sender, true);
+}
+
 /* The lists about the client, when they waited for a command. */
 static int
 check_who(struct run *run)
@@ -110,10 +129,14 @@ check_recipient(struct run *run)
 	carry(run, session->left_by_sender);
 	if (policy->smtpd_delay_reject &&
 		(check_who(run) == -1 ||
-			check_list(run, LIST_SENDER, policy->smtpd_sender_restrictions) == -1))
+			check_list(run, LIST_SENDER, policy->smtpd_sender_restrictions) == -1 ||
+			check_sender_unlisted(run) == -1))
 		return -1;
 	if (check_list(run, LIST_RELAY, policy->smtpd_relay_restrictions) == -1 ||
 		check_list(run, LIST_RECIPIENT, policy->smtpd_recipient_restrictions) == -1)
+		return -1;
+	if (policy->smtpd_reject_unlisted_recipient &&
+		check_unlisted(run, session->recipient, false) == -1)
 		return -1;
 	return apply_reservation(run);
 }
@@ -129,6 +152,8 @@ check_early(struct run *run, enum list list, const ph_rules *rules, struct pendi
 	if (run->session->policy->smtpd_delay_reject)
 		return 0;
 	result = check_list(run, list, rules);
+	if (result == 0 && list == LIST_SENDER)
+		result = check_sender_unlisted(run);
 	*left = run->permit;
 	run->permit = NULL;
 	return result;

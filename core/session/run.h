@@ -46,6 +46,8 @@ ph_verdict run_word(struct run *run, const ph_rule *rule);
 ph_verdict run_list(struct run *run, const ph_rules *rules);
 /* The same for a list within another. */
 ph_verdict run_rules(struct run *run, const ph_rules *rules);
+/* Refuses an unlisted address at the end of a list: PH_DUNNO, or PH_REJECT with the reply. */
+ph_verdict run_unlisted(struct run *run, const char *address, bool sender);
 /* Keeps a reply for the case that all is permitted, unless there is one. 0, or -1 (memory). */
 int run_reserve(struct run *run, const ph_reply *reply);
 

@@ -469,6 +469,12 @@ ph_client_is_local_interface(const ph_session *session)
 }
 
 bool
+ph_is_own_address(const ph_session *session, const ph_address *address)
+{
+	return interfaces_have(address) || ph_address_equal(address, ph_server_address(session));
+}
+
+bool
 ph_client_pipelined(const ph_session *session)
 {
 	const ph_stream *stream = ph_connection_stream(session->connection);
@@ -544,4 +550,15 @@ ph_map_find_fixed(ph_session *session, const ph_map *map, const char *key, const
 	ph_found found = ph_map_lookup_fixed(ph_scratch_pool(session), map, key, value, &error);
 
 	return looked_up(session, map, key, value, found, &error);
+}
+
+ph_found
+ph_map_find_address(ph_session *session, const ph_map *map, const char *address, unsigned flags,
+	const char **value)
+{
+	ph_error error = {""};
+	ph_found found = ph_map_lookup_address(ph_scratch_pool(session), map, address, flags, value, NULL,
+		&error);
+
+	return looked_up(session, map, address, value, found, &error);
 }

@@ -28,6 +28,9 @@ PH_API int ph_path_parse(ph_pool *pool, ph_span text, unsigned flags, const char
 PH_API ph_span ph_address_local_part(const char *address);
 /* Everything after the last unquoted "@"; "" when there is none. Never NULL. */
 PH_API const char *ph_address_domain(const char *address);
+/* The local part before its extension, which begins at the first of the delimiters behind its first
+ * character; all of it when it has none, and when it is quoted. */
+PH_API ph_span ph_address_user(const char *address, const char *delimiters);
 /* The local part without its quotes and backslashes, in the pool. */
 PH_API const char *ph_address_unquoted(ph_pool *pool, const char *address);
 

@@ -33,6 +33,7 @@ struct ph_intake_origin {
 	const char *user_name;   /* its login name, for From: */
 	const char *full_name;   /* and what stands in brackets or quotes beside it */
 	const char *queue;       /* the name of the queue storage; NULL or "": the default */
+	bool again;              /* a message that came in before: its headers are complete */
 };
 
 /* The answer to the outside world: an SMTP code, an enhanced status code (RFC 3463), a text. Its
@@ -59,6 +60,7 @@ struct ph_rcpt_parameters {
 	uint32_t size;
 	uint32_t notify;        /* 0: default; bits 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY */
 	const char *orcpt;      /* "rfc822;user@example.com", decoded; NULL: none */
+	const char *original;   /* the address for which this one stands; NULL or "": this one */
 };
 
 /* The reverse-path, "" for reports. Local addresses without a domain are completed (myorigin).

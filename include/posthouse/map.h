@@ -26,6 +26,19 @@ PH_API ph_found ph_map_lookup(ph_pool *pool, const ph_map *map, const char *key,
 /* The same, asking only tables of fixed strings (partial keys: "user@", ".example.com"). */
 PH_API ph_found ph_map_lookup_fixed(ph_pool *pool, const ph_map *map, const char *key,
 	const char **value, ph_error *error);
+/* Which parts of an address are keys, besides all of it and all of it without its extension. */
+enum {
+	PH_ADDRESS_USER = 1,  /* "user+extension" and "user", of $myorigin and of $mydestination */
+	PH_ADDRESS_DOMAIN = 2 /* "@domain" */
+};
+/*
+ * Looks a mail address up: user+extension@domain, user@domain, user+extension, user, @domain, as
+ * flags say; what parts an extension off is in $recipient_delimiter. Tables of patterns are given the
+ * whole address only. extension (may be NULL): what the key did not have, "+extension", so that it can
+ * be put to what was found; "" when it had all. Otherwise as ph_map_lookup(). May wait.
+ */
+PH_API ph_found ph_map_lookup_address(ph_pool *pool, const ph_map *map, const char *address,
+	unsigned flags, const char **value, const char **extension, ph_error *error);
 PH_API bool ph_map_is_empty(const ph_map *map);
 /* How the configuration names its tables, "hash:/etc/aliases, people". Lives as long as the map. */
 PH_API const char *ph_map_name(const ph_map *map);

@@ -45,7 +45,10 @@ enum ph_param_type {
 
 enum {
 	PH_PER_SECTION = 1, /* may also be set in a section (a listener's, a transport's) */
-	PH_SECTION_ONLY = 2 /* means nothing outside of a section: a listener's port, a map's path */
+	PH_SECTION_ONLY = 2, /* means nothing outside of a section: a listener's port, a map's path */
+	PH_FOR_USER = 4,     /* a transport's map that deliver_as_user() asks: it is open there too */
+	PH_MACROS = 8        /* the value is the module's to expand: "$name" is no parameter, but
+	                      * something that the module knows when it has a message in hand */
 };
 
 /* One parameter. A module's table is an array of these. */

@@ -104,6 +104,14 @@ PH_API ph_verdict ph_defer_if_reject(ph_session *session, int code, const char *
 PH_API ph_verdict ph_refuse(ph_session *session, int code, const char *status, const char *format, ...)
 	PH_PRINTF(4, 5);
 
+/*
+ * Refuses an address that nobody has: one of a class whose table does not know it (local_recipient_maps,
+ * virtual_alias_maps, virtual_mailbox_maps, relay_recipient_maps), that has moved (relocated_maps) or
+ * that goes nowhere (transport_maps). Refuses for now when a table fails. sender: it wrote the message.
+ * PH_DUNNO: there may be such an address. Waits.
+ */
+PH_API ph_verdict ph_refuse_unlisted(ph_session *session, const char *address, bool sender);
+
 /* What the list that is asked judges, for replies "<OBJECT>: CLASS rejected: …" of restrictions that may
  * stand in any list: "user@example.com" and "Recipient address", "DATA" and "Data command". */
 PH_API const char *ph_list_object(const ph_session *session);

@@ -84,6 +84,9 @@ PH_API bool ph_ccert_trusted(const ph_session *session);
 PH_API bool ph_client_in_mynetworks(const ph_session *session);
 PH_API bool ph_client_is_local_interface(const ph_session *session);
 
+/* Is it an address on which this host receives mail? */
+PH_API bool ph_is_own_address(const ph_session *session, const ph_address *address);
+
 /* Has the client sent commands ahead where it may not: without PIPELINING (HELO), or behind DATA
  * before the answer to it (RFC 2920, 3.1)? */
 PH_API bool ph_client_pipelined(const ph_session *session);
@@ -92,7 +95,9 @@ PH_API bool ph_client_pipelined(const ph_session *session);
 typedef enum ph_destination {
 	PH_DESTINATION_FAILED = -1, /* a table could not be asked */
 	PH_DESTINATION_FOREIGN = 0, /* neither of these */
-	PH_DESTINATION_FINAL = 1,   /* mydestination, our own address literals, no domain at all */
+	/* mydestination, virtual_alias_domains, virtual_mailbox_domains, our own address literals, no
+	 * domain at all */
+	PH_DESTINATION_FINAL = 1,
 	PH_DESTINATION_RELAY = 2    /* relay_domains */
 } ph_destination;
 /* Where an address goes, judged by its domain. A local part that hides another route ("a%b@here",
@@ -112,6 +117,9 @@ PH_API ph_found ph_map_find(ph_session *session, const ph_map *map, const char *
  * strings are asked for. */
 PH_API ph_found ph_map_find_fixed(ph_session *session, const ph_map *map, const char *key,
 	const char **value);
+/* A mail address, as ph_map_lookup_address() looks it up. */
+PH_API ph_found ph_map_find_address(ph_session *session, const ph_map *map, const char *address,
+	unsigned flags, const char **value);
 
 PH_END_DECLS
 

@@ -73,6 +73,38 @@ struct ph_expansion {
 };
 PH_API void ph_delivery_expand(ph_delivery *delivery, size_t index,
 	const struct ph_expansion *addresses, size_t count);
+
+/*
+ * What a recipient is, or what it becomes: more than addresses. The queue keeps this beside the
+ * address, never in its text: nobody can write a command or a file into an envelope.
+ */
+enum ph_target_kind {
+	PH_TARGET_ADDRESS,   /* an address like any other */
+	PH_TARGET_USER,      /* a user of this host: not looked up in alias tables again */
+	PH_TARGET_MAILBOX,   /* a user's mailbox: no forwarding either */
+	PH_TARGET_COMMAND,   /* what: a command, run with the rights of user */
+	PH_TARGET_FILE,      /* what: a file, written with the rights of user */
+	PH_TARGET_TRANSPORT, /* the address, through the transport and next hop of what: "name:nexthop" */
+	/* The address in a new message from sender. what: the value of its Delivered-To header, ""
+	 * none. The queue role writes that message; no transport sees this kind. */
+	PH_TARGET_FORWARD,
+	PH_TARGET_KINDS
+};
+struct ph_target {
+	uint32_t size;
+	uint32_t kind;       /* enum ph_target_kind */
+	const char *address; /* never empty: what the log shows as "to" */
+	const char *what;    /* "" or NULL: nothing */
+	const char *user;    /* "" or NULL: the rights of default_privs */
+	const char *sender;  /* "" or NULL: the message's */
+};
+/* Fills what there is room for (target->size); no pointer is NULL, the sender is always the one that
+ * counts. Texts live as long as the delivery. */
+PH_API void ph_delivery_target(const ph_delivery *delivery, size_t index, struct ph_target *target);
+/* As ph_delivery_expand(), to targets of any kind. Each is tried and retried by itself. Copied; every
+ * size is that of the first. */
+PH_API void ph_delivery_expand_to(ph_delivery *delivery, size_t index,
+	const struct ph_target *targets, size_t count);
 /* The recipient is one mailbox under another name (an alias with one user): the log shows this
  * address, and the one before as orig_to. ph_delivery_recipient() gives the new one from now on,
  * ph_delivery_original() the old one. Copied. */
@@ -87,12 +119,37 @@ PH_API void ph_delivery_connected(ph_delivery *delivery);
 
 /* ---- Deliveries with a user's rights ---------------------------------------------------------- */
 
-/* A request to the spawner: fixed size, no pointers. The message goes along as a descriptor. The
- * layouts of this struct and the next are fixed as long as the class's major is the same. */
+/*
+ * What is asked for. One batch has requests of one kind for one user.
+ */
+enum ph_user_kind {
+	PH_USER_MAILBOX,  /* deliver into the user's mailbox in mail_spool_directory */
+	PH_USER_FILE,     /* deliver into target, a file (mbox) or, with a slash at its end, a Maildir */
+	PH_USER_COMMAND,  /* deliver to target, a command */
+	PH_USER_INSTANCE, /* deliver as the instance's own parameters say: its command, … */
+	PH_USER_READ      /* read the file target: only for ph_spawn_read() */
+};
+
+enum {
+	/* PH_USER_READ: the file is like ~/.forward: it belongs to the user or to root, and it is no
+	 * symbolic link. */
+	PH_USER_OWN_FILE = 1,
+	/* PH_USER_FILE: target is the user's mailbox, and must belong to them. */
+	PH_USER_HOME_MAILBOX = 2
+};
+
+/*
+ * A request to the spawner: fixed size, no pointers. The message goes along as a descriptor. As long
+ * as the class's major is the same this struct and the next only grow at their ends; the elements of
+ * an array lie as far apart as the first one's size says, and PH_USER_DELIVERY_1_0 goes with results
+ * of PH_USER_RESULT_1_0.
+ */
 struct ph_user_delivery {
 	uint32_t size;
-	uint32_t reserved;
-	char user[64];        /* whose rights; the spawner looks it up itself */
+	uint32_t kind;        /* enum ph_user_kind */
+	/* Whose rights; the spawner looks the user up itself. "": default_privs, for files, commands
+	 * and lists that an alias table names; with rights_offset always "". */
+	char user[64];
 	char sender[330];
 	char recipient[330];  /* Delivered-To */
 	char original[330];   /* X-Original-To */
@@ -100,15 +157,22 @@ struct ph_user_delivery {
 	int64_t arrival;
 	int64_t offset;       /* of the content in its descriptor */
 	int64_t length;
+	uint32_t flags;       /* PH_USER_OWN_FILE, … */
+	char target[2044];    /* a command, or an absolute path; "~/" is the user's home */
+	char extension[332];  /* of the recipient's address, without its delimiter */
+	char nexthop[256];
 };
+#define PH_USER_DELIVERY_1_0 1112
 
 /* What the child answers, for each request. */
 struct ph_user_result {
 	uint32_t size;
-	int32_t outcome;      /* 0 sent, 1 deferred, 2 bounced */
+	int32_t outcome;      /* 0 sent, 1 deferred, 2 bounced; of a file to be read enum ph_user_read */
 	char status[12];
 	char text[244];
+	char output[768];     /* what a command wrote, for the log and the report */
 };
+#define PH_USER_RESULT_1_0 264
 
 /*
  * Has the spawner run deliver_as_user() of this instance for a batch of requests, all of one user;
@@ -120,16 +184,38 @@ PH_API int ph_spawn_delivery(void *self, const struct ph_user_delivery *requests
 /* The most that one batch may hold. */
 #define PH_SPAWN_MAX 64
 
+/* What became of a file that was to be read. */
+enum ph_user_read {
+	PH_READ_TEXT,    /* here it is */
+	PH_READ_LATER,   /* try again: text says what failed */
+	PH_READ_REFUSED, /* whose it is, or who may write it, does not do: text says it, "file X: …" */
+	PH_READ_ABSENT   /* there is no such file, or no such folder, that the user can see */
+};
+
+/*
+ * Has the spawner read files with a user's rights (requests of PH_USER_READ, without messages);
+ * waits. Each must be a regular file that not everybody may write; "~/" as PH_USER_OWN_FILE says.
+ * results tell how it went (enum ph_user_read), texts what stands in them, in the pool. 0, or -1:
+ * nothing is known. All files of a batch together hold PH_SPAWN_TEXT_MAX bytes at most: what does
+ * not fit is refused.
+ */
+PH_API int ph_spawn_read(void *self, ph_pool *pool, const struct ph_user_delivery *requests,
+	size_t count, struct ph_user_result *results, ph_span *texts, ph_deadline deadline, ph_error *error);
+#define PH_SPAWN_TEXT_MAX (900 * 1024)
+
 /* What deliver_as_user() knows of its surroundings: it runs in a process of its own that is the
- * user for good, with the mailbox (if any) opened and locked by the spawner. No tasks there. */
+ * user for good, with the mailbox (if any) opened and locked by the core. No tasks there. */
 struct ph_user_context {
 	uint32_t size;
 	uint32_t uid;
 	uint32_t gid;
-	int mailbox_fd;       /* the user's mbox in mail_spool_directory, opened to append; -1: none */
-	int mailbox_errno;    /* why there is none: errno */
-	const char *mailbox;  /* its path, for texts */
+	int mailbox_fd;       /* the mbox, opened to append: in mail_spool_directory or, for PH_USER_FILE,
+	                       * the target; -1: none */
+	int mailbox_errno;    /* why there is none: errno; 0: it is a Maildir, or none was asked for */
+	const char *mailbox;  /* its path, for texts; a Maildir's ends with a slash */
 	const char *home;
+	const char *name;     /* the user's */
+	const char *shell;
 };
 
 struct ph_transport_ops {
@@ -142,6 +228,9 @@ struct ph_transport_ops {
 	void (*deliver_as_user)(void *self, const struct ph_user_context *user,
 		const struct ph_user_delivery *requests, const int *fds, size_t count,
 		struct ph_user_result *results);
+	/* Where in the instance is a text (const char *) that says whose rights deliver_as_user() has:
+	 * "user" or "user:group". It is the configuration's and not the request's. 0: nowhere. */
+	uint32_t rights_offset;
 };
 
 enum {

@@ -68,17 +68,6 @@ keys_address(struct lookup *lookup, const ph_address *address)
 	return found;
 }
 
-/* The local part without its extension; 0: it has none. As Postfix, an address of the system's own
- * ("owner-list", "mailer-daemon") is never cut, nor one that begins with a delimiter. */
-static size_t
-without_extension(ph_span local, const char *delimiter)
-{
-	for (size_t i = 1; i < local.size; i++)
-		if (strchr(delimiter, local.data[i]) != NULL)
-			return i;
-	return 0;
-}
-
 /* "user@", and without its extension. */
 static ph_found
 find_user(struct lookup *lookup, ph_span local, size_t bare)
@@ -98,7 +87,7 @@ keys_mailbox(struct lookup *lookup, const char *address, const char *delimiter)
 {
 	ph_span local = ph_address_local_part(address);
 	const char *domain = ph_address_domain(address), *key;
-	size_t bare = delimiter[0] != '\0' ? without_extension(local, delimiter) : 0;
+	size_t user = ph_address_user(address, delimiter).size, bare = user < local.size ? user : 0;
 	ph_found found = keys_whole(lookup, address);
 
 	if (found == PH_NOT_FOUND && bare > 0) {

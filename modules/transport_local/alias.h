@@ -4,28 +4,42 @@
 #ifndef TRANSPORT_LOCAL_ALIAS_H
 #define TRANSPORT_LOCAL_ALIAS_H
 
-#include <posthouse/base.h>
+#include <posthouse/transport.h>
 
 enum {
 	ALIAS_MAX_DEPTH = 100,
-	ALIAS_MAX_RESULTS = 10000
+	ALIAS_MAX_RESULTS = 100000,
+	ALIAS_MAX_NAMES = 10 * ALIAS_MAX_RESULTS
 };
 
 /* Whom to ask. */
 struct alias_source {
 	void *context;
-	/* An alias table's value; the key is a local part without quotes. */
+	/* An alias table's value; the key is a local part without quotes. *pattern: the value may hold
+	 * pieces of the key; it begins false. */
 	ph_found (*find)(void *context, ph_pool *pool, const char *key, const char **value,
+		bool *pattern, ph_error *error);
+	/* What is in an :include: file. PH_NOT_FOUND, too, comes with an error. */
+	ph_found (*include)(void *context, ph_pool *pool, const char *path, ph_span *text,
 		ph_error *error);
 	/* Is this domain one whose names are looked up here? */
 	ph_found (*is_local)(void *context, const char *domain, ph_error *error);
 	const char *origin;     /* the domain of names without one */
 	const char *delimiters; /* of user+extension; "": there are no extensions */
+	bool owner_special;     /* "-" does not cut owner-NAME and NAME-request */
+	bool owners;            /* owner-NAME becomes the sender of what goes to NAME */
+	bool expand_owner;      /* not owner-NAME itself, but the address for which it stands */
 };
 
 struct alias_result {
-	const char *address;
-	const char *user; /* of this host, without quotes; NULL: the address is somebody else's */
+	/* PH_TARGET_USER: a user; _MAILBOX: their mailbox, whatever they forward; _COMMAND, _FILE;
+	 * _FORWARD: somebody elsewhere, or on a list with an owner. */
+	enum ph_target_kind kind;
+	const char *address; /* of a command or a file: the one that was expanded */
+	const char *user;    /* of this host, without quotes; NULL: for the other kinds */
+	const char *what;    /* the command, the file; "" */
+	const char *sender;  /* "": the message's */
+	bool included;       /* an :include: file names it */
 };
 
 enum alias_outcome {
@@ -48,14 +62,17 @@ struct alias_expansion {
  * found is looked up again, but for a name that directly stands for itself: that is the user. Each
  * result comes once. postmaster without an alias is root. The address itself is the only result
  * when no table knows it. The address must be of a local domain. All in the pool; may wait where the
- * source does. error for everything but ALIAS_DONE.
+ * source does. error for everything but ALIAS_DONE. What an alias with an owner names has its sender,
+ * and the users among it get messages of their own, so that reports go to the owner.
  */
 enum alias_outcome alias_expand(const struct alias_source *source, ph_pool *pool,
 	const char *address, struct alias_expansion *expansion, ph_error *error);
 
 /* The user's name in a local part: without its extension. Names that must stay whole
- * (postmaster, mailer-daemon, and for "-" owner-x and x-request) do. In the pool; NULL: no memory. */
-const char *alias_base(ph_pool *pool, const char *local_part, const char *delimiters);
+ * (mailer-daemon, double-bounce, and where owners are special and "-" delimits owner-x and x-request)
+ * do. In the pool; NULL: no memory. */
+const char *alias_base(ph_pool *pool, const char *local_part, const char *delimiters,
+	bool owner_special);
 
 /* A local part in lower case (ASCII), without quotes. NULL: no memory. */
 const char *alias_user(ph_pool *pool, const char *address);

@@ -9,14 +9,14 @@
 
 enum {
 	BUCKETS = 64,
-	STOP_TIME = 5000,
-	SPAWN_TIME = 10 * 60 * 1000 /* a mailbox may be locked for long by its reader */
+	STOP_TIME = 5000
 };
 
-/* A user for whom something is under way; its task lives as long as it does. */
+/* A mailbox, a file or a command for which something is under way; its task lives as long as it
+ * does. */
 struct mailbox {
 	struct batches *batches;
-	char user[64];
+	struct ph_user_delivery *key; /* a request for it: kind, user, target and flags count */
 	struct letter *first, **last;
 	struct mailbox *next;       /* in its bucket */
 	struct mailbox *next_start; /* of those that have no task yet */
@@ -59,13 +59,22 @@ batches_free(struct batches *batches)
 }
 
 static struct mailbox **
-bucket_of(struct batches *batches, const char *user)
+bucket_of(struct batches *batches, const struct ph_user_delivery *key)
 {
-	size_t hash = 5381;
+	size_t hash = 5381 + key->kind;
 
-	for (; *user != '\0'; user++)
+	for (const char *user = key->user; *user != '\0'; user++)
 		hash = hash * 33 ^ (unsigned char)*user;
+	for (const char *target = key->target; *target != '\0'; target++)
+		hash = hash * 33 ^ (unsigned char)*target;
 	return &batches->buckets[hash % BUCKETS];
+}
+
+static bool
+goes_together(const struct ph_user_delivery *a, const struct ph_user_delivery *b)
+{
+	return a->kind == b->kind && (a->kind == PH_USER_MAILBOX || a->kind == PH_USER_FILE) &&
+		a->flags == b->flags && strcmp(a->user, b->user) == 0 && strcmp(a->target, b->target) == 0;
 }
 
 static void
@@ -131,7 +140,7 @@ send_parcel(struct batches *batches, struct parcel *parcel)
 			parcel->fds[i] = parcel->letters[i]->fd;
 		}
 		sent = ph_spawn_delivery(batches->self, parcel->requests, parcel->fds, parcel->count,
-			parcel->results, ph_in(SPAWN_TIME), &error);
+			parcel->results, ph_in(parcel->letters[0]->time), &error);
 	}
 	for (size_t i = 0; i < parcel->count; i++) {
 		if (sent == -1) {
@@ -148,11 +157,12 @@ send_parcel(struct batches *batches, struct parcel *parcel)
 static void
 mailbox_free(struct mailbox *mailbox)
 {
-	struct mailbox **at = bucket_of(mailbox->batches, mailbox->user);
+	struct mailbox **at = bucket_of(mailbox->batches, mailbox->key);
 
 	while (*at != mailbox)
 		at = &(*at)->next;
 	*at = mailbox->next;
+	free(mailbox->key);
 	free(mailbox);
 }
 
@@ -228,20 +238,25 @@ batches_stop(struct batches *batches)
 	ph_task_join(batches->starter, ph_in(STOP_TIME));
 }
 
-/* The mailbox of a user; made where there is none. NULL: could not be. */
+/* Where a request's letter waits; made where there is none. NULL: could not be. */
 static struct mailbox *
-mailbox_of(struct batches *batches, const char *user)
+mailbox_of(struct batches *batches, const struct ph_user_delivery *request)
 {
-	struct mailbox **bucket = bucket_of(batches, user), *mailbox;
+	struct mailbox **bucket = bucket_of(batches, request), *mailbox;
 
 	for (mailbox = *bucket; mailbox != NULL; mailbox = mailbox->next)
-		if (strcmp(mailbox->user, user) == 0)
+		if (goes_together(mailbox->key, request))
 			return mailbox;
 	if (!ph_task_alive(batches->starter) || (mailbox = calloc(1, sizeof(*mailbox))) == NULL)
 		return NULL;
+	mailbox->key = malloc(sizeof(*mailbox->key));
+	if (mailbox->key == NULL) {
+		free(mailbox);
+		return NULL;
+	}
+	*mailbox->key = *request;
 	mailbox->batches = batches;
 	mailbox->last = &mailbox->first;
-	snprintf(mailbox->user, sizeof(mailbox->user), "%s", user);
 	mailbox->next = *bucket;
 	*bucket = mailbox;
 	mailbox->next_start = batches->to_start;
@@ -251,7 +266,7 @@ mailbox_of(struct batches *batches, const char *user)
 }
 
 struct letter *
-batches_post(struct batches *batches, const struct ph_user_delivery *request, int fd)
+batches_post(struct batches *batches, const struct ph_user_delivery *request, int fd, int64_t time)
 {
 	struct letter *letter = calloc(1, sizeof(*letter));
 	struct mailbox *mailbox;
@@ -259,9 +274,10 @@ batches_post(struct batches *batches, const struct ph_user_delivery *request, in
 	if (letter == NULL)
 		return NULL;
 	letter->request = *request;
+	letter->time = time;
 	letter->waiting = ph_task_self();
 	letter->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (letter->fd == -1 || (mailbox = mailbox_of(batches, request->user)) == NULL) {
+	if (letter->fd == -1 || (mailbox = mailbox_of(batches, request)) == NULL) {
 		letter_free(letter);
 		return NULL;
 	}

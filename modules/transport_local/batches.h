@@ -1,6 +1,7 @@
 /*
- * Deliveries on their way to the spawner. Those for a user that come while others for the same user
- * are under way wait, and go together: one child, one lock, one fsync.
+ * Deliveries on their way to the spawner. Those for a mailbox or a file that come while others for
+ * the same one are under way wait, and go together: one child, one lock, one fsync. Commands go alone
+ * and at once.
  */
 #ifndef TRANSPORT_LOCAL_BATCHES_H
 #define TRANSPORT_LOCAL_BATCHES_H
@@ -16,6 +17,7 @@ struct letter {
 	bool done;
 	/* the rest is of batches.c */
 	int fd;
+	int64_t time;
 	bool abandoned;
 	ph_task waiting;
 	struct letter *next;
@@ -27,9 +29,10 @@ void batches_free(struct batches *batches);
 int batches_start(struct batches *batches);
 void batches_stop(struct batches *batches);
 
-/* Hands a letter over; fd is duplicated. NULL: no memory, no descriptor, no task. The request's
- * user names the mailbox. */
-struct letter *batches_post(struct batches *batches, const struct ph_user_delivery *request, int fd);
+/* Hands a letter over; fd is duplicated. time is what the spawner may take for it, in milliseconds.
+ * NULL: no memory, no descriptor, no task. */
+struct letter *batches_post(struct batches *batches, const struct ph_user_delivery *request, int fd,
+	int64_t time);
 /* Waits until a letter is done or the deadline has come. */
 void batches_wait(struct letter *letter, ph_deadline deadline);
 /* Gives a letter up, done or not: what is under way goes on by itself. */

@@ -132,6 +132,7 @@ put_line(struct mbox_text *text, struct mbox *mbox, ph_span bytes)
 	mbox_put(mbox, bytes.data, cr ? size - 1 : size);
 	if (end == NULL) {
 		text->cr = cr;
+		text->in_line = true;
 		return size;
 	}
 	mbox_put(mbox, "\n", 1);
@@ -143,7 +144,7 @@ void
 mbox_text_put(struct mbox_text *text, struct mbox *mbox, ph_span bytes)
 {
 	while (bytes.size > 0) {
-		size_t n = text->in_line ? put_line(text, mbox, bytes) : match_from(text, mbox, bytes);
+		size_t n = text->in_line || text->plain ? put_line(text, mbox, bytes) : match_from(text, mbox, bytes);
 
 		bytes.data += n;
 		bytes.size -= n;
@@ -157,45 +158,7 @@ mbox_text_end(struct mbox_text *text, struct mbox *mbox)
 		mbox_put(mbox, from_word, text->matched);
 		mbox_put(mbox, text->cr ? "\r\n" : "\n", text->cr ? 2 : 1);
 	}
-	mbox_put(mbox, "\n", 1);
-	*text = (struct mbox_text){0};
-}
-
-/* ---- Headers ----------------------------------------------------------------------------------- */
-
-/* An address within a line: what could end the line does not. */
-static void
-put_address(struct mbox *mbox, const char *address)
-{
-	for (; *address != '\0'; address++) {
-		bool control = (unsigned char)*address < ' ' || *address == 127;
-
-		mbox_put(mbox, control ? "?" : address, 1);
-	}
-}
-
-static void
-put_header(struct mbox *mbox, const char *name, const char *open, const char *address,
-	const char *close)
-{
-	mbox_puts(mbox, name);
-	mbox_puts(mbox, open);
-	put_address(mbox, address);
-	mbox_puts(mbox, close);
-}
-
-void
-mbox_head(struct mbox *mbox, const char *sender, const char *original, const char *recipient,
-	time_t now)
-{
-	char date[32] = "";
-	struct tm tm;
-
-	if (localtime_r(&now, &tm) != NULL)
-		asctime_r(&tm, date); /* with its newline */
-	put_header(mbox, "From ", "", *sender != '\0' ? sender : "MAILER-DAEMON", "  ");
-	mbox_puts(mbox, *date != '\0' ? date : "Thu Jan  1 00:00:00 1970\n");
-	put_header(mbox, "Return-Path: ", "<", sender, ">\n");
-	put_header(mbox, "X-Original-To: ", "", original, "\n");
-	put_header(mbox, "Delivered-To: ", "", recipient, "\n");
+	if (!text->plain)
+		mbox_put(mbox, "\n", 1);
+	*text = (struct mbox_text){.plain = text->plain};
 }

@@ -1,10 +1,8 @@
 /*
- * A message on its way into an mbox: line ends, quoting, and the file with its way back.
+ * A message on its way into a mailbox: line ends, quoting, and the file with its way back.
  */
 #ifndef TRANSPORT_LOCAL_MBOX_H
 #define TRANSPORT_LOCAL_MBOX_H
-
-#include <time.h>
 
 #include <posthouse/base.h>
 
@@ -36,6 +34,7 @@ void mbox_mend_end(struct mbox *mbox);
 /* Content: CR LF becomes LF, and a line that begins with "From " is quoted, wherever the pieces are
  * cut. Begins zeroed. */
 struct mbox_text {
+	bool plain;       /* a file of its own: nothing is quoted, and no empty line follows */
 	bool in_line;     /* something of the line was seen that decides it is no "From " */
 	bool cr;          /* a CR was held back */
 	unsigned matched; /* characters of "From " at the line's start that were held back */
@@ -43,9 +42,5 @@ struct mbox_text {
 void mbox_text_put(struct mbox_text *text, struct mbox *mbox, ph_span bytes);
 /* Ends the last line, and the message with an empty one. */
 void mbox_text_end(struct mbox_text *text, struct mbox *mbox);
-
-/* "From sender  Sat Feb 17 18:08:09 2018" and the three headers. Local time. */
-void mbox_head(struct mbox *mbox, const char *sender, const char *original, const char *recipient,
-	time_t now);
 
 #endif

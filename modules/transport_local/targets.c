@@ -28,24 +28,46 @@ begins_with(ph_span s, const char *word)
 	return s.size >= n && ph_span_equal_nocase((ph_span){s.data, n}, ph_span_of(word));
 }
 
-/* The piece up to the next comma that is not in quotes. -1: quotes are not closed. */
-static int
-take_piece(ph_span *value, ph_span *piece)
+/* Comments and empty lines at the start of a line. */
+static void
+skip_comments(ph_span *text)
 {
-	bool quoted = false;
+	*text = trim(*text);
+	while (text->size > 0 && text->data[0] == '#') {
+		const char *end = memchr(text->data, '\n', text->size);
+		size_t size = end == NULL ? text->size : (size_t)(end - text->data);
+
+		*text = trim((ph_span){text->data + size, text->size - size});
+	}
+}
+
+/* The piece up to the next separator that is not in quotes. A quotation ends on its line. -1: it
+ * does not. */
+static int
+take_piece(ph_span *text, enum target_syntax syntax, ph_span *piece)
+{
+	bool lines = syntax == TARGET_LINES, quoted = false;
 	size_t n = 0;
 
-	for (; n < value->size && (quoted || value->data[n] != ','); n++) {
-		if (value->data[n] == '"')
+	for (; n < text->size && (quoted || text->data[n] != ','); n++) {
+		if (lines && text->data[n] == '\n')
+			break;
+		if (text->data[n] == '"')
 			quoted = !quoted;
-		else if (quoted && value->data[n] == '\\' && n + 1 < value->size)
+		else if (quoted && text->data[n] == '\\' && n + 1 < text->size)
 			n++;
 	}
 	if (quoted)
 		return -1;
-	*piece = trim((ph_span){value->data, n});
-	n += n < value->size ? 1 : 0;
-	*value = (ph_span){value->data + n, value->size - n};
+	*piece = trim((ph_span){text->data, n});
+	*text = (ph_span){text->data + n, text->size - n};
+	if (text->size == 0)
+		return 0;
+	/* behind a comma a line goes on, and "#" is a character like any other */
+	lines = lines && text->data[0] == '\n';
+	text->data++, text->size--;
+	if (lines)
+		skip_comments(text);
 	return 0;
 }
 
@@ -99,7 +121,7 @@ special_kind(ph_span text)
 {
 	if (ph_span_equal(text, ph_span_of("/dev/null")))
 		return TARGET_NOWHERE;
-	if (begins_with(text, "/"))
+	if (begins_with(text, "/") || begins_with(text, "~/"))
 		return TARGET_FILE;
 	if (begins_with(text, "|"))
 		return TARGET_COMMAND;
@@ -108,29 +130,64 @@ special_kind(ph_span text)
 	return TARGET_ADDRESS;
 }
 
-int
-targets_next(ph_pool *pool, ph_span *value, struct target *target, ph_error *error)
+/* The command behind a bar: |"prog -x" is |prog -x. */
+static const char *
+command_text(ph_pool *pool, ph_span text)
 {
-	ph_span piece = {NULL, 0};
+	ph_span command = trim((ph_span){text.data + 1, text.size - 1});
+	const char *unquoted = unquote(pool, command);
+
+	return unquoted != NULL ? unquoted : ph_pool_copy(pool, command);
+}
+
+static int
+take_special(ph_pool *pool, ph_span text, struct target *target, ph_error *error)
+{
+	size_t prefix = target->kind == TARGET_INCLUDE ? strlen(":include:") : 0;
+
+	if (memchr(text.data, '\0', text.size) != NULL || memchr(text.data, '\n', text.size) != NULL)
+		return ph_error_set(error, "a control character in the name of a command or a file");
+	target->text = target->kind == TARGET_COMMAND ? command_text(pool, text)
+		: ph_pool_copy(pool, trim((ph_span){text.data + prefix, text.size - prefix}));
+	if (target->text == NULL)
+		return ph_error_set(error, "no memory");
+	if (*target->text == '\0')
+		return ph_error_set(error, target->kind == TARGET_COMMAND ? "there is no command behind the \"|\""
+			: "there is no file behind \":include:\"");
+	return 1;
+}
+
+static int
+take_address(ph_pool *pool, ph_span piece, struct target *target, ph_error *error)
+{
+	int result;
+
+	if (piece.data[0] != '\\' || piece.size == 1)
+		return parse_address(pool, piece, target, error);
+	result = parse_address(pool, (ph_span){piece.data + 1, piece.size - 1}, target, error);
+	target->kind = TARGET_USER;
+	return result;
+}
+
+int
+targets_next(ph_pool *pool, ph_span *text, enum target_syntax syntax, struct target *target,
+	ph_error *error)
+{
+	ph_span piece = {NULL, 0}, special;
 	const char *unquoted;
 
 	while (piece.size == 0) {
-		if (value->size == 0)
+		if (syntax == TARGET_LINES && text->size > 0 && text->data[0] == '#')
+			skip_comments(text);
+		if (text->size == 0)
 			return 0;
-		if (take_piece(value, &piece) == -1)
+		if (take_piece(text, syntax, &piece) == -1)
 			return ph_error_set(error, "a double quote is not closed");
 	}
 	unquoted = unquote(pool, piece);
-	target->kind = special_kind(unquoted != NULL ? ph_span_of(unquoted) : piece);
-	if (target->kind != TARGET_ADDRESS) {
-		target->text = unquoted != NULL ? unquoted : ph_pool_copy(pool, piece);
-		return target->text != NULL ? 1 : ph_error_set(error, "no memory");
-	}
-	if (piece.data[0] == '\\' && piece.size > 1) {
-		int result = parse_address(pool, (ph_span){piece.data + 1, piece.size - 1}, target, error);
-
-		target->kind = TARGET_USER;
-		return result;
-	}
-	return parse_address(pool, piece, target, error);
+	special = unquoted != NULL ? ph_span_of(unquoted) : piece;
+	target->kind = special_kind(special);
+	if (target->kind != TARGET_ADDRESS)
+		return take_special(pool, special, target, error);
+	return take_address(pool, piece, target, error);
 }

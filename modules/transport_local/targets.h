@@ -1,5 +1,5 @@
 /*
- * The value of an alias, taken apart: what stands between its commas. Pure.
+ * The value of an alias, or a file like ~/.forward, taken apart. Pure.
  */
 #ifndef TRANSPORT_LOCAL_TARGETS_H
 #define TRANSPORT_LOCAL_TARGETS_H
@@ -10,9 +10,9 @@ enum target_kind {
 	TARGET_ADDRESS, /* a user or an address */
 	TARGET_USER,    /* "\user": a user, not to be looked up as an alias again */
 	TARGET_NOWHERE, /* /dev/null */
-	TARGET_FILE,    /* /file */
-	TARGET_COMMAND, /* |command */
-	TARGET_INCLUDE  /* :include:/file */
+	TARGET_FILE,    /* /file, ~/file */
+	TARGET_COMMAND, /* |command: text is what follows the bar */
+	TARGET_INCLUDE  /* :include:/file: text is the file */
 };
 
 struct target {
@@ -20,8 +20,15 @@ struct target {
 	const char *text; /* an address as RFC 5321 writes it, with or without "@domain"; a file, … */
 };
 
-/* Takes the next target from the start of the value. 1; 0 at its end; -1 with what is wrong. Empty
- * places between commas are passed over. */
-int targets_next(ph_pool *pool, ph_span *value, struct target *target, ph_error *error);
+/* How a text is cut into targets. */
+enum target_syntax {
+	TARGET_VALUE, /* of an alias table: by commas */
+	TARGET_LINES  /* a file: by commas and line ends; a line that begins with "#" is a comment */
+};
+
+/* Takes the next target from the start of the text. 1; 0 at its end; -1 with what is wrong. Empty
+ * places between separators are passed over. */
+int targets_next(ph_pool *pool, ph_span *text, enum target_syntax syntax, struct target *target,
+	ph_error *error);
 
 #endif

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -19,13 +20,15 @@
 
 #include "alias.h"
 #include "headerscan.h"
+#include "headers.h"
+#include "macros.h"
 #include "mbox.h"
 #include "targets.h"
 #include "user.h"
 
 /* ---- Targets ----------------------------------------------------------------------------------- */
 
-static const struct {
+static const struct values {
 	const char *value, *expected; /* kind and text of each; an error begins with "!" */
 } values[] = {
 	{"nixhat", "0nixhat;"},
@@ -37,10 +40,19 @@ static const struct {
 	{"/dev/null", "2/dev/null;"},
 	{"\"/dev/null\"", "2/dev/null;"},
 	{"/var/mail/archive", "3/var/mail/archive;"},
-	{"\"|prog -a \\\"x, y\\\"\", b", "4|prog -a \"x, y\";0b;"},
-	{"|prog", "4|prog;"},
-	{":include:/etc/list", "5:include:/etc/list;"},
-	{"\":include:/etc/my list\"", "5:include:/etc/my list;"},
+	{"~/archive", "3~/archive;"},
+	{"\"|prog -a \\\"x, y\\\"\", b", "4prog -a \"x, y\";0b;"},
+	{"|prog", "4prog;"},
+	{"|\"prog -x, y\", b", "4prog -x, y;0b;"},
+	{"| prog x", "4prog x;"},
+	{":include:/etc/list", "5/etc/list;"},
+	{":Include: /etc/list", "5/etc/list;"},
+	{"\":include:/etc/my list\"", "5/etc/my list;"},
+	{"|", "!there is no command behind the \"|\""},
+	{"\"|\"", "!there is no command behind the \"|\""},
+	{":include:", "!there is no file behind \":include:\""},
+	{"\"|a\nb\"", "!a control character"},
+	{"# a, b", "!"},
 	{"\"joe smith\"", "0\"joe smith\";"},
 	{"\"joe smith\"@x.example", "0\"joe smith\"@x.example;"},
 	{"\"a,b\"@x.example, c", "0\"a,b\"@x.example;0c;"},
@@ -54,40 +66,61 @@ static const struct {
 	{"a@b c", "!"},
 };
 
+static const struct values files[] = {
+	{"# a comment, with a comma\n\njoe\r\n  # another \"one\nsue, sam\n\\bob", "0joe;0sue;0sam;1bob;"},
+	{"a\n\n,\n,b,\n", "0a;0b;"},
+	{"", ""},
+	{"\n#", ""},
+	{"#only", ""},
+	{"\"|prog -x\"\n\"/a b\"\n~/x\n:include:/etc/y", "4prog -x;3/a b;3~/x;5/etc/y;"},
+	{"\"|prog\n-x\"", "!a double quote is not closed"},
+	{"Joe Smith <joe@x.example>\nsue", "0joe@x.example;0sue;"},
+	{"a #b\n", "!"},
+};
+
 static void
-takes_values_apart(void **unused)
+take_apart(const struct values *list, size_t count, enum target_syntax syntax)
 {
-	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		ph_pool *pool = ph_pool_new(0);
-		ph_span value = ph_span_of(values[i].value);
+		ph_span value = ph_span_of(list[i].value);
 		struct target target;
 		ph_error error = {""};
 		char text[512] = "";
 		size_t size = 0;
 		int more;
 
-		while ((more = targets_next(pool, &value, &target, &error)) == 1)
+		while ((more = targets_next(pool, &value, syntax, &target, &error)) == 1)
 			size += (size_t)snprintf(text + size, sizeof(text) - size, "%d%s;", (int)target.kind,
 				target.text);
-		if (values[i].expected[0] == '!') {
-			if (more != -1 || strncmp(error.text, values[i].expected + 1,
-				strlen(values[i].expected + 1)) != 0)
-				fail_msg("<%s>: %d %s", values[i].value, more, error.text);
-		} else if (more != 0 || strcmp(text, values[i].expected) != 0)
-			fail_msg("<%s>: %d <%s> %s", values[i].value, more, text, error.text);
+		if (list[i].expected[0] == '!') {
+			if (more != -1 || strncmp(error.text, list[i].expected + 1,
+				strlen(list[i].expected + 1)) != 0)
+				fail_msg("<%s>: %d %s", list[i].value, more, error.text);
+		} else if (more != 0 || strcmp(text, list[i].expected) != 0)
+			fail_msg("<%s>: %d <%s> %s", list[i].value, more, text, error.text);
 		ph_pool_free(pool);
 	}
 }
 
+static void
+takes_values_apart(void **unused)
+{
+	take_apart(values, sizeof(values) / sizeof(values[0]), TARGET_VALUE);
+	take_apart(files, sizeof(files) / sizeof(files[0]), TARGET_LINES);
+}
+
 /* ---- Aliases ----------------------------------------------------------------------------------- */
 
-/* A table: pairs, NULL at the end. */
+/* A table: pairs, NULL at the end. A key behind a "~" is a pattern's, files to include have a "/". */
 static ph_found
-find_in_table(void *context, ph_pool *pool, const char *key, const char **value, ph_error *error)
+find_in_table(void *context, ph_pool *pool, const char *key, const char **value, bool *pattern,
+	ph_error *error)
 {
 	for (const char **pair = context; *pair != NULL; pair += 2) {
-		if (strcmp(pair[0], key) != 0)
+		if (strcmp(pair[0] + (pair[0][0] == '~'), key) != 0)
 			continue;
+		*pattern = pair[0][0] == '~';
 		if (strcmp(pair[1], "FAIL") == 0) {
 			ph_error_set(error, "table: broken");
 			return PH_FAILED;
@@ -99,6 +132,19 @@ find_in_table(void *context, ph_pool *pool, const char *key, const char **value,
 }
 
 static ph_found
+read_from_table(void *context, ph_pool *pool, const char *path, ph_span *text, ph_error *error)
+{
+	const char *value = "";
+	bool pattern;
+	ph_found found = find_in_table(context, pool, path, &value, &pattern, error);
+
+	*text = ph_span_of(value);
+	if (found == PH_NOT_FOUND)
+		ph_error_set(error, "no file %s", path);
+	return found;
+}
+
+static ph_found
 is_local_domain(void *context, const char *domain, ph_error *error)
 {
 	return ph_strcasecmp(domain, "here.example") == 0 || ph_strcasecmp(domain, "also.example") == 0 ?
@@ -106,11 +152,12 @@ is_local_domain(void *context, const char *domain, ph_error *error)
 }
 
 static const struct {
-	const char *table[16];
+	const char *table[20];
 	const char *address;
 	enum alias_outcome outcome;
-	/* "address=user;" for each, "/" for /dev/null, "~name" for a loop, "P" for no postmaster; for
-	 * other outcomes the beginning of the error */
+	/* "address=user;" for each, with "\\" before a mailbox, "|" or "/" and what in place of user, "i"
+	 * when included, "<sender" at the end; "/" for /dev/null, "~name" for a loop, "P" for no
+	 * postmaster; for other outcomes the beginning of the error */
 	const char *expected;
 } expansions[] = {
 	{{NULL}, "joe@here.example", ALIAS_DONE, "joe@here.example=joe;"},
@@ -128,8 +175,9 @@ static const struct {
 	{{"joe", "joe, joe@far.example", NULL}, "joe@here.example", ALIAS_DONE,
 		"joe@here.example=joe;joe@far.example=-;"},
 	{{"joe", "\\joe, sue", "sue", "sam", NULL}, "joe@here.example", ALIAS_DONE,
-		"joe@here.example=joe;sam@here.example=sam;"},
-	{{"a", "\\b", "b", "c", NULL}, "a@here.example", ALIAS_DONE, "b@here.example=b;"},
+		"\\joe@here.example=joe;sam@here.example=sam;"},
+	{{"a", "\\b", "b", "c", NULL}, "a@here.example", ALIAS_DONE, "\\b@here.example=b;"},
+	{{"a", "\\b@far.example", NULL}, "a@here.example", ALIAS_DONE, "b@far.example=-;"},
 	{{"a", "b", "b", "a", NULL}, "a@here.example", ALIAS_DONE, "~a"},
 	{{"a", "b, c", "b", "d", "d", "a", NULL}, "a@here.example", ALIAS_DONE, "c@here.example=c;~a"},
 	{{"a", "b@strange.example", "b", "a@strange.example", NULL}, "a@here.example", ALIAS_DONE,
@@ -152,11 +200,46 @@ static const struct {
 	{{NULL}, "root@here.example", ALIAS_DONE, "root@here.example=root;"},
 	{{"a", "FAIL", NULL}, "a@here.example", ALIAS_LATER, "table: broken"},
 	{{"a", "b, c", "c", "FAIL", NULL}, "a@here.example", ALIAS_LATER, "table: broken"},
-	{{"a", "b, \"|cmd x\"", NULL}, "a@here.example", ALIAS_BAD_ENTRY,
-		"alias a: a command (|cmd x): not supported yet"},
-	{{"a", "/some/file", NULL}, "a@here.example", ALIAS_BAD_ENTRY, "alias a: a file (/some/file)"},
-	{{"a", ":include:/x", NULL}, "a@here.example", ALIAS_BAD_ENTRY,
-		"alias a: an include file (:include:/x)"},
+	{{"a", "b, \"|cmd x\", /f, |CMD x, \"|cmd x\"", NULL}, "a@here.example", ALIAS_DONE,
+		"a@here.example|cmd x;a@here.example/f;a@here.example|CMD x;b@here.example=b;"},
+	{{"a", "~/f", NULL}, "a@here.example", ALIAS_BAD_ENTRY, "alias a: \"~\" is nobody's home"},
+	/* files to include */
+	{{"a", ":include:/x, c", "/x", "b\n# no\n\"|p\"\n", NULL}, "a@here.example", ALIAS_DONE,
+		"a@here.example|p;ib@here.example=b;c@here.example=c;"},
+	{{"a", ":include:/x", "/x", ":include:/x\n:include:/y", "/y", "a, b", "b", "d", NULL},
+		"a@here.example", ALIAS_DONE, "ia@here.example=a;d@here.example=d;"},
+	{{"a", ":include:/x, b", NULL}, "a@here.example", ALIAS_BAD_ENTRY, "no file /x"},
+	{{"a", ":include:/x", "/x", "FAIL", NULL}, "a@here.example", ALIAS_LATER, "table: broken"},
+	{{"a", ":include:x", NULL}, "a@here.example", ALIAS_BAD_ENTRY,
+		"alias a: the file to include is no absolute path (x)"},
+	{{"a", ":include:/x", "/x", "b c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, ":include:/x: "},
+	/* owners */
+	{{"list", "joe, x@far.example", "owner-list", "sue", "joe", "sam", NULL}, "list@here.example",
+		ALIAS_DONE, "sam@here.example=-<owner-list@here.example;"
+		"x@far.example=-<owner-list@here.example;"},
+	{{"list", "joe, in", "owner-list", "sue", "joe", "joe, joe@far.example", "in", "joe, bob",
+		"owner-in", "sue", NULL}, "list@here.example", ALIAS_DONE,
+		"\\joe@here.example=joe<owner-list@here.example;"
+		"joe@far.example=-<owner-list@here.example;bob@here.example=-<owner-in@here.example;"},
+	{{"a", "list, b", "list", "joe", "owner-list", "sue", NULL}, "a@here.example", ALIAS_DONE,
+		"joe@here.example=-<owner-list@here.example;b@here.example=b;"},
+	{{"list", "list, |p, \\sue", "owner-list", "sue", NULL}, "list@here.example", ALIAS_DONE,
+		"list@here.example|p<owner-list@here.example;"
+		"\\list@here.example=list<owner-list@here.example;"
+		"\\sue@here.example=sue<owner-list@here.example;"},
+	{{"list", ":include:/l", "/l", "joe", "owner-list", "sue", NULL}, "list@here.example", ALIAS_DONE,
+		"ijoe@here.example=-<owner-list@here.example;"},
+	{{"list", "joe", "owner-list", "FAIL", NULL}, "list@here.example", ALIAS_LATER, "table: broken"},
+	{{"owner-list", "sue", "owner-owner-list", "x", NULL}, "owner-list@here.example", ALIAS_DONE,
+		"sue@here.example=sue;"},
+	/* patterns */
+	{{"~joe", "joe@far.example", NULL}, "joe@here.example", ALIAS_DONE, "joe@far.example=-;"},
+	{{"~joe", "|p", NULL}, "joe@here.example", ALIAS_BAD_ENTRY,
+		"alias joe: a table of patterns may not name a command (p)"},
+	{{"~joe", "/f", NULL}, "joe@here.example", ALIAS_BAD_ENTRY,
+		"alias joe: a table of patterns may not name a file (/f)"},
+	{{"~joe", ":include:/x", NULL}, "joe@here.example", ALIAS_BAD_ENTRY,
+		"alias joe: a table of patterns may not name a file to include (/x)"},
 	{{"a", "b c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, "alias a: "},
 };
 
@@ -166,9 +249,18 @@ describe(const struct alias_expansion *e, char *text, size_t room)
 	size_t size = 0;
 
 	text[0] = '\0';
-	for (size_t i = 0; i < e->count; i++)
-		size += (size_t)snprintf(text + size, room - size, "%s=%s;", e->results[i].address,
-			e->results[i].user != NULL ? e->results[i].user : "-");
+	for (size_t i = 0; i < e->count; i++) {
+		const struct alias_result *r = &e->results[i];
+		bool program = r->kind == PH_TARGET_COMMAND || r->kind == PH_TARGET_FILE;
+
+		assert_true((r->user == NULL) ==
+			(r->kind != PH_TARGET_USER && r->kind != PH_TARGET_MAILBOX));
+		size += (size_t)snprintf(text + size, room - size, "%s%s%s%s%s%s%s;",
+			r->included && !program ? "i" : "", r->kind == PH_TARGET_MAILBOX ? "\\" : "", r->address,
+			r->kind == PH_TARGET_COMMAND ? "|" : program ? "" : "=",
+			program ? r->what : r->user != NULL ? r->user : "-",
+			*r->sender != '\0' ? "<" : "", r->sender);
+	}
 	snprintf(text + size, room - size, "%s%s%s%s", e->nowhere ? "/" : "", e->loop != NULL ? "~" : "",
 		e->loop != NULL ? e->loop : "", e->postmaster ? "P" : "");
 }
@@ -179,7 +271,8 @@ expands_aliases(void **unused)
 	for (size_t i = 0; i < sizeof(expansions) / sizeof(expansions[0]); i++) {
 		ph_pool *pool = ph_pool_new(0);
 		struct alias_source source = {.context = (void *)expansions[i].table, .find = find_in_table,
-			.is_local = is_local_domain, .origin = "here.example", .delimiters = "+"};
+			.include = read_from_table, .is_local = is_local_domain, .origin = "here.example",
+			.delimiters = "+", .owners = true, .owner_special = true};
 		struct alias_expansion expansion;
 		ph_error error = {""};
 		char text[512];
@@ -199,7 +292,8 @@ expands_aliases(void **unused)
 
 /* Each name is an alias for the next; or, from 1000000, for very many. */
 static ph_found
-find_number(void *context, ph_pool *pool, const char *key, const char **value, ph_error *error)
+find_number(void *context, ph_pool *pool, const char *key, const char **value, bool *pattern,
+	ph_error *error)
 {
 	int64_t number;
 
@@ -210,7 +304,7 @@ find_number(void *context, ph_pool *pool, const char *key, const char **value, p
 	if (number < 1000000)
 		*value = ph_pool_printf(pool, "%d", (int)number + 1);
 	else {
-		size_t room = 11000 * 12, size = 0;
+		size_t room = 110000 * 12, size = 0;
 		char *list = ph_pool_alloc(pool, room);
 
 		for (int i = 0; i < *(int *)context; i++)
@@ -239,8 +333,90 @@ has_limits(void **unused)
 	assert_int_equal(expand_number("1000000@here.example", 10000, &expansion, pool), ALIAS_DONE);
 	assert_int_equal(expansion.count, 10000);
 	assert_string_equal(expansion.results[9999].address, "2009999@here.example");
-	assert_int_equal(expand_number("1000000@here.example", 10001, &expansion, pool), ALIAS_TOO_LARGE);
+	assert_int_equal(expand_number("1000000@here.example", 100001, &expansion, pool), ALIAS_TOO_LARGE);
 	ph_pool_free(pool);
+}
+
+/* ---- A large table ----------------------------------------------------------------------------- */
+
+enum { PEOPLE = 100000, LISTS = 20, MEMBERS = 10000 };
+
+/* "u1".."u100000" are aliases for people, half of them elsewhere; "l0".."l19" have 10,000 members
+ * each, of which every second one is in the list before it, too; "all" names the lists; "club0".. have
+ * owners, and ":include:/l0" a list's members on lines. */
+static char *
+members(ph_pool *pool, int list, const char *separator)
+{
+	size_t room = MEMBERS * 16, size = 0;
+	char *text = ph_pool_alloc(pool, room);
+
+	for (int i = 0; text != NULL && i < MEMBERS; i++)
+		size += (size_t)snprintf(text + size, room - size, "u%d%s",
+			(list * MEMBERS / 2 + i) % PEOPLE, separator);
+	return text;
+}
+
+static ph_found
+find_large(void *context, ph_pool *pool, const char *key, const char **value, bool *pattern,
+	ph_error *error)
+{
+	char *end;
+	long number = strtol(key + strcspn(key, "0123456789"), &end, 10);
+
+	if (strcmp(key, "all") == 0)
+		*value = "l0,l1,l2,l3,l4,l5,l6,l7,l8,l9,l10,l11,l12,l13,l14,l15,l16,l17,l18,l19,included";
+	else if (strcmp(key, "included") == 0)
+		*value = ":include:/l0";
+	else if (strncmp(key, "owner-club", 10) == 0)
+		*value = "u1";
+	else if (key[0] == 'u' && *end == '\0')
+		*value = ph_pool_printf(pool, number % 2 == 0 ? "p%ld" : "p%ld@far.example", number);
+	else if (key[0] == 'l' || key[0] == 'c')
+		*value = members(pool, (int)number, ", ");
+	else
+		return PH_NOT_FOUND;
+	return *value != NULL ? PH_FOUND : PH_FAILED;
+}
+
+static ph_found
+read_large(void *context, ph_pool *pool, const char *path, ph_span *text, ph_error *error)
+{
+	const char *value = members(pool, (int)strtol(path + 2, NULL, 10), "\n");
+
+	*text = ph_span_of(value != NULL ? value : "");
+	return value != NULL ? PH_FOUND : PH_FAILED;
+}
+
+/* Megabytes and milliseconds that it may take; the pool enforces the former. */
+static void
+expand_large(const char *address, size_t megabytes, size_t count)
+{
+	ph_pool *pool = ph_pool_new(megabytes << 20);
+	struct alias_source source = {.find = find_large, .include = read_large,
+		.is_local = is_local_domain, .origin = "here.example", .delimiters = "+", .owners = true};
+	struct alias_expansion expansion;
+	struct timespec begin, end;
+	ph_error error = {""};
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+	if (alias_expand(&source, pool, address, &expansion, &error) != ALIAS_DONE)
+		fail_msg("%s: %s", address, error.text);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+	print_message("%s: %zu targets in %.0f ms, less than %zu MiB\n", address, expansion.count,
+		(double)(end.tv_sec - begin.tv_sec) * 1e3 + (double)(end.tv_nsec - begin.tv_nsec) / 1e6,
+		megabytes);
+	assert_int_equal(expansion.count, count);
+	ph_pool_free(pool);
+}
+
+static void
+expands_large_lists(void **unused)
+{
+	expand_large("l0@here.example", 8, MEMBERS);
+	expand_large("club0@here.example", 16, MEMBERS);
+	expand_large("included@here.example", 8, MEMBERS);
+	/* 210,000 members, of whom each of 100,000 gets one copy */
+	expand_large("all@here.example", 128, PEOPLE);
 }
 
 static void
@@ -254,8 +430,55 @@ finds_the_base(void **unused)
 	ph_pool *pool = ph_pool_new(0);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_string_equal(alias_base(pool, cases[i][0], cases[i][1]), cases[i][2]);
+		assert_string_equal(alias_base(pool, cases[i][0], cases[i][1], true), cases[i][2]);
+	assert_string_equal(alias_base(pool, "owner-list", "-", false), "owner");
 	ph_pool_free(pool);
+}
+
+/* ---- Names in parameters ----------------------------------------------------------------------- */
+
+static const char *
+value_of_name(void *context, const char *name)
+{
+	return strcmp(name, "user") == 0 ? "joe" : strcmp(name, "extension") == 0 ? context :
+		strcmp(name, "recipient_delimiter") == 0 ? "+" : NULL;
+}
+
+static void
+expands_names(void **unused)
+{
+	static const struct {
+		const char *text, *extension, *expected; /* an error begins with "!" */
+	} cases[] = {
+		{"/home/$user/.forward", "", "/home/joe/.forward"},
+		{"$user${recipient_delimiter}${extension}", "x", "joe_x"},
+		{"$(user).${extension?ext-$extension}", "x", "joe.ext-x"},
+		{"$(user).${extension?ext-$extension}", "", "joe."},
+		{"${extension:none of ${user}}", "", "none of joe"},
+		{"${extension:none}", "x", ""},
+		{"a$$b", "", "a$b"},
+		{"/$extension/y", "a b/../|c", "/a_b/../_c/y"},
+		{"", "", ""},
+		{"$nobody", "", "!\"$nobody\": there is no such name here"},
+		{"a$", "", "!\"$\": a name must follow"},
+		{"${user", "", "!\"${user\": \"{\" is not closed"},
+		{"${user!x}", "", "!\"$user!x\": a name must follow"},
+		{"${}", "", "!\"$\": a name must follow"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ph_pool *pool = ph_pool_new(0);
+		ph_error error = {""};
+		const char *text = macros_expand(pool, cases[i].text,
+			"abcdefghijklmnopqrstuvwxyz./", value_of_name, (void *)cases[i].extension, &error);
+
+		if (cases[i].expected[0] == '!') {
+			assert_null(text);
+			assert_memory_equal(error.text, cases[i].expected + 1, strlen(cases[i].expected) - 1);
+		} else if (text == NULL || strcmp(text, cases[i].expected) != 0)
+			fail_msg("%s: %s %s", cases[i].text, text, error.text);
+		ph_pool_free(pool);
+	}
 }
 
 /* ---- Headers ----------------------------------------------------------------------------------- */
@@ -389,27 +612,23 @@ copies_text_however_it_is_cut(void **unused)
 static void
 writes_the_head(void **unused)
 {
-	static char buffer[MBOX_BUFFER];
-	struct mbox mbox;
-	struct box box;
+	const struct ph_user_delivery plain = {.sender = "root@example.com", .recipient = "root@example.com"};
+	const struct ph_user_delivery awkward = {.original = "a\nb", .recipient = "c"};
+	ph_pool *pool = ph_pool_new(0);
 
 	setenv("TZ", "EET-2", 1);
 	tzset();
-	box_open(&box);
-	assert_int_equal(mbox_open(&mbox, box.fd, 0, buffer), 0);
-	mbox_head(&mbox, "root@example.com", "root@example.com", "root@example.com", 1518883689);
-	mbox_head(&mbox, "", "a\nb", "c", 1518883689);
-	assert_int_equal(mbox_flush(&mbox), 0);
-	assert_string_equal(box_read(&box),
+	assert_string_equal(headers_text(pool, &plain, 1518883689),
 		"From root@example.com  Sat Feb 17 18:08:09 2018\n"
 		"Return-Path: <root@example.com>\n"
 		"X-Original-To: root@example.com\n"
-		"Delivered-To: root@example.com\n"
+		"Delivered-To: root@example.com\n");
+	assert_string_equal(headers_text(pool, &awkward, 1518883689),
 		"From MAILER-DAEMON  Sat Feb 17 18:08:09 2018\n"
 		"Return-Path: <>\n"
 		"X-Original-To: a?b\n"
 		"Delivered-To: c\n");
-	box_close(&box);
+	ph_pool_free(pool);
 }
 
 /* A batch of messages, each in a file with something before and behind it. */
@@ -435,13 +654,15 @@ batch_add(struct batch *batch, struct box *box, const char *message, int64_t len
 		.recipient = "joe@x.example", .offset = 6, .length = length};
 	batch->fds[batch->count++] = fd;
 	batch->user = (struct ph_user_context){.size = sizeof(batch->user), .mailbox_fd = box->fd,
-		.mailbox = box->path};
+		.mailbox = box->path, .name = "joe"};
 }
 
 static void
 batch_run(struct batch *batch, int64_t limit)
 {
-	user_deliver(&batch->user, batch->requests, batch->fds, batch->count, limit, batch->results);
+	const struct params params = {.mailbox_size_limit = limit};
+
+	user_deliver(&params, &batch->user, batch->requests, batch->fds, batch->count, batch->results);
 	for (size_t i = 0; i < batch->count; i++)
 		close(batch->fds[i]);
 }
@@ -562,7 +783,9 @@ main(void)
 		cmocka_unit_test(takes_values_apart),
 		cmocka_unit_test(expands_aliases),
 		cmocka_unit_test(has_limits),
+		cmocka_unit_test(expands_large_lists),
 		cmocka_unit_test(finds_the_base),
+		cmocka_unit_test(expands_names),
 		cmocka_unit_test(sees_that_it_was_here),
 		cmocka_unit_test(copies_text_however_it_is_cut),
 		cmocka_unit_test(writes_the_head),

@@ -3,35 +3,23 @@
  */
 #include <posthouse/address.h>
 #include <posthouse/log.h>
-#include <posthouse/map.h>
-#include <posthouse/transport.h>
 
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alias.h"
-#include "batches.h"
+#include "deliver.h"
+#include "expand.h"
+#include "headerscan.h"
+#include "local.h"
+#include "rights.h"
 #include "user.h"
-#include "users.h"
 
-enum { DELIVERY_TIME = 15 * 60 * 1000 };
+enum { PIECE = 16 * 1024 };
 
-static const char relay[] = "local";
-
-/* What changes while the instance is read-only. */
-struct state {
-	struct users *users;
-	struct batches *batches;
-	bool warned_of_postmaster;
-};
-
-struct local {
-	const ph_map *alias_maps;
-	const ph_match_list *alias_domains;
-	int64_t mailbox_size_limit;
-	struct state *state;
-};
+const char local_relay[] = "local";
 
 static const struct ph_param params[] = {
 	{.name = "alias_domains", .type = PH_MATCH_LIST, .flags = PH_PER_SECTION,
@@ -40,23 +28,109 @@ static const struct ph_param params[] = {
 	{.name = "alias_maps", .type = PH_MAP_REF, .flags = PH_PER_SECTION,
 		.offset = offsetof(struct local, alias_maps), .default_value = "$alias_database",
 		.doc = "The alias tables that local delivery asks, in order; see aliases(5)."},
+	{.name = "allow_mail_to_commands", .type = PH_STRINGS, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, allow_mail_to_commands), .default_value = "alias, forward",
+		.doc = "Where commands may be named as targets: alias tables (alias), .forward files (forward), "
+		       ":include: files (include)."},
+	{.name = "allow_mail_to_files", .type = PH_STRINGS, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, allow_mail_to_files), .default_value = "alias, forward",
+		.doc = "Where files may be named as targets: alias tables (alias), .forward files (forward), "
+		       ":include: files (include)."},
+	{.name = "biff", .type = PH_BOOL, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, biff), .default_value = "no",
+		.doc = "Understood for the sake of old configurations: nobody is told of new mail on a terminal."},
+	{.name = "command_execution_directory", .type = PH_STRING, .flags = PH_PER_SECTION | PH_MACROS,
+		.offset = offsetof(struct local, rights.command_execution_directory),
+		.doc = "The directory in which commands run, instead of the user's home; may have ${home}, "
+		       "${user} and the like in it."},
+	{.name = "command_expansion_filter", .type = PH_STRING, .flags = PH_PER_SECTION | PH_MACROS,
+		.offset = offsetof(struct local, rights.command_expansion_filter),
+		.default_value = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+		.doc = "The characters that what came from an address keeps in a command and its environment; "
+		       "others become underscores."},
+	{.name = "command_time_limit", .type = PH_TIME, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, rights.command_time_limit), .default_value = "1000s",
+		.min = 1000, .max = 3000 * 1000,
+		.doc = "How long a command may run; then it is killed, and the mail returned."},
+	{.name = "expand_owner_alias", .type = PH_BOOL, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, expand_owner_alias), .default_value = "no",
+		.doc = "The sender of a list's mail is the address for which owner-LIST stands, not owner-LIST."},
+	{.name = "fallback_transport", .type = PH_STRING, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, fallback_transport),
+		.doc = "The transport, or transport:nexthop, for names that are no users; empty: they are unknown."},
+	{.name = "fallback_transport_maps", .type = PH_MAP_REF, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, fallback_transport_maps),
+		.doc = "Tables of names that are no users with a fallback_transport of their own."},
+	{.name = "forward_expansion_filter", .type = PH_STRING, .flags = PH_PER_SECTION | PH_MACROS,
+		.offset = offsetof(struct local, forward_expansion_filter),
+		.default_value = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+		.doc = "The characters that what stands for a $name keeps in forward_path; others become "
+		       "underscores."},
+	{.name = "forward_path", .type = PH_STRINGS, .flags = PH_PER_SECTION | PH_MACROS,
+		.offset = offsetof(struct local, forward_path),
+		.default_value = "$home/.forward${recipient_delimiter}${extension}, $home/.forward",
+		.doc = "The files in which a user may say where their mail goes, of which the first that is there "
+		       "counts; has $user, $home, $shell, $recipient, $local, $extension, $recipient_delimiter, "
+		       "$domain and the forms ${name?text}, ${name:text}."},
+	{.name = "home_mailbox", .type = PH_STRING, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, rights.home_mailbox),
+		.doc = "The user's mailbox within their home directory: Mailbox (mbox) or, with a slash at its "
+		       "end, Maildir/; empty: it is in mail_spool_directory."},
+	{.name = "local_command_shell", .type = PH_STRING, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, rights.local_command_shell),
+		.doc = "A shell for all commands of users and alias tables, like /some/where/smrsh -c; empty: "
+		       "/bin/sh -c, and only for those that need a shell."},
+	{.name = "luser_relay", .type = PH_STRING, .flags = PH_PER_SECTION | PH_MACROS,
+		.offset = offsetof(struct local, luser_relay),
+		.doc = "The address that gets mail for unknown users, or @domain; has $user, $local, $extension "
+		       "and the like."},
+	{.name = "mailbox_command", .type = PH_STRING, .flags = PH_PER_SECTION | PH_MACROS,
+		.offset = offsetof(struct local, rights.mailbox_command),
+		.doc = "The command that takes mail for a user instead of a mailbox, like procmail -a "
+		       "\"$EXTENSION\"; it runs with the user's rights."},
+	{.name = "mailbox_command_maps", .type = PH_MAP_REF, .flags = PH_PER_SECTION | PH_FOR_USER,
+		.offset = offsetof(struct local, rights.mailbox_command_maps),
+		.doc = "Tables of users with a mailbox_command of their own."},
 	{.name = "mailbox_size_limit", .type = PH_SIZE, .flags = PH_PER_SECTION,
-		.offset = offsetof(struct local, mailbox_size_limit), .default_value = "51200000",
+		.offset = offsetof(struct local, rights.mailbox_size_limit), .default_value = "51200000",
 		.min = 0, .max = INT64_MAX,
 		.doc = "The largest size of a mailbox; mail that would make it larger is returned. 0: no limit."},
+	{.name = "mailbox_transport", .type = PH_STRING, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, mailbox_transport),
+		.doc = "The transport, or transport:nexthop, that takes mail for users in place of a mailbox, after "
+		       "aliases and .forward files; empty: none."},
+	{.name = "mailbox_transport_maps", .type = PH_MAP_REF, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, mailbox_transport_maps),
+		.doc = "Tables of users with a mailbox_transport of their own."},
+	{.name = "owner_request_special", .type = PH_BOOL, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, owner_request_special), .default_value = "yes",
+		.doc = "With \"-\" as recipient_delimiter, owner-LIST and LIST-request are not cut."},
+	{.name = "prepend_delivered_header", .type = PH_STRINGS, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, prepend_delivered_header),
+		.default_value = "command, file, forward",
+		.doc = "Where Delivered-To is put in front of a message: of those that go to a command, into a "
+		       "file or mailbox, or are forwarded; without it loops are not found."},
+	{.name = "require_home_directory", .type = PH_BOOL, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, require_home_directory), .default_value = "no",
+		.doc = "Mail for a user whose home directory is not there waits."},
 };
 
-/* A delivery in hand. */
-struct work {
-	struct local *local;
-	ph_delivery *delivery;
-	struct letter **letters; /* for each recipient; NULL: none is under way */
-	bool have_content;
-	int fd;
-	int64_t offset, length;
-};
+/* ---- What the steps share ---------------------------------------------------------------------- */
 
-/* ---- One mailbox ------------------------------------------------------------------------------- */
+ph_found
+local_is_domain(const struct local *local, const char *domain, ph_error *error)
+{
+	return ph_match(local->alias_domains, domain, error);
+}
+
+bool
+local_allows(const ph_strings *list, const char *word)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (ph_strcasecmp(list->items[i], word) == 0)
+			return true;
+	return false;
+}
 
 static int
 get_content(struct work *w, size_t i)
@@ -67,270 +141,148 @@ get_content(struct work *w, size_t i)
 	if (w->have_content)
 		return 0;
 	if (ph_delivery_content(w->delivery, &w->fd, &w->offset, &w->length, &dot_lines, &error) == -1) {
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "cannot read the message: %s", error.text);
+		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "cannot read the message: %s",
+			error.text);
 		return -1;
 	}
 	w->have_content = true;
 	return 0;
 }
 
-/* Copies a text into a field of a request; true when it fits. */
-static bool
-fill(char *field, size_t size, const char *text)
+struct ph_user_result *
+local_prepare(struct work *w, size_t i)
 {
-	return snprintf(field, size, "%s", text) < (int)size;
-}
+	struct ph_user_result *why;
 
-/* Sends the message on its way to a user who exists. recipient and original as the headers show
- * them. */
-static void
-post(struct work *w, size_t i, const char *user, const char *recipient, const char *original)
-{
-	struct ph_user_delivery *request = ph_pool_alloc(ph_delivery_pool(w->delivery), sizeof(*request));
-
-	if (ph_delivery_is_probe(w->delivery)) {
-		ph_delivery_sent(w->delivery, i, "2.0.0", relay, "delivers to mailbox");
-		return;
-	}
 	if (get_content(w, i) == -1)
-		return;
-	if (request == NULL) {
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "no memory");
-		return;
-	}
-	*request = (struct ph_user_delivery){.size = sizeof(*request), .offset = w->offset,
-		.length = w->length, .arrival = ph_delivery_arrival(w->delivery)};
-	fill(request->queue_id, sizeof(request->queue_id), ph_delivery_queue_id(w->delivery));
-	if (!fill(request->user, sizeof(request->user), user) ||
-		!fill(request->sender, sizeof(request->sender), ph_delivery_sender(w->delivery)) ||
-		!fill(request->recipient, sizeof(request->recipient), recipient) ||
-		!fill(request->original, sizeof(request->original), original)) {
-		ph_delivery_bounce(w->delivery, i, "5.1.3", relay, "an address is too long for local delivery");
-		return;
-	}
-	w->letters[i] = batches_post(w->local->state->batches, request, w->fd);
-	if (w->letters[i] == NULL)
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "no memory or descriptors for the delivery");
+		return NULL;
+	if ((why = ph_pool_alloc(w->pool, sizeof(*why))) == NULL)
+		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "no memory");
+	return why;
 }
 
-/* The user of a local part: with its extension, then without. On PH_FOUND *user is the name. */
-static ph_found
-find_user(struct work *w, const char **user, uint32_t *uid, ph_error *error)
+/* 1: enough was seen; 0: there is more; -1: errno. */
+static int
+scan_piece(const struct work *w, struct header_scan *scan, char *buffer, int64_t *at)
 {
-	struct users *users = w->local->state->users;
-	ph_found found = users_find(users, *user, uid, error);
-	const char *base;
+	int64_t left = w->length - *at;
+	ssize_t n = pread(w->fd, buffer, left < PIECE ? (size_t)left : PIECE, (off_t)(w->offset + *at));
 
-	if (found != PH_NOT_FOUND)
-		return found;
-	base = alias_base(ph_delivery_pool(w->delivery), *user, ph_global("recipient_delimiter"));
-	if (base == NULL || strcmp(base, *user) == 0)
-		return PH_NOT_FOUND;
-	*user = base;
-	return users_find(users, base, uid, error);
+	if (n == -1)
+		return errno == EINTR ? 0 : -1;
+	if (n == 0)
+		return 1;
+	*at += n;
+	return header_scan_put(scan, (ph_span){buffer, (size_t)n}) || *at >= w->length;
 }
 
-/* recipient and original: what the headers show. */
-static void
-deliver_to_user(struct work *w, size_t i, const char *user, const char *recipient,
-	const char *original)
+int
+local_was_here(struct work *w, size_t i, const char *recipient)
 {
-	const char *name = user;
-	ph_error error = {""};
-	uint32_t uid = 0;
+	struct header_scan *scan = ph_pool_alloc(w->pool, sizeof(*scan));
+	char *buffer = ph_pool_alloc(w->pool, PIECE);
+	int64_t at = 0;
+	int ended = 0;
 
-	switch (find_user(w, &name, &uid, &error)) {
-	case PH_FAILED:
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "user lookup of \"%s\": %s", user, error.text);
-		return;
-	case PH_NOT_FOUND:
-		ph_delivery_bounce(w->delivery, i, "5.1.1", relay, "unknown user: \"%s\"", user);
-		return;
-	case PH_FOUND:
-		break;
+	if (ph_delivery_is_probe(w->delivery))
+		return 0;
+	if (get_content(w, i) == -1)
+		return -1;
+	if (scan == NULL || buffer == NULL) {
+		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "no memory");
+		return -1;
 	}
-	if (uid == 0)
-		ph_delivery_defer(w->delivery, i, "4.3.5", relay, "mail is not delivered with root's rights: "
-			"add an alias for \"%s\" that names an ordinary user", name);
+	header_scan_begin(scan, recipient);
+	while (w->length > 0 && ended == 0)
+		ended = scan_piece(w, scan, buffer, &at);
+	if (ended != -1)
+		return header_scan_end(scan) ? 1 : 0;
+	ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "cannot read the message: %s",
+		strerror(errno));
+	return -1;
+}
+
+void
+local_say(struct work *w, size_t i, const struct ph_user_result *result)
+{
+	const char *text = rights_text(w->pool, result);
+
+	if (result->outcome == USER_SENT)
+		ph_delivery_sent(w->delivery, i, result->status, local_relay, "%s", text);
+	else if (result->outcome == USER_BOUNCED)
+		ph_delivery_bounce(w->delivery, i, result->status, local_relay, "%s", text);
 	else
-		post(w, i, name, recipient, original);
-}
-
-/* Nobody is named as postmaster: the user as whom we run takes the mail rather than nobody. */
-static void
-deliver_to_owner(struct work *w, size_t i, const char *recipient, const char *original)
-{
-	struct state *state = w->local->state;
-	char name[USER_NAME_SIZE];
-	ph_error error = {""};
-
-	if (users_self(name, &error) != PH_FOUND) {
-		ph_delivery_defer(w->delivery, i, "4.3.5", relay, "no alias for postmaster or root%s%s",
-			*error.text != '\0' ? ": " : "", error.text);
-		return;
-	}
-	if (!state->warned_of_postmaster)
-		ph_log(PH_LOG_WARNING, "no alias for postmaster or root: mail for postmaster goes to the "
-			"mailbox of \"%s\"", name);
-	state->warned_of_postmaster = true;
-	deliver_to_user(w, i, name, recipient, original);
-}
-
-/* ---- Aliases ----------------------------------------------------------------------------------- */
-
-static ph_found
-find_alias(void *context, ph_pool *pool, const char *key, const char **value, ph_error *error)
-{
-	const struct local *local = context;
-
-	return ph_map_lookup(pool, local->alias_maps, key, value, error);
-}
-
-static ph_found
-is_alias_domain(void *context, const char *domain, ph_error *error)
-{
-	const struct local *local = context;
-
-	return ph_match(local->alias_domains, domain, error);
-}
-
-/* The names behind an alias are not for the eyes of an SMTP client. */
-static void
-answer_probe(struct work *w, size_t i, const struct alias_expansion *expansion)
-{
-	ph_delivery_sent(w->delivery, i, "2.0.0", relay, "aliased to %zu address%s", expansion->count,
-		expansion->count == 1 ? "" : "es");
-}
-
-static void
-hand_on(struct work *w, size_t i, const struct alias_expansion *expansion)
-{
-	struct ph_expansion *list = ph_pool_array(ph_delivery_pool(w->delivery), expansion->count,
-		sizeof(*list));
-
-	if (list == NULL) {
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "no memory");
-		return;
-	}
-	for (size_t k = 0; k < expansion->count; k++)
-		list[k] = (struct ph_expansion){expansion->results[k].address,
-			expansion->results[k].user != NULL};
-	ph_delivery_expand(w->delivery, i, list, expansion->count);
-}
-
-/* The headers name the address that came here, the log the mailbox as well. */
-static void
-follow(struct work *w, size_t i, const struct alias_expansion *expansion)
-{
-	const char *recipient = ph_delivery_recipient(w->delivery, i);
-	const char *original = ph_delivery_original(w->delivery, i);
-	ph_pool *pool = ph_delivery_pool(w->delivery);
-
-	recipient = ph_pool_strdup(pool, recipient);
-	original = *original != '\0' ? ph_pool_strdup(pool, original) : recipient;
-	if (recipient == NULL || original == NULL) {
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "no memory");
-		return;
-	}
-	if (expansion->loop != NULL && expansion->count > 0)
-		ph_log(PH_LOG_WARNING, "alias database loop for %s, found on the way from %s",
-			expansion->loop, recipient);
-	if (expansion->count == 1 && expansion->results[0].user != NULL) {
-		if (ph_strcasecmp(expansion->results[0].address, recipient) != 0)
-			ph_delivery_becomes(w->delivery, i, expansion->results[0].address);
-		deliver_to_user(w, i, expansion->results[0].user, recipient, original);
-	} else if (expansion->count > 0 && ph_delivery_is_probe(w->delivery))
-		answer_probe(w, i, expansion);
-	else if (expansion->count > 0)
-		hand_on(w, i, expansion);
-	else if (expansion->postmaster)
-		deliver_to_owner(w, i, recipient, original);
-	else if (expansion->nowhere)
-		ph_delivery_sent(w->delivery, i, "2.0.0", relay, "delivered to file: /dev/null");
-	else if (expansion->loop != NULL)
-		ph_delivery_bounce(w->delivery, i, "5.4.6", relay, "alias database loop for %s",
-			expansion->loop);
-	else
-		ph_delivery_defer(w->delivery, i, "4.3.5", relay, "an alias has no targets");
-}
-
-static void
-expand(struct work *w, size_t i)
-{
-	const char *recipient = ph_delivery_recipient(w->delivery, i);
-	struct alias_source source = {.context = w->local, .find = find_alias,
-		.is_local = is_alias_domain, .origin = ph_global("myorigin"),
-		.delimiters = ph_global("recipient_delimiter")};
-	struct alias_expansion expansion;
-	ph_error error = {""};
-
-	switch (alias_expand(&source, ph_delivery_pool(w->delivery), recipient, &expansion, &error)) {
-	case ALIAS_DONE:
-		follow(w, i, &expansion);
-		break;
-	case ALIAS_LATER:
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "alias lookup: %s", error.text);
-		break;
-	case ALIAS_BAD_ENTRY:
-		ph_log(PH_LOG_WARNING, "%s", error.text);
-		ph_delivery_defer(w->delivery, i, "4.3.5", relay, "%s", error.text);
-		break;
-	case ALIAS_TOO_LARGE:
-		ph_log(PH_LOG_WARNING, "alias expansion of %s: %s", recipient, error.text);
-		ph_delivery_bounce(w->delivery, i, "5.4.6", relay, "alias expansion: %s", error.text);
-		break;
-	}
+		ph_delivery_defer(w->delivery, i, result->status, local_relay, "%s", text);
 }
 
 /* ---- The delivery ------------------------------------------------------------------------------ */
 
+/* A user whom an expansion named. */
+static void
+begin_user(struct work *w, size_t i, const struct ph_target *target)
+{
+	const char *original = ph_delivery_original(w->delivery, i);
+	const struct addressee to = {.index = i, .user = alias_user(w->pool, target->address),
+		.address = target->address, .recipient = target->address,
+		.original = *original != '\0' ? original : target->address, .sender = target->sender,
+		.forwards = target->kind == PH_TARGET_USER, .passes = true};
+
+	if (to.user == NULL)
+		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "no memory");
+	else
+		deliver_to_user(w, &to);
+}
+
 static void
 begin_recipient(struct work *w, size_t i)
 {
-	const char *recipient = ph_delivery_recipient(w->delivery, i);
-	const char *original = ph_delivery_original(w->delivery, i);
-	const char *user;
+	struct ph_target target = {.size = sizeof(target)};
 
-	if (!ph_delivery_is_final(w->delivery, i)) {
+	ph_delivery_target(w->delivery, i, &target);
+	switch (target.kind) {
+	case PH_TARGET_ADDRESS:
 		expand(w, i);
-		return;
+		break;
+	case PH_TARGET_USER:
+	case PH_TARGET_MAILBOX:
+		begin_user(w, i, &target);
+		break;
+	case PH_TARGET_COMMAND:
+	case PH_TARGET_FILE:
+		deliver_to_program(w, i, &target);
+		break;
+	default:
+		ph_delivery_defer(w->delivery, i, "4.3.5", local_relay,
+			"local delivery has handed this mail to itself: name another transport than \"%s\"",
+			target.what);
+		break;
 	}
-	user = alias_user(ph_delivery_pool(w->delivery), recipient);
-	if (user == NULL)
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "no memory");
-	else
-		deliver_to_user(w, i, user, recipient, *original != '\0' ? original : recipient);
 }
 
 static void
 report(struct work *w, size_t i)
 {
 	const struct letter *letter = w->letters[i];
-	const struct ph_user_result *result = &letter->result;
 
-	if (!letter->done)
-		ph_delivery_defer(w->delivery, i, "4.3.0", relay, "the delivery did not end in time");
-	else if (result->outcome == USER_SENT)
-		ph_delivery_sent(w->delivery, i, result->status, relay, "%s", result->text);
-	else if (result->outcome == USER_BOUNCED)
-		ph_delivery_bounce(w->delivery, i, result->status, relay, "%s", result->text);
+	if (letter->done)
+		local_say(w, i, &letter->result);
 	else
-		ph_delivery_defer(w->delivery, i, result->status, relay, "%s", result->text);
+		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "the delivery did not end in time");
 }
 
 static void
 local_deliver(void *self, ph_delivery *delivery)
 {
-	struct work w = {.local = self, .delivery = delivery};
+	struct work w = {.local = self, .delivery = delivery, .pool = ph_delivery_pool(delivery)};
 	size_t count = ph_delivery_count(delivery);
-	ph_deadline deadline = ph_in(DELIVERY_TIME);
+	ph_deadline deadline = rights_deadline(&w.local->rights);
 
-	w.letters = ph_pool_array(ph_delivery_pool(delivery), count, sizeof(*w.letters));
+	w.letters = ph_pool_array(w.pool, count, sizeof(*w.letters));
 	for (size_t i = 0; i < count; i++) {
 		if (w.letters != NULL)
 			begin_recipient(&w, i);
 		else
-			ph_delivery_defer(delivery, i, "4.3.0", relay, "no memory");
+			ph_delivery_defer(delivery, i, "4.3.0", local_relay, "no memory");
 	}
 	for (size_t i = 0; w.letters != NULL && i < count; i++) {
 		if (w.letters[i] == NULL)
@@ -348,7 +300,7 @@ local_deliver_as_user(void *self, const struct ph_user_context *user,
 {
 	const struct local *local = self;
 
-	user_deliver(user, requests, fds, count, local->mailbox_size_limit, results);
+	user_deliver(&local->rights, user, requests, fds, count, results);
 }
 
 /* ---- Life -------------------------------------------------------------------------------------- */

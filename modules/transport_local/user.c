@@ -2,31 +2,21 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "headerscan.h"
+#include "answer.h"
+#include "command.h"
+#include "content.h"
+#include "maildir.h"
 #include "mbox.h"
 
-enum { CHUNK = 64 * 1024 };
-
-static void answer(struct ph_user_result *result, int outcome, const char *status,
-	const char *format, ...) PH_PRINTF(4, 5);
-
-static void
-answer(struct ph_user_result *result, int outcome, const char *status, const char *format, ...)
+/* A mailbox of the user's, and no file that somebody named. */
+static bool
+is_mailbox(const struct ph_user_delivery *request)
 {
-	va_list args;
-
-	*result = (struct ph_user_result){.size = sizeof(*result), .outcome = outcome};
-	snprintf(result->status, sizeof(result->status), "%s", status);
-	va_start(args, format);
-	vsnprintf(result->text, sizeof(result->text), format, args);
-	va_end(args);
+	return request->kind == PH_USER_MAILBOX || (request->flags & PH_USER_HOME_MAILBOX) != 0;
 }
 
 static void
@@ -36,89 +26,32 @@ answer_all(struct ph_user_result *results, size_t count, const char *status, con
 		answer(&results[i], USER_DEFERRED, status, "%s", text);
 }
 
-/* The fixed-size texts of a request, surely terminated. */
-static struct ph_user_delivery
-terminated(const struct ph_user_delivery *request)
-{
-	struct ph_user_delivery copy = *request;
-
-	copy.user[sizeof(copy.user) - 1] = '\0';
-	copy.sender[sizeof(copy.sender) - 1] = '\0';
-	copy.recipient[sizeof(copy.recipient) - 1] = '\0';
-	copy.original[sizeof(copy.original) - 1] = '\0';
-	return copy;
-}
-
-/* A piece of the content. Its size; 0: the message's file ends too early; -1: errno. */
-static ssize_t
-read_piece(const struct ph_user_delivery *request, int fd, int64_t at, char *buffer)
-{
-	int64_t left = request->length - at;
-	ssize_t n;
-
-	do
-		n = pread(fd, buffer, left < CHUNK ? (size_t)left : CHUNK, (off_t)(request->offset + at));
-	while (n == -1 && errno == EINTR);
-	if (n == 0)
-		errno = ENODATA;
-	return n;
-}
-
-/* Was it here before? 1, 0, or -1 with errno. */
-static int
-was_here(const struct ph_user_delivery *request, int fd, char *buffer)
-{
-	struct header_scan scan;
-	int64_t at = 0;
-
-	header_scan_begin(&scan, request->recipient);
-	while (at < request->length) {
-		ssize_t n = read_piece(request, fd, at, buffer);
-
-		if (n <= 0)
-			return -1;
-		if (header_scan_put(&scan, (ph_span){buffer, (size_t)n}))
-			break;
-		at += n;
-	}
-	return header_scan_end(&scan) ? 1 : 0;
-}
-
-/* The message as it stands in the mailbox. 0, or -1 with errno when its file cannot be read;
- * failures of the mailbox are the mbox's. */
-static int
-copy_message(struct mbox *mbox, const struct ph_user_delivery *request, int fd, char *buffer)
-{
-	struct mbox_text text = {0};
-	int64_t at = 0;
-
-	mbox_head(mbox, request->sender,
-		*request->original != '\0' ? request->original : request->recipient, request->recipient,
-		time(NULL));
-	while (at < request->length && mbox->failure == 0) {
-		ssize_t n = read_piece(request, fd, at, buffer);
-
-		if (n <= 0)
-			return -1;
-		mbox_text_put(&text, mbox, (ph_span){buffer, (size_t)n});
-		at += n;
-	}
-	mbox_text_end(&text, mbox);
-	return 0;
-}
+/* ---- mbox ---------------------------------------------------------------------------------------- */
 
 static void
 answer_write_error(struct ph_user_result *result, const struct mbox *mbox,
-	const struct ph_user_context *user, const char *name)
+	const struct ph_user_context *user, const struct ph_user_delivery *request)
 {
+	bool full = mbox->failure == ENOSPC || mbox->failure == EDQUOT || mbox->failure == EFBIG;
+	const char *what = is_mailbox(request) ? "cannot update mailbox" : "cannot append message to file";
+
 	if (mbox->over_limit)
-		answer(result, USER_BOUNCED, "5.2.2", "cannot update mailbox %s for user %s. "
-			"The mailbox has reached its size limit", user->mailbox, name);
+		answer(result, USER_BOUNCED, "5.2.2", "%s %s for user %s. "
+			"The mailbox has reached its size limit", what, user->mailbox, user->name);
 	else
-		answer(result, USER_DEFERRED,
-			mbox->failure == ENOSPC || mbox->failure == EDQUOT || mbox->failure == EFBIG ? "4.2.2" :
-			"4.2.0", "cannot update mailbox %s for user %s. error writing message: %s",
-			user->mailbox, name, strerror(mbox->failure));
+		answer(result, USER_DEFERRED, full ? "4.2.2" : "4.2.0",
+			"%s %s for user %s. error writing message: %s", what, user->mailbox, user->name,
+			strerror(mbox->failure));
+}
+
+static void
+answer_sent(struct ph_user_result *result, const struct ph_user_context *user,
+	const struct ph_user_delivery *request)
+{
+	if (is_mailbox(request))
+		answer(result, USER_SENT, "2.0.0", "delivered to mailbox");
+	else
+		answer(result, USER_SENT, "2.0.0", "delivered to file: %s", user->mailbox);
 }
 
 /* One message. 0; -1 when the mailbox takes no more: what follows is not tried. */
@@ -127,25 +60,18 @@ deliver_one(struct mbox *mbox, const struct ph_user_context *user,
 	const struct ph_user_delivery *request, int fd, char *buffer, struct ph_user_result *result)
 {
 	int64_t start = mbox->size;
-	int here = was_here(request, fd, buffer);
 	bool full;
 
-	if (here == 1) {
-		answer(result, USER_BOUNCED, "5.4.6", "mail forwarding loop for %s", request->recipient);
+	if (!content_begin(request, fd, buffer, result))
 		return 0;
-	}
-	if (here == -1) {
-		answer(result, USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
-		return 0;
-	}
 	mbox_mend_end(mbox);
-	if (copy_message(mbox, request, fd, buffer) == -1)
+	if (content_copy(mbox, request, fd, false, buffer) == -1)
 		answer(result, USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
 	else if (mbox_flush(mbox) == 0) {
-		answer(result, USER_SENT, "2.0.0", "delivered to mailbox");
+		answer_sent(result, user, request);
 		return 0;
 	} else
-		answer_write_error(result, mbox, user, request->user);
+		answer_write_error(result, mbox, user, request);
 	full = mbox->failure != 0 && !mbox->over_limit;
 	if (mbox_truncate(mbox, start) == -1)
 		return -1;
@@ -171,7 +97,7 @@ finish_batch(struct mbox *mbox, int64_t start, const struct ph_user_context *use
 }
 
 static void
-deliver_batch(struct mbox *mbox, const struct ph_user_context *user,
+deliver_mbox(struct mbox *mbox, const struct ph_user_context *user,
 	const struct ph_user_delivery *requests, const int *fds, size_t count, char *buffer,
 	struct ph_user_result *results)
 {
@@ -179,39 +105,80 @@ deliver_batch(struct mbox *mbox, const struct ph_user_context *user,
 	bool open = true;
 
 	for (size_t i = 0; i < count; i++) {
-		struct ph_user_delivery request = terminated(&requests[i]);
-
 		if (!open)
 			answer(&results[i], USER_DEFERRED, "4.2.2", "cannot update mailbox %s for user %s: "
-				"a message before this one did not fit", user->mailbox, request.user);
-		else if (deliver_one(mbox, user, &request, fds[i], buffer, &results[i]) == -1)
+				"a message before this one did not fit", user->mailbox, user->name);
+		else if (deliver_one(mbox, user, &requests[i], fds[i], buffer, &results[i]) == -1)
 			open = false;
 	}
 	if (mbox->size > start)
 		finish_batch(mbox, start, user, count, results);
 }
 
-void
-user_deliver(const struct ph_user_context *user, const struct ph_user_delivery *requests,
-	const int *fds, size_t count, int64_t limit, struct ph_user_result *results)
+/* A mailbox waits for better times; a file that somebody named and that cannot be opened is a mistake
+ * of theirs, unless it may pass. */
+static void
+answer_open_error(const struct ph_user_context *user, const struct ph_user_delivery *requests,
+	size_t count, int failure, struct ph_user_result *results)
 {
-	char *buffers = malloc(MBOX_BUFFER + CHUNK);
+	bool passes = failure == ENOSPC || failure == EDQUOT || failure == EAGAIN || failure == ESTALE ||
+		failure == EIO || failure == ENFILE || failure == EMFILE || failure == ENOMEM;
+
+	for (size_t i = 0; i < count; i++) {
+		if (is_mailbox(&requests[i]) || passes)
+			answer_errno(&results[i], is_mailbox(&requests[i]) ? "cannot open mailbox" :
+				"cannot open destination file", user->mailbox, failure);
+		else
+			answer(&results[i], USER_BOUNCED, "5.2.0", "cannot open destination file %s: %s",
+				user->mailbox, strerror(failure));
+	}
+}
+
+/* ---- Which of them ------------------------------------------------------------------------------- */
+
+static void
+deliver_commands(const struct params *params, const struct ph_user_context *user,
+	const struct ph_user_delivery *requests, const int *fds, size_t count, char *buffer,
+	struct ph_user_result *results)
+{
+	for (size_t i = 0; i < count; i++)
+		if (content_begin(&requests[i], fds[i], buffer, &results[i]))
+			command_deliver(params, user, &requests[i], fds[i], &results[i]);
+}
+
+static void
+deliver(const struct params *params, const struct ph_user_context *user,
+	const struct ph_user_delivery *requests, const int *fds, size_t count, char *buffers,
+	struct ph_user_result *results)
+{
+	size_t size = strlen(user->mailbox);
+	int64_t limit = params->mailbox_size_limit;
 	struct mbox mbox;
-	char text[200];
+
+	if (requests->kind == PH_USER_COMMAND || requests->kind == PH_USER_INSTANCE)
+		deliver_commands(params, user, requests, fds, count, buffers, results);
+	else if (user->mailbox_errno != 0)
+		answer_open_error(user, requests, count, user->mailbox_errno, results);
+	else if (size > 0 && user->mailbox[size - 1] == '/')
+		maildir_deliver(user->mailbox, requests, fds, count, limit, buffers, results);
+	else if (mbox_open(&mbox, user->mailbox_fd, limit, buffers) == -1)
+		answer_open_error(user, requests, count, errno, results);
+	else
+		deliver_mbox(&mbox, user, requests, fds, count, buffers + MBOX_BUFFER, results);
+}
+
+void
+user_deliver(const struct params *params, const struct ph_user_context *user,
+	const struct ph_user_delivery *requests, const int *fds, size_t count,
+	struct ph_user_result *results)
+{
+	char *buffers = malloc(MBOX_BUFFER + CONTENT_CHUNK);
 
 	/* A limit of the process is told by write(), not by a signal. */
 	signal(SIGXFSZ, SIG_IGN);
-	if (user->mailbox_fd == -1) {
-		snprintf(text, sizeof(text), "cannot open mailbox %s: %s", user->mailbox,
-			strerror(user->mailbox_errno));
-		answer_all(results, count, "4.2.0", text);
-	} else if (buffers == NULL) {
+	if (buffers == NULL)
 		answer_all(results, count, "4.3.0", "no memory");
-	} else if (mbox_open(&mbox, user->mailbox_fd, limit, buffers) == -1) {
-		snprintf(text, sizeof(text), "cannot open mailbox %s: %s", user->mailbox, strerror(errno));
-		answer_all(results, count, "4.2.0", text);
-	} else {
-		deliver_batch(&mbox, user, requests, fds, count, buffers + MBOX_BUFFER, results);
-	}
+	else
+		deliver(params, user, requests, fds, count, buffers, results);
 	free(buffers);
 }

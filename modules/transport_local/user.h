@@ -1,10 +1,12 @@
 /*
- * In the child that is the user: a batch of messages into the mailbox.
+ * In the child that is the user: a batch of messages into a mailbox, a file, or to a command.
  */
 #ifndef TRANSPORT_LOCAL_USER_H
 #define TRANSPORT_LOCAL_USER_H
 
 #include <posthouse/transport.h>
+
+#include "params.h"
 
 /* Outcomes of struct ph_user_result. */
 enum {
@@ -13,8 +15,9 @@ enum {
 	USER_BOUNCED = 2
 };
 
-/* Writes the messages, syncs once. limit: of the mailbox's size, 0 for none. */
-void user_deliver(const struct ph_user_context *user, const struct ph_user_delivery *requests,
-	const int *fds, size_t count, int64_t limit, struct ph_user_result *results);
+/* Delivers as the requests' kind says; a mailbox is synced once. */
+void user_deliver(const struct params *params, const struct ph_user_context *user,
+	const struct ph_user_delivery *requests, const int *fds, size_t count,
+	struct ph_user_result *results);
 
 #endif

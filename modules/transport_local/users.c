@@ -12,12 +12,18 @@ enum {
 	CACHE_SIZE = 256,
 	CACHE_TIME = 5000,     /* milliseconds; those who are not known are asked for each time */
 	LOOKUP_TIME = 60000,
-	BUFFER_MAX = 1 << 20
+	BUFFER_MAX = 1 << 20,
+	HOME_SIZE = 512,       /* a longer home is nobody's */
+	SHELL_SIZE = 256
+};
+
+struct facts {
+	char name[USER_NAME_SIZE], home[HOME_SIZE], shell[SHELL_SIZE];
+	uint32_t uid;
 };
 
 struct known {
-	char name[USER_NAME_SIZE];
-	uint32_t uid;
+	struct facts facts;
 	int64_t until;
 };
 
@@ -27,8 +33,7 @@ struct users {
 
 /* A lookup for the thread pool: everything in one piece of memory. */
 struct lookup {
-	char name[USER_NAME_SIZE]; /* "": look for uid, and fill it */
-	uint32_t uid;
+	struct facts facts; /* name "": look for uid */
 	ph_found found;
 	int failure; /* errno */
 };
@@ -56,17 +61,22 @@ static int
 ask(struct lookup *lookup, char *buffer, size_t size)
 {
 	struct passwd pwd, *found = NULL;
-	int code = *lookup->name != '\0' ? getpwnam_r(lookup->name, &pwd, buffer, size, &found) :
-		getpwuid_r(lookup->uid, &pwd, buffer, size, &found);
+	struct facts *facts = &lookup->facts;
+	int code = *facts->name != '\0' ? getpwnam_r(facts->name, &pwd, buffer, size, &found) :
+		getpwuid_r(facts->uid, &pwd, buffer, size, &found);
 
 	lookup->failure = code;
 	lookup->found = means_unknown(code) ? PH_NOT_FOUND : PH_FAILED;
 	if (found == NULL)
 		return code;
 	lookup->found = PH_FOUND;
-	lookup->uid = pwd.pw_uid;
-	if (*lookup->name == '\0' && strlen(pwd.pw_name) < sizeof(lookup->name))
-		strcpy(lookup->name, pwd.pw_name);
+	facts->uid = pwd.pw_uid;
+	if (*facts->name == '\0' && strlen(pwd.pw_name) < sizeof(facts->name))
+		strcpy(facts->name, pwd.pw_name);
+	if (strlen(pwd.pw_dir) < sizeof(facts->home))
+		strcpy(facts->home, pwd.pw_dir);
+	if (strlen(pwd.pw_shell) < sizeof(facts->shell))
+		strcpy(facts->shell, pwd.pw_shell);
 	return 0;
 }
 
@@ -92,9 +102,9 @@ run_lookup(void *job)
 	}
 }
 
-/* Fills name and uid. */
+/* Fills the facts from the name in them or, without one, from the uid. */
 static ph_found
-look_up(char *name, uint32_t *uid, ph_error *error)
+look_up(struct facts *facts, ph_error *error)
 {
 	struct lookup *lookup = calloc(1, sizeof(*lookup));
 	ph_found found;
@@ -103,8 +113,7 @@ look_up(char *name, uint32_t *uid, ph_error *error)
 		ph_error_set(error, "no memory");
 		return PH_FAILED;
 	}
-	memcpy(lookup->name, name, USER_NAME_SIZE);
-	lookup->uid = *uid;
+	lookup->facts = *facts;
 	if (ph_blocking(run_lookup, free, lookup, ph_in(LOOKUP_TIME)) != PH_WAIT_OK) {
 		ph_error_set(error, "the name service did not answer");
 		return PH_FAILED;
@@ -112,8 +121,7 @@ look_up(char *name, uint32_t *uid, ph_error *error)
 	found = lookup->found;
 	if (found == PH_FAILED)
 		ph_error_set(error, "the name service failed: %s", strerror(lookup->failure));
-	memcpy(name, lookup->name, USER_NAME_SIZE);
-	*uid = lookup->uid;
+	*facts = lookup->facts;
 	free(lookup);
 	return found;
 }
@@ -128,40 +136,63 @@ cached(struct users *users, const char *name)
 	return &users->cache[hash % CACHE_SIZE];
 }
 
-ph_found
-users_find(struct users *users, const char *name, uint32_t *uid, ph_error *error)
+/* On the heap: the task waits meanwhile. */
+static ph_found
+ask_for(struct users *users, const char *name, ph_error *error)
 {
-	struct known *known;
-	char copy[USER_NAME_SIZE] = "";
-	uint32_t number = 0;
+	struct facts *facts = calloc(1, sizeof(*facts));
+	struct known *known = cached(users, name);
+	ph_found found;
+
+	if (facts == NULL) {
+		ph_error_set(error, "no memory");
+		return PH_FAILED;
+	}
+	strcpy(facts->name, name);
+	found = look_up(facts, error);
+	if (found == PH_FOUND)
+		*known = (struct known){*facts, ph_now() + CACHE_TIME};
+	free(facts);
+	return found;
+}
+
+ph_found
+users_find(struct users *users, ph_pool *pool, const char *name, struct user *user, ph_error *error)
+{
+	const struct known *known;
 	ph_found found;
 
 	/* No name of a user, whatever a name service might make of it: it becomes a file's name. */
 	if (*name == '\0' || *name == '.' || *name == '-' || strchr(name, '/') != NULL ||
-		strlen(name) >= sizeof(copy))
+		strlen(name) >= USER_NAME_SIZE)
 		return PH_NOT_FOUND;
 	known = cached(users, name);
-	if (known->until <= ph_now() || strcmp(known->name, name) != 0) {
-		strcpy(copy, name);
-		found = look_up(copy, &number, error);
-		if (found != PH_FOUND)
-			return found;
-		strcpy(known->name, name);
-		known->uid = number;
-		known->until = ph_now() + CACHE_TIME;
-	}
-	if (uid != NULL)
-		*uid = known->uid;
-	return PH_FOUND;
+	if ((known->until <= ph_now() || strcmp(known->facts.name, name) != 0) &&
+		(found = ask_for(users, name, error)) != PH_FOUND)
+		return found;
+	*user = (struct user){known->facts.uid, ph_pool_strdup(pool, known->facts.name),
+		ph_pool_strdup(pool, known->facts.home), ph_pool_strdup(pool, known->facts.shell)};
+	if (user->name != NULL && user->home != NULL && user->shell != NULL)
+		return PH_FOUND;
+	ph_error_set(error, "no memory");
+	return PH_FAILED;
 }
 
 ph_found
 users_self(char *name, ph_error *error)
 {
-	uint32_t uid = geteuid();
+	struct facts *facts = calloc(1, sizeof(*facts));
 	ph_found found;
 
 	memset(name, 0, USER_NAME_SIZE);
-	found = look_up(name, &uid, error);
+	if (facts == NULL) {
+		ph_error_set(error, "no memory");
+		return PH_FAILED;
+	}
+	facts->uid = geteuid();
+	found = look_up(facts, error);
+	if (found == PH_FOUND)
+		memcpy(name, facts->name, USER_NAME_SIZE);
+	free(facts);
 	return found == PH_FOUND && *name == '\0' ? PH_NOT_FOUND : found;
 }

@@ -5,6 +5,7 @@
 #define SMTP_SETTINGS_H
 
 #include <posthouse/base.h>
+#include <posthouse/map.h>
 #include <posthouse/module.h>
 
 struct connection_cache;
@@ -31,6 +32,8 @@ struct smtp_settings {
 	int64_t smtp_quit_timeout;
 	int64_t smtp_connection_cache_time_limit;
 	int64_t smtp_connection_reuse_count_limit;
+	const ph_map *smtp_generic_maps;
+	bool generic_extension; /* propagate_unmatched_extensions has "generic" */
 	struct connection_cache *cache; /* made by start */
 };
 

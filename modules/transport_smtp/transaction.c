@@ -1,5 +1,7 @@
 #include "transaction.h"
 
+#include "generic.h"
+
 #include <posthouse/log.h>
 
 #include <stdio.h>
@@ -25,6 +27,7 @@ struct transaction {
 	int fd;
 	int64_t offset, length;
 	bool dot_lines;
+	struct generic generic; /* with smtp_generic_maps; all zero without */
 };
 
 static void
@@ -95,7 +98,8 @@ say_mail(struct transaction *t)
 	if (client->capabilities & CAN_SIZE && !t->probe)
 		snprintf(size, sizeof size, " SIZE=%lld", (long long)t->length);
 	return client_command(client, ph_in(client->settings->smtp_mail_timeout),
-		"MAIL FROM:<%s>%s%s%s\r\n", ph_delivery_sender(t->delivery), size,
+		"MAIL FROM:<%s>%s%s%s\r\n",
+		t->generic.sender != NULL ? t->generic.sender : ph_delivery_sender(t->delivery), size,
 		ph_delivery_8bit(t->delivery) && client->capabilities & CAN_8BIT ? " BODY=8BITMIME" : "",
 		ph_delivery_smtputf8(t->delivery) ? " SMTPUTF8" : "");
 }
@@ -103,9 +107,12 @@ say_mail(struct transaction *t)
 static int
 say_rcpt(struct transaction *t, size_t i)
 {
+	size_t index = t->pending[i].index;
+
 	t->asked[i] = true;
 	return client_command(t->client, ph_in(t->client->settings->smtp_rcpt_timeout),
-		"RCPT TO:<%s>\r\n", ph_delivery_recipient(t->delivery, t->pending[i].index));
+		"RCPT TO:<%s>\r\n", t->generic.recipients != NULL
+			? t->generic.recipients[index] : ph_delivery_recipient(t->delivery, index));
 }
 
 static int
@@ -267,9 +274,34 @@ send_plain(struct transaction *t)
 	return result;
 }
 
+/* The header section that smtp_generic_maps made; the rest follows from the file. */
+static int
+send_head(struct transaction *t)
+{
+	ph_span head = t->generic.head;
+	ph_stream *stream = t->client->stream;
+
+	t->offset += t->generic.used;
+	t->length -= (int64_t)head.size;
+	while (head.size > 0) {
+		const char *end = memchr(head.data, '\n', head.size);
+		size_t size = end != NULL ? (size_t)(end - head.data) + 1 : head.size;
+
+		if (*head.data == '.' && ph_stream_write(stream, ".", 1, data_deadline(t)) != 0)
+			return -1;
+		if (ph_stream_write(stream, head.data, size, data_deadline(t)) != 0)
+			return -1;
+		head.data += size;
+		head.size -= size;
+	}
+	return 0;
+}
+
 static int
 send_content(struct transaction *t)
 {
+	if (send_head(t) == -1)
+		return -1;
 	return t->dot_lines ? send_stuffed(t) : send_plain(t);
 }
 
@@ -321,6 +353,28 @@ finish(struct transaction *t)
 	return OUTCOME_DONE;
 }
 
+/* Addresses as smtp_generic_maps has them. From here on length is that of what is sent. */
+static int
+make_generic(struct transaction *t)
+{
+	const struct smtp_settings *settings = t->client->settings;
+	ph_error error = {""};
+
+	if (ph_map_is_empty(settings->smtp_generic_maps))
+		return 0;
+	if (generic_envelope(settings, t->delivery, &t->generic, &error) == -1 ||
+		(!t->probe && generic_headers(settings, t->delivery, t->fd, t->offset, t->length,
+			&t->generic, &error) == -1)) {
+		ph_log(PH_LOG_WARNING, "%s: smtp_generic_maps: %s", ph_delivery_queue_id(t->delivery),
+			error.text);
+		transaction_fail(t->delivery, t->pending, t->count, "4.3.0",
+			"Temporary lookup failure: smtp_generic_maps");
+		return -1;
+	}
+	t->length += (int64_t)t->generic.head.size - t->generic.used;
+	return 0;
+}
+
 static int
 prepare(struct transaction *t)
 {
@@ -341,7 +395,7 @@ prepare(struct transaction *t)
 		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", error.text);
 		return -1;
 	}
-	return 0;
+	return make_generic(t);
 }
 
 /* What this server cannot do at all. */

@@ -39,6 +39,8 @@ static const struct ph_param params[] = {
 		DAY, NULL, "How long to wait for the reply to DATA."},
 	{"smtp_data_xfer_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_data_xfer_timeout), "180s", SECOND,
 		DAY, NULL, "How long sending a piece (256 KiB) of a message's content may take."},
+	{"smtp_generic_maps", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_generic_maps), "", 0, 0, NULL,
+		"Tables that rewrite addresses of this site in envelope and headers of mail that leaves."},
 	{"smtp_helo_name", PH_STRING, PH_PER_SECTION, FIELD(smtp_helo_name), "$myhostname", 0, 0, NULL,
 		"The name given with EHLO and HELO."},
 	{"smtp_helo_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_helo_timeout), "300s", SECOND, DAY, NULL,
@@ -95,6 +97,9 @@ start(void *self, ph_error *error)
 {
 	struct smtp_settings *settings = self;
 
+	const char *propagate = ph_global("propagate_unmatched_extensions");
+
+	settings->generic_extension = propagate != NULL && strstr(propagate, "generic") != NULL;
 	settings->cache = cache_new(settings->smtp_connection_cache_time_limit);
 	return settings->cache != NULL ? 0 : ph_error_set(error, "out of memory");
 }

@@ -133,6 +133,7 @@ fake_reset(void)
 		.myorigin = "example.com",
 		.mail_name = "Posthouse",
 		.append_at_myorigin = true,
+		.enable_original_recipient = true,
 		.empty_address_recipient = "MAILER-DAEMON",
 		.queue_minfree = 1000,
 		.message_size_limit = 500000,

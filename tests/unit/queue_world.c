@@ -160,6 +160,8 @@ ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
 {
 	assert_int_equal(origin->origin, PH_ORIGIN_INTERNAL);
 	report_letter.size = 0;
+	report_letter.to[0] = '\0';
+	report_letter.again = origin->again;
 	return (ph_intake *)&report_letter;
 }
 
@@ -172,7 +174,7 @@ ph_intake_queue_id(const ph_intake *intake)
 int
 ph_intake_sender(ph_intake *intake, const char *address, const struct ph_mail_parameters *parameters)
 {
-	assert_string_equal(address, "");
+	snprintf(report_letter.from, sizeof(report_letter.from), "%s", address);
 	return 0;
 }
 
@@ -180,7 +182,10 @@ int
 ph_intake_recipient(ph_intake *intake, const char *address,
 	const struct ph_rcpt_parameters *parameters)
 {
-	snprintf(report_letter.to, sizeof(report_letter.to), "%s", address);
+	size_t size = strlen(report_letter.to);
+
+	snprintf(report_letter.to + size, sizeof(report_letter.to) - size, "%s%s%s%s", size > 0 ? "," : "",
+		address, parameters != NULL ? "<" : "", parameters != NULL ? parameters->original : "");
 	return 0;
 }
 
@@ -199,6 +204,7 @@ ph_intake_commit(ph_intake *intake, ph_reply *reply)
 {
 	ph_yield();
 	if (report_letter.fail) {
+		*reply = (ph_reply){.code = report_letter.code, .status = "4.3.0"};
 		snprintf(reply->text, sizeof(reply->text), "disk full");
 		return PH_INTAKE_REFUSED;
 	}
@@ -217,12 +223,12 @@ ph_intake_abort(ph_intake *intake)
 static const struct ph_transport_ops transport_ops = {.size = sizeof(transport_ops)};
 static const struct instance transport = {.name = "smtp", .ops = &transport_ops};
 
-static ph_found
-is_final(void *context, const char *domain, ph_error *error)
+static enum domain_class
+classify(void *context, const char *domain, ph_error *error)
 {
 	while (slow_table)
 		ph_sleep(ph_in(1));
-	return PH_NOT_FOUND;
+	return DOMAIN_FOREIGN;
 }
 
 static bool
@@ -237,17 +243,18 @@ find_transport(void *context, const char *name)
 	return strcmp(name, "smtp") == 0 ? &transport : NULL;
 }
 
-static const struct resolver resolver = {.myhostname = "mail.here.example", .local_transport = "smtp",
-	.relay_transport = "smtp", .default_transport = "smtp", .relayhost = "", .is_final = is_final,
-	.is_relay = is_final, .is_own_address = is_own, .find = find_transport};
-
-static const struct settings settings = {.myhostname = "mail.here.example", .mail_name = "Posthouse",
+static const struct settings settings = {.myhostname = "mail.here.example",
+	.local_transport = "smtp", .relay_transport = "smtp", .default_transport = "smtp",
+	.relayhost = "", .myorigin = "mail.here.example", .mail_name = "Posthouse",
 	.double_bounce_sender = "double-bounce", .hopcount_limit = 50, .minimal_backoff_time = 300000,
 	.maximal_backoff_time = 4000000, .maximal_queue_lifetime = 432000000,
 	.bounce_queue_lifetime = 432000000, .bounce_size_limit = 50000,
 	.default_destination_concurrency_limit = 20, .initial_destination_concurrency = 5,
 	.local_destination_concurrency_limit = 2, .default_destination_recipient_limit = 50,
 	.qmgr_message_active_limit = 100, .qmgr_message_recipient_limit = 1000};
+
+static const struct resolver resolver = {.settings = &settings, .classify = classify,
+	.is_own_address = is_own, .find = find_transport};
 
 char logged[65536];
 bool slow_table;
@@ -291,7 +298,12 @@ worker_frame(struct channel *channel, void *context, unsigned type, ph_span payl
 			job->numbers[i] = wire_get_u32(&reader);
 			snprintf(job->addresses[i], 64, "%s", wire_get_string(&reader, w->pool));
 			snprintf(job->originals[i], 64, "%s", wire_get_string(&reader, w->pool));
-			wire_get_u8(&reader);
+			job->kinds[i] = wire_get_u8(&reader);
+			if (job->kinds[i] < PH_TARGET_MAILBOX)
+				continue;
+			snprintf(job->whats[i], 64, "%s", wire_get_string(&reader, w->pool));
+			wire_get_string(&reader, w->pool);
+			wire_get_string(&reader, w->pool);
 		}
 		assert_false(reader.failed);
 	}

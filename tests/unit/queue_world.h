@@ -35,10 +35,12 @@ extern struct store {
 } store;
 
 extern struct report_letter {
-	char to[256], text[16384];
+	char from[64], to[256]; /* to: "address<original", with commas between them */
+	char text[16384];
 	size_t size;
 	int committed;
-	bool fail;
+	bool fail, again;
+	int code;              /* of the reply when it fails */
 	int notes_at_commit, removed_at_commit;
 } report_letter;
 
@@ -55,6 +57,8 @@ struct got_job {
 	uint32_t numbers[8];
 	char addresses[8][64];
 	char originals[8][64];
+	uint8_t kinds[8];
+	char whats[8][64];
 };
 
 struct fake_worker {

@@ -9,6 +9,8 @@
 
 #include <posthouse/queue.h>
 
+#include "config/mapaddress.h"
+#include "config/match.h"
 #include "ground/logger.h"
 
 struct world world;
@@ -236,6 +238,12 @@ ph_match(const ph_match_list *list, const char *name, ph_error *error)
 	return PH_NOT_FOUND;
 }
 
+ph_found
+match_with_parents(const ph_match_list *list, const char *name, ph_error *error)
+{
+	return ph_match(list, name, error);
+}
+
 static ph_found
 look_up(ph_pool *pool, const ph_map *map, const char *key, const char **value, ph_error *error)
 {
@@ -266,6 +274,28 @@ ph_map_lookup_fixed(ph_pool *pool, const ph_map *map, const char *key, const cha
 	ph_error *error)
 {
 	return map != NULL && map->patterns ? PH_NOT_FOUND : look_up(pool, map, key, value, error);
+}
+
+ph_found
+map_lookup_address(ph_pool *pool, const struct settings *settings, const ph_map *map,
+	const char *address, unsigned flags, const char **value, const char **extension, ph_error *error)
+{
+	const char *user = ph_pool_copy(pool, ph_address_local_part(address));
+	const char *domain = strchr(address, '@');
+	ph_found found = ph_map_lookup(pool, map, address, value, error);
+
+	if (found == PH_NOT_FOUND && (flags & PH_ADDRESS_USER) != 0)
+		found = ph_map_lookup_fixed(pool, map, user, value, error);
+	if (found == PH_NOT_FOUND && domain != NULL && (flags & PH_ADDRESS_DOMAIN) != 0)
+		found = ph_map_lookup_fixed(pool, map, domain, value, error);
+	return found;
+}
+
+ph_found
+ph_map_lookup_address(ph_pool *pool, const ph_map *map, const char *address, unsigned flags,
+	const char **value, const char **extension, ph_error *error)
+{
+	return map_lookup_address(pool, &world.settings, map, address, flags, value, extension, error);
 }
 
 bool

@@ -27,8 +27,8 @@ _Static_assert(sizeof(ph_strings) == 2 * sizeof(size_t), "ph_strings");
 _Static_assert(sizeof(ph_addresses) == 2 * sizeof(size_t), "ph_addresses");
 _Static_assert(sizeof(ph_reply) == 272, "ph_reply");
 _Static_assert(sizeof(struct ph_expansion) == 2 * sizeof(void *), "ph_expansion");
-_Static_assert(sizeof(struct ph_user_delivery) == 1112, "ph_user_delivery");
-_Static_assert(sizeof(struct ph_user_result) == 264, "ph_user_result");
+_Static_assert(offsetof(struct ph_user_delivery, flags) == PH_USER_DELIVERY_1_0, "ph_user_delivery");
+_Static_assert(offsetof(struct ph_user_result, output) == PH_USER_RESULT_1_0, "ph_user_result");
 
 /* A copy of the first size bytes, or of all and nonsense behind them, at the end of its memory. */
 static void *

@@ -110,7 +110,7 @@ config_load(const char *path, int snapshot_fd, struct problems *problems)
 	snprintf(run_directory, sizeof(run_directory), "%s/run", the_config.directory);
 	snprintf(queue_directory, sizeof(queue_directory), "%s/queue", the_config.directory);
 	snprintf(log_destination, sizeof(log_destination), "%s/log", the_config.directory);
-	settings = (struct settings){.mail_owner = "nobody", .run_directory = run_directory,
+	settings = (struct settings){.mail_owner = "nobody", .default_privs = "daemon", .run_directory = run_directory,
 		.queue_directory = queue_directory, .log_destination = log_destination, .syslog_name = "test",
 		.inet_interfaces = {1, interfaces}, .inet_protocols = 1, .smtpd_processes = 2,
 		.reload_grace = 1000, .watchdog_warn_time = 10000, .watchdog_abort_time = 60000};
@@ -165,6 +165,12 @@ files_open(const char *path, ph_error *error)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	return fd == -1 ? ph_error_set(error, "%s: %s", path, strerror(errno)) : fd;
+}
+
+int
+map_open(const ph_map *map, ph_error *error)
+{
+	return 0;
 }
 
 struct instance *

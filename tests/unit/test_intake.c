@@ -10,6 +10,7 @@
 
 #include "fake_queue.h"
 #include "ground/logger.h"
+#include "config/origin.h"
 #include "intake/complete.h"
 #include "scene.h"
 

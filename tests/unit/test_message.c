@@ -60,7 +60,9 @@ encoded(const struct note *note)
 }
 
 static const struct note_range r0 = {0, 1}, r1 = {1, 1}, r4 = {4, 1};
-static const struct note_address two[] = {{"x@example.com", false}, {"y@example.com", true}};
+static const struct note_address two[] = {
+	{.address = "x@example.com", .kind = PH_TARGET_ADDRESS},
+	{.address = "y@example.com", .kind = PH_TARGET_USER}};
 static const struct note sent_a = {.type = NOTE_RESULT, .outcome = OUTCOME_SENT, .ranges = &r0,
 	.range_count = 1};
 static const struct note deferred_b = {.type = NOTE_DEFERRED, .status = "4.4.1", .text = "no answer",
@@ -85,7 +87,7 @@ assert_final_state(const struct message *message)
 	assert_string_equal(body->rcpts[3].original, "list@example.com");
 	assert_string_equal(body->rcpts[3].orcpt, "rfc822;list@example.com");
 	assert_int_equal(body->rcpts[3].state, RCPT_TODO);
-	assert_true(body->rcpts[4].final);
+	assert_int_equal(body->rcpts[4].kind, PH_TARGET_USER);
 	assert_int_equal(body->rcpts[4].outcome, OUTCOME_SENT);
 	assert_int_equal(body_depth(body, 4), 1);
 }
@@ -187,7 +189,8 @@ test_failed_expansion(void **state)
 static void
 test_mingled_expansions(void **state)
 {
-	static const struct note_address address = {"x@example.com", true};
+	static const struct note_address address = {.address = "x@example.com",
+		.kind = PH_TARGET_USER};
 	ph_span notes[4];
 	struct message *message;
 
@@ -254,17 +257,21 @@ test_large_list_is_small(void **state)
 	struct note_range done = {3, 99990};
 	struct note result = sent_a;
 	struct message *message = new_message(NULL, 0);
+	struct note_address seen = {"U17@example.com", PH_TARGET_USER, "", "", ""};
 
 	for (uint32_t i = 0; i < 100000; i++)
-		addresses[i] = (struct note_address){ph_pool_printf(pool, "u%u@example.com", i), true};
+		addresses[i] = (struct note_address){
+			.address = ph_pool_printf(pool, "u%u@example.com", i), .kind = PH_TARGET_USER,
+			.what = "", .user = "", .sender = ""};
 	note.addresses = addresses;
 	note.address_count = 100000;
 	assert_int_equal(message_apply(message, &note), 0);
 	result.ranges = &done;
 	assert_int_equal(message_apply(message, &result), 0);
 	assert_int_equal(body_open_count(message->body), 12);
-	assert_true(body_has_expanded(message->body, "U17@example.com", true));
-	assert_false(body_has_expanded(message->body, "u17@example.com", false));
+	assert_true(body_has_expanded(message->body, &seen));
+	seen.kind = PH_TARGET_ADDRESS;
+	assert_false(body_has_expanded(message->body, &seen));
 	assert_int_equal(message_close(message), 0);
 	assert_int_equal(message_open(message, envelope_bytes, NULL), 0);
 	assert_int_equal(body_open_count(message->body), 12);

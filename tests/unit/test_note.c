@@ -25,13 +25,16 @@ teardown(void **state)
 }
 
 static const struct note_range ranges[] = {{0, 1}, {3, 2}, {1000000, 70000}};
-static const struct note_address addresses[] = {{"a@example.com", false}, {"b@example.com", true}};
+static const struct note_address addresses[] = {{"a@example.com", PH_TARGET_ADDRESS, "", "", ""},
+	{"b@example.com", PH_TARGET_USER, "", "", ""},
+	{"b@example.com", PH_TARGET_COMMAND, "/usr/bin/filter -x", "joe", "owner-b@example.com"},
+	{"c@example.net", PH_TARGET_FORWARD, "b@example.com", "", ""}};
 static const struct note samples[] = {
 	{.type = NOTE_RESULT, .attempt = 1, .outcome = OUTCOME_SENT, .ranges = ranges, .range_count = 3},
 	{.type = NOTE_DEFERRED, .attempt = 300, .status = "4.4.1", .text = "connect to x: refused",
 		.ranges = ranges, .range_count = 2},
 	{.type = NOTE_EXPANDED, .attempt = 2, .parent = 7, .first = 12, .part = 1, .last = true,
-		.addresses = addresses, .address_count = 2},
+		.addresses = addresses, .address_count = 4},
 	{.type = NOTE_SCHEDULE, .attempt = 4, .time = INT64_MAX},
 	{.type = NOTE_HOLD, .time = 1, .text = "by an operator"},
 	{.type = NOTE_RELEASE, .time = 2},
@@ -60,7 +63,10 @@ assert_same(const struct note *a, const struct note *b)
 	assert_int_equal(a->address_count, b->address_count);
 	for (size_t i = 0; i < a->address_count; i++) {
 		assert_string_equal(a->addresses[i].address, b->addresses[i].address);
-		assert_int_equal(a->addresses[i].final, b->addresses[i].final);
+		assert_int_equal(a->addresses[i].kind, b->addresses[i].kind);
+		assert_string_equal(a->addresses[i].what, b->addresses[i].what);
+		assert_string_equal(a->addresses[i].user, b->addresses[i].user);
+		assert_string_equal(a->addresses[i].sender, b->addresses[i].sender);
 	}
 }
 

@@ -46,14 +46,15 @@ deliver_as_user(void *self, const struct ph_user_context *user, const struct ph_
 	}
 }
 
+static const struct ph_module transport_module = {.size = sizeof(transport_module)};
 static const struct ph_transport_ops transport_ops = {
 	.size = sizeof(transport_ops), .deliver_as_user = deliver_as_user};
 static const struct ph_transport_ops network_ops = {.size = sizeof(network_ops)};
 static struct instance transports[] = {
-	{.name = "local", .ops = &transport_ops, .number = 0},
+	{.name = "local", .ops = &transport_ops, .module = &transport_module, .number = 0},
 	{.name = "smtp", .ops = &network_ops, .number = 1},
 };
-static struct settings settings = {.mail_spool_directory = folder};
+static struct settings settings = {.mail_spool_directory = folder, .default_privs = "nobody"};
 
 struct instance *
 config_instance(const struct config *config, enum ph_class class_number, size_t i)
@@ -70,6 +71,12 @@ config_settings(const struct config *config)
 void
 files_set_reopen(files_reopen_fn *fn)
 {
+}
+
+int
+map_open(const ph_map *map, ph_error *error)
+{
+	return 0;
 }
 
 struct instance *
@@ -183,6 +190,7 @@ send_request(struct fixture *fixture, uint32_t number, uint32_t transport, uint6
 	wire_put_u32(&writer, number);
 	wire_put_u32(&writer, transport);
 	wire_put_u64(&writer, timeout);
+	wire_put_u32(&writer, sizeof(*requests));
 	wire_put_u32(&writer, (uint32_t)count);
 	for (size_t i = 0; i < count; i++) {
 		wire_put_bytes(&writer, (ph_span){(const char *)&requests[i], sizeof(requests[i])});
@@ -200,6 +208,8 @@ send_message(struct fixture *fixture, const char *text)
 	assert_int_equal(channel_send_blocking(fixture->client, SPAWN_DESCRIPTORS, (ph_span){0}, &fd, 1, &error), 0);
 	close(fd);
 }
+
+static char read_text[200]; /* of a file, with the last answer */
 
 /* Receives an answer: the error of all, or the one result. */
 static const char *
@@ -221,6 +231,7 @@ answer(struct fixture *fixture, uint32_t *number, struct ph_user_result *result)
 
 		assert_int_equal(bytes.size, sizeof(*result));
 		memcpy(result, bytes.data, sizeof(*result));
+		snprintf(read_text, sizeof(read_text), "%s", wire_get_string(&reader, fixture->pool));
 	}
 	assert_false(reader.failed);
 	return text;
@@ -434,7 +445,7 @@ test_hostile_requests(void **state)
 	uint32_t number;
 
 	begin(&fixture, true);
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 16; i++) {
 		uint32_t transport = 0;
 		unsigned index = 0;
 
@@ -465,6 +476,36 @@ test_hostile_requests(void **state)
 		case 7:
 			batch[1].offset = -1;
 			break;
+		case 8: /* two kinds */
+			batch[1].kind = PH_USER_COMMAND;
+			snprintf(batch[1].target, sizeof(batch[1].target), "x");
+			break;
+		case 9:
+			batch[0].kind = batch[1].kind = 77;
+			break;
+		case 10: /* nobody's mailbox */
+			batch[0].user[0] = batch[1].user[0] = '\0';
+			break;
+		case 11: /* a file without a name */
+			batch[0].kind = batch[1].kind = PH_USER_FILE;
+			break;
+		case 12:
+			snprintf(batch[0].target, sizeof(batch[0].target), "/a mailbox has none");
+			break;
+		case 13:
+			batch[0].kind = batch[1].kind = PH_USER_COMMAND;
+			memset(batch[0].target, 'x', sizeof(batch[0].target));
+			snprintf(batch[1].target, sizeof(batch[1].target), "x");
+			break;
+		case 14: /* two files */
+			batch[0].kind = batch[1].kind = PH_USER_FILE;
+			snprintf(batch[0].target, sizeof(batch[0].target), "/a");
+			snprintf(batch[1].target, sizeof(batch[1].target), "/b");
+			break;
+		case 15: /* somebody with a group of their own choice */
+			for (int k = 0; k < 2; k++)
+				snprintf(batch[k].user, sizeof(batch[k].user), "nobody:disk");
+			break;
 		}
 		send_message(&fixture, "message\n");
 		send_request(&fixture, 7, transport, 30000, batch, 2, index);
@@ -476,6 +517,142 @@ test_hostile_requests(void **state)
 	close(fixture.client);
 	fixture.client = connect_client(&fixture);
 	assert_int_equal(deliver(&fixture, user_name, "A1", 30000).outcome, 0);
+	end(&fixture);
+}
+
+/* ---- Files ---------------------------------------------------------------------------------------- */
+
+static struct ph_user_result
+read_file(struct fixture *fixture, const char *user, const char *path, uint32_t flags)
+{
+	struct ph_user_delivery one = request(user, "");
+	struct ph_user_result result = {0};
+	uint32_t number;
+
+	one.kind = PH_USER_READ;
+	one.flags = flags;
+	snprintf(one.target, sizeof(one.target), "%s", path);
+	send_request(fixture, 9, 0, 30000, &one, 1, 0);
+	assert_string_equal(answer(fixture, &number, &result), "");
+	return result;
+}
+
+static void
+write_file(const char *path, const char *text, mode_t mode)
+{
+	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+
+	assert_true(fd != -1);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void
+expect_read(struct fixture *fixture, const char *path, uint32_t flags, int outcome, const char *text)
+{
+	struct ph_user_result result = read_file(fixture, user_name, path, flags);
+
+	assert_int_equal(result.outcome, outcome);
+	if (outcome == PH_READ_TEXT)
+		assert_string_equal(read_text, text);
+	else if (!strstr(result.text, text))
+		fail_msg("\"%s\" is not in \"%s\"", text, result.text);
+}
+
+static void
+test_reading(void **state)
+{
+	struct fixture fixture;
+	char path[160], link[160];
+
+	begin(&fixture, true);
+	snprintf(path, sizeof(path), "%s/list", folder);
+	snprintf(link, sizeof(link), "%s/link", folder);
+	write_file(path, "joe, |cat\n", 0644);
+	expect_read(&fixture, path, 0, PH_READ_TEXT, "joe, |cat\n");
+	expect_read(&fixture, path, PH_USER_OWN_FILE, PH_READ_TEXT, "joe, |cat\n");
+	assert_int_equal(symlink(path, link), 0);
+	expect_read(&fixture, link, 0, PH_READ_TEXT, "joe, |cat\n");
+	expect_read(&fixture, link, PH_USER_OWN_FILE, PH_READ_REFUSED, "is a symbolic link");
+	write_file(path, "", 0600);
+	expect_read(&fixture, path, 0, PH_READ_TEXT, "");
+	write_file(path, "x", 0602);
+	expect_read(&fixture, path, 0, PH_READ_REFUSED, "is world writable");
+	assert_int_equal(truncate(path, PH_SPAWN_TEXT_MAX + 1), 0);
+	assert_int_equal(chmod(path, 0600), 0);
+	expect_read(&fixture, path, 0, PH_READ_REFUSED, "is too large");
+	unlink(path);
+	expect_read(&fixture, path, 0, PH_READ_ABSENT, "No such file");
+	assert_int_equal(mkfifo(path, 0600), 0);
+	expect_read(&fixture, path, 0, PH_READ_REFUSED, "is not a regular file");
+	unlink(path);
+	unlink(link);
+	expect_read(&fixture, folder, 0, PH_READ_REFUSED, "is not a regular file");
+	expect_read(&fixture, "list", 0, PH_READ_REFUSED, "expected an absolute path");
+	expect_read(&fixture, "~/no-such-file-there", 0, PH_READ_ABSENT, "No such file");
+	end(&fixture);
+}
+
+/* Root's eyes are not lent to users. */
+static void
+test_reading_as_root(void **state)
+{
+	struct fixture fixture;
+	char path[160];
+
+	if (geteuid() != 0)
+		skip();
+	begin(&fixture, false);
+	snprintf(path, sizeof(path), "%s/list", folder);
+	write_file(path, "secret\n", 0600);
+	expect_read(&fixture, path, 0, PH_READ_REFUSED, "Permission denied");
+	assert_int_equal(read_file(&fixture, "", path, 0).outcome, PH_READ_REFUSED);
+	assert_int_equal(chmod(path, 0644), 0);
+	expect_read(&fixture, path, PH_USER_OWN_FILE, PH_READ_TEXT, "secret\n"); /* root's is fine */
+	assert_int_equal(chown(path, 12345, 0), 0);
+	expect_read(&fixture, path, PH_USER_OWN_FILE, PH_READ_REFUSED, "has bad owner uid 12345");
+	expect_read(&fixture, path, 0, PH_READ_TEXT, "secret\n");
+	assert_int_equal(read_file(&fixture, "root", path, 0).outcome, PH_READ_LATER);
+	unlink(path);
+	end(&fixture);
+}
+
+/* One letter into a file that a request names. */
+static struct ph_user_result
+deliver_file(struct fixture *fixture, const char *user, const char *path)
+{
+	struct ph_user_delivery one = request(user, "A1");
+	struct ph_user_result result = {0};
+	uint32_t number;
+
+	one.kind = PH_USER_FILE;
+	snprintf(one.target, sizeof(one.target), "%s", path);
+	send_message(fixture, "message\n");
+	send_request(fixture, 6, 0, 2000, &one, 1, 0);
+	assert_string_equal(answer(fixture, &number, &result), "");
+	return result;
+}
+
+static void
+test_named_files(void **state)
+{
+	struct fixture fixture;
+	char path[160], lock[160];
+
+	begin(&fixture, true);
+	snprintf(path, sizeof(path), "%s/.archive", folder);
+	snprintf(lock, sizeof(lock), "%s/.archive.lock", folder);
+	assert_int_equal(deliver_file(&fixture, "", path).outcome, 0);
+	assert_int_equal(rename(path, mailbox), 0);
+	assert_mailbox("message\n");
+	assert_int_equal(access(lock, F_OK), -1);
+	assert_int_equal(symlink(mailbox, path), 0);
+	assert_non_null(strstr(deliver_file(&fixture, "", path).text, "is a symbolic link"));
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/none/archive", folder);
+	assert_non_null(strstr(deliver_file(&fixture, user_name, path).text, "errno 2"));
+	assert_int_equal(deliver_file(&fixture, user_name, "relative").outcome, 2);
 	end(&fixture);
 }
 
@@ -546,6 +723,9 @@ main(void)
 		cmocka_unit_test(test_bad_children),
 		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_hostile_requests),
+		cmocka_unit_test(test_reading),
+		cmocka_unit_test(test_reading_as_root),
+		cmocka_unit_test(test_named_files),
 		cmocka_unit_test(test_client),
 	};
 

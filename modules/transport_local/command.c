@@ -1,0 +1,188 @@
+#include "command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <posthouse/command.h>
+
+#include "answer.h"
+#include "headers.h"
+#include "user.h"
+
+enum {
+	WORDS_MAX = 1000,
+	VARIABLES = 12
+};
+
+bool
+command_needs_shell(const char *command)
+{
+	static const char plain[] = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ \t";
+
+	return command[strspn(command, plain)] != '\0';
+}
+
+const char *const *
+command_words(ph_pool *pool, const char *command, const char *last)
+{
+	const char **words = ph_pool_array(pool, WORDS_MAX + 2, sizeof(*words));
+	size_t count = 0;
+
+	for (const char *at = command; words != NULL && count < WORDS_MAX;) {
+		size_t size;
+
+		at += strspn(at, " \t\r\n");
+		size = strcspn(at, " \t\r\n");
+		if (size == 0)
+			break;
+		words[count] = ph_pool_copy(pool, (ph_span){at, size});
+		if (words[count++] == NULL)
+			return NULL;
+		at += size;
+	}
+	if (words == NULL || count == 0)
+		return NULL;
+	words[count] = last;
+	return words;
+}
+
+/* ---- Environment --------------------------------------------------------------------------------- */
+
+struct environment {
+	ph_pool *pool;
+	const char *filter;
+	const char *items[VARIABLES + 1];
+	size_t count;
+	bool failed;
+};
+
+/* What a stranger wrote into an address must not mean anything to a shell. */
+static void
+add(struct environment *environment, const char *name, ph_span value)
+{
+	size_t head = strlen(name) + 1;
+	char *item = ph_pool_printf(environment->pool, "%s=%.*s", name, (int)value.size, value.data);
+
+	if (item == NULL || environment->count == VARIABLES) {
+		environment->failed = true;
+		return;
+	}
+	for (char *c = item + head; *c != '\0'; c++)
+		if (strchr(environment->filter, *c) == NULL)
+			*c = '_';
+	environment->items[environment->count++] = item;
+}
+
+static void
+add_all(struct environment *environment, const struct ph_user_delivery *request)
+{
+	const char *at = strrchr(request->recipient, '@');
+	size_t local = at != NULL ? (size_t)(at - request->recipient) : strlen(request->recipient);
+
+	add(environment, "SENDER", ph_span_of(request->sender));
+	add(environment, "RECIPIENT", ph_span_of(request->recipient));
+	add(environment, "ORIGINAL_RECIPIENT", ph_span_of(headers_original(request)));
+	add(environment, "LOCAL", (ph_span){request->recipient, local});
+	add(environment, "DOMAIN", ph_span_of(at != NULL ? at + 1 : ""));
+	add(environment, "EXTENSION", ph_span_of(request->extension));
+}
+
+/* ---- The command --------------------------------------------------------------------------------- */
+
+/* The administrator's command for the user. NULL: result says why there is none. */
+static const char *
+own_command(const struct params *params, const char *user, ph_pool *pool, struct ph_user_result *result)
+{
+	ph_error error = {""};
+	const char *command = NULL;
+
+	switch (ph_map_lookup(pool, params->mailbox_command_maps, user, &command, &error)) {
+	case PH_FOUND:
+		return command;
+	case PH_FAILED:
+		answer(result, USER_DEFERRED, "4.3.0", "mailbox_command_maps lookup: %s", error.text);
+		return NULL;
+	case PH_NOT_FOUND:
+		break;
+	}
+	if (*params->mailbox_command != '\0')
+		return params->mailbox_command;
+	answer(result, USER_DEFERRED, "4.3.5", "there is no mailbox_command for %s", user);
+	return NULL;
+}
+
+/* A shell of the administrator's for everything; else none unless it is needed, or the system has no
+ * such program: it may be a shell's own. */
+static void
+choose_argv(const struct params *params, ph_pool *pool, const char *text, struct ph_command *command)
+{
+	const char **shell = ph_pool_array(pool, 4, sizeof(*shell));
+
+	if (*params->local_command_shell != '\0') {
+		command->argv = command_words(pool, params->local_command_shell, text);
+		return;
+	}
+	if (shell == NULL)
+		return;
+	shell[0] = "/bin/sh";
+	shell[1] = "-c";
+	shell[2] = text;
+	command->otherwise = shell;
+	command->argv = command_needs_shell(text) ? shell : command_words(pool, text, NULL);
+}
+
+/* "$home/mail": the only thing that a directory for all users can depend on. */
+static const char *
+directory_of(const struct params *params, const struct ph_user_context *user, ph_pool *pool)
+{
+	const char *directory = params->command_execution_directory;
+	size_t size = strncmp(directory, "${home}", 7) == 0 ? 7 : strncmp(directory, "$home", 5) == 0 ? 5 : 0;
+
+	if (*directory == '\0')
+		return NULL;
+	return size != 0 ? ph_pool_printf(pool, "%s%s", user->home, directory + size) : directory;
+}
+
+static void
+run(const struct params *params, const struct ph_user_context *user,
+	const struct ph_user_delivery *request, int fd, const char *text, ph_pool *pool,
+	struct ph_user_result *result)
+{
+	struct environment environment = {.pool = pool, .filter = params->command_expansion_filter};
+	struct ph_command command = {.size = sizeof(command), .title = text, .eol = "\n", .fd = fd,
+		.offset = request->offset, .length = request->length, .tail = "",
+		.time_limit = params->command_time_limit};
+
+	add_all(&environment, request);
+	choose_argv(params, pool, text, &command);
+	command.environment = environment.items;
+	command.head = headers_text(pool, request, time(NULL));
+	command.directory = directory_of(params, user, pool);
+	if (command.argv == NULL && *text == '\0')
+		answer(result, USER_BOUNCED, "5.3.0", "the command is empty");
+	else if (command.argv == NULL || command.head == NULL || environment.failed)
+		answer(result, USER_DEFERRED, "4.3.0", "no memory");
+	else
+		ph_command_run(&command, result);
+}
+
+void
+command_deliver(const struct params *params, const struct ph_user_context *user,
+	const struct ph_user_delivery *request, int fd, struct ph_user_result *result)
+{
+	ph_pool *pool = ph_pool_new(0);
+	const char *text = request->target;
+
+	if (pool == NULL) {
+		answer(result, USER_DEFERRED, "4.3.0", "no memory");
+		return;
+	}
+	if (request->kind == PH_USER_INSTANCE)
+		text = own_command(params, user->name, pool, result);
+	if (text != NULL)
+		run(params, user, request, fd, text + strspn(text, " \t"), pool, result);
+	ph_pool_free(pool);
+}

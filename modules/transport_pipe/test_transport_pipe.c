@@ -1,0 +1,87 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arguments.h"
+#include "flags.h"
+
+static const struct arguments_recipient recipients[] = {
+	{"a+x@one.example", "old@one.example", "a", "a+x", "x", "one.example"},
+	{"b c; $(d)@two.example", "b", "b c; $(d)", "b c; $(d)", "", "two.example"},
+};
+static const struct arguments_message message = {.sender = "s", .nexthop = "hop", .queue_id = "ID",
+	.size = "7", .recipients = recipients, .count = 2};
+
+static const struct {
+	const char *text, *argv; /* each word in <> */
+} cases[] = {
+	{"/bin/x", "</bin/x>"},
+	{" x\t-f ${sender}  -- $recipient ", "<x><-f><s><--><a+x@one.example><b c; $(d)@two.example>"},
+	{"x u=$(user)+${extension}@${domain} $$size=$size", "<x><u=a+x@one.example><u=b c; $(d)+@two.example><$size=7>"},
+	{"${nexthop}:${queue_id}:$mailbox", "<hop:ID:a+x><hop:ID:b c; $(d)>"},
+};
+
+static void
+makes_arguments(void **unused)
+{
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ph_pool *pool = ph_pool_new(0);
+		const char *const *argv = arguments_make(pool, cases[i].text, &message);
+		char said[500] = "";
+
+		for (; *argv != NULL; argv++)
+			snprintf(said + strlen(said), sizeof(said) - strlen(said), "<%s>", *argv);
+		assert_string_equal(said, cases[i].argv);
+		ph_pool_free(pool);
+	}
+}
+
+static void
+checks_arguments(void **unused)
+{
+	static const char *const bad[] = {"", "  ", "x $", "x ${recipient", "x $what", "x ${}", "x $Recipient"};
+	ph_error error;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(arguments_check(cases[i].text, &error), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(arguments_check(bad[i], &error), -1);
+}
+
+static void
+knows_flags(void **unused)
+{
+	ph_pool *pool = ph_pool_new(0);
+	ph_error error;
+	char eol[9];
+
+	assert_int_equal(flags_check("DRhu.>", &error), 0);
+	assert_int_equal(flags_check("DZ", &error), -1);
+	assert_non_null(strstr(error.text, "\"Z\" is no flag"));
+	assert_int_equal(flags_eol("\\r\\n", eol, sizeof(eol), &error), 0);
+	assert_string_equal(eol, "\r\n");
+	assert_int_equal(flags_eol("\\x", eol, sizeof(eol), &error), -1);
+	assert_int_equal(flags_eol("", eol, sizeof(eol), &error), -1);
+	assert_int_equal(flags_eol("123456789", eol, sizeof(eol), &error), -1);
+	assert_string_equal(flags_address(pool, "", "\"A \\\"b\"@X.Example"), "A \"b@X.Example");
+	assert_string_equal(flags_address(pool, "qh", "\"A b\"@X.Example"), "\"A b\"@x.example");
+	assert_string_equal(flags_address(pool, "u", "AB@X.Example"), "ab@X.Example");
+	ph_pool_free(pool);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(makes_arguments),
+		cmocka_unit_test(checks_arguments),
+		cmocka_unit_test(knows_flags),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

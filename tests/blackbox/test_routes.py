@@ -1,0 +1,81 @@
+"""Where mail goes: classes of addresses, and each table that sends it another way or nowhere. A table that cannot be asked puts
+mail off, and never says that somebody is unknown."""
+
+import json
+import re
+
+import pytest
+
+from harness import Sink
+
+
+@pytest.fixture
+def sinks():
+    both = [Sink(), Sink()]
+    yield both
+    for sink in both:
+        sink.close()
+
+
+def hop(sink):
+    return f"[127.0.0.1]:{sink.port}"
+
+
+def inline(entries):
+    return "'inline:{ %s }'" % ", ".join("{ %s = %s }" % item for item in entries.items())
+
+
+def fate(server, sinks, sender, recipient):
+    """Sends a letter; which sink got it, or what the log says of it."""
+    line = rf"to=<{re.escape(recipient)}>.* relay=(\S+),.* dsn=(\S+), status=(\w+) \((.*)\)"
+    lines = len(re.findall(line, server.log()))
+    server.send(sender, recipient)
+    server.wait_log(line, lines + 1)
+    relay, *rest = re.findall(line, server.log())[-1]
+    ports = [f"127.0.0.1[127.0.0.1]:{sink.port}" for sink in sinks]
+    return ports.index(relay) if relay in ports else " ".join([relay, *rest])
+
+
+def test_tables(posthouse, sinks):
+    first, second = (hop(sink) for sink in sinks)
+    server = posthouse(
+        relayhost=first, recipient_delimiter="'+'", smtpd_reject_unlisted_recipient="no",
+        virtual_alias_maps=inline({"alias.example": "any", "known@alias.example": "u@far.example"}),
+        virtual_mailbox_domains="box.example", virtual_transport=f"smtp:{second}",
+        relay_domains="behind.example", relay_transport=f"smtp:{second}",
+        transport_maps=inline({"to@far.example": f"smtp:{second}", "hub.example": f":{second}", ".sub.example": f"smtp:{second}",
+                               "gone.example": "error:5.1.2 it is gone", "later.example": "retry:4.7.1 not now",
+                               "away.example": "discard:", "kept.example": ":", "games2@test.example": f"smtp:{second}"}),
+        sender_dependent_relayhost_maps=inline({"hosted@s.example": second, "plain@s.example": "DUNNO", "@s.example": first}),
+        sender_dependent_default_transport_maps=inline({"routed@s.example": f"smtp:{second}", "@other.example": "discard:away"}),
+        relocated_maps=inline({"moved@far.example": "me@new.example"}))
+    a = "a@client.example"
+    with server:
+        for sender, to, expected in (
+                (a, "u@far.example", 0), (a, "to@far.example", 1), (a, "to+tag@far.example", 1), (a, "u@hub.example", 1),
+                (a, "u@x.sub.example", 1), (a, "u@sub.example", 0), (a, "u@kept.example", 0), (a, "games2@test.example", 1),
+                (a, "u@box.example", 1), (a, "u@behind.example", 1), (a, "u@deep.behind.example", 1),
+                ("hosted@s.example", "u@far.example", 1), ("plain@s.example", "u@far.example", 0), ("x@s.example", "u@far.example", 0),
+                ("routed@s.example", "u@far.example", 1), ("routed@s.example", "u@gone.example", "none 5.1.2 bounced it is gone"),
+                (a, "u@later.example", "none 4.7.1 deferred not now"),
+                (a, "u@away.example", "none 2.0.0 sent away.example"), ("x@other.example", "u@far.example", "none 2.0.0 sent away"),
+                (a, "nobody@alias.example", "none 5.1.1 bounced User unknown in virtual alias table"),
+                (a, "moved@far.example", "none 5.1.6 bounced User has moved to me@new.example")):
+            assert fate(server, sinks, sender, to) == expected, (sender, to)
+
+
+@pytest.mark.parametrize("parameter", ["transport_maps", "relocated_maps", "sender_dependent_relayhost_maps",
+                                       "sender_dependent_default_transport_maps", "virtual_mailbox_domains", "relay_domains"])
+def test_a_table_that_cannot_be_asked(posthouse, sinks, parameter):
+    with posthouse(relayhost=hop(sinks[0]), smtpd_reject_unlisted_recipient="no", **{parameter: "'fail:the table is away'"}) as server:
+        said = fate(server, sinks, "a@client.example", "u@far.example")
+        assert said.startswith("none 4.3.0 deferred") and "is away" in said, said
+        assert sinks[0].messages == []
+
+
+def test_explain_says_which_table(posthouse, sinks):
+    server = posthouse(relayhost=hop(sinks[0]), transport_maps=inline({"far.example": "smtp:[mx.hub.example]"}))
+    with server:
+        said = json.loads(server.command("posthouse", "explain", "--client", "127.0.0.1", "--from", "a@b.example", "--to", "u@far.example",
+                                         "-j", "-c", server.config)[1])
+        assert 'has "smtp:[mx.hub.example]"' in json.dumps(said).replace('\\"', '"'), said
