@@ -1,7 +1,7 @@
 /*
  * posthouse check: is the configuration right, and is the host ready for it?
  */
-#include "cli/cli.h"
+#include "cli/check.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -14,6 +14,7 @@
 
 #include <posthouse/map.h>
 
+#include "cli/cli.h"
 #include "config/state.h"
 #include "process/endpoints.h"
 #include "process/owner.h"
@@ -199,6 +200,8 @@ command_check(int argc, char **argv)
 		check_host(config, problems);
 		check_tables(config, problems);
 		check_endpoints(config, problems);
+		check_reach(config, problems);
+		check_places(config, problems);
 	}
 	problems_print(problems, stderr);
 	result = conclude(problems, path);
