@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "session/destination.h"
-#include "session/interfaces.h"
 #include "session/session.h"
 
 bool
@@ -29,7 +28,7 @@ destination_class(ph_session *session, const char *domain)
 	if (domain[0] == '\0')
 		return DOMAIN_LOCAL;
 	if (domain[0] == '[' && ph_is_literal(domain, &literal) &&
-		(interfaces_have(&literal) || ph_address_equal(&literal, ph_server_address(session))))
+		ph_is_own_address(session, &literal))
 		return DOMAIN_LOCAL;
 	class = domain_class(session->settings, domain, &error);
 	if (class == DOMAIN_FAILED)

@@ -469,6 +469,12 @@ ph_client_is_local_interface(const ph_session *session)
 }
 
 bool
+ph_is_own_address(const ph_session *session, const ph_address *address)
+{
+	return interfaces_have(address) || ph_address_equal(address, ph_server_address(session));
+}
+
+bool
 ph_client_pipelined(const ph_session *session)
 {
 	const ph_stream *stream = ph_connection_stream(session->connection);

@@ -84,6 +84,9 @@ PH_API bool ph_ccert_trusted(const ph_session *session);
 PH_API bool ph_client_in_mynetworks(const ph_session *session);
 PH_API bool ph_client_is_local_interface(const ph_session *session);
 
+/* Is it an address on which this host receives mail? */
+PH_API bool ph_is_own_address(const ph_session *session, const ph_address *address);
+
 /* Has the client sent commands ahead where it may not: without PIPELINING (HELO), or behind DATA
  * before the answer to it (RFC 2920, 3.1)? */
 PH_API bool ph_client_pipelined(const ph_session *session);

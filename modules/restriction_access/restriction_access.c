@@ -197,10 +197,22 @@ compare(const void *name, const void *kind)
 	return strcmp(name, ((const struct kind *)kind)->name);
 }
 
+/* The old name says nothing of whose address it is: the list does. */
+static const char *
+name_of(const ph_rule *rule, const ph_session *session)
+{
+	const char *name = ph_rule_name(rule);
+
+	if (strcmp(name, "check_address_map") != 0)
+		return name;
+	return strcmp(ph_list_class(session), "Recipient address") == 0 ? "check_recipient_access"
+		: "check_sender_access";
+}
+
 static ph_verdict
 check_access(const ph_rule *rule, ph_session *session)
 {
-	const struct kind *kind = bsearch(ph_rule_name(rule), kinds, sizeof(kinds) / sizeof(kinds[0]),
+	const struct kind *kind = bsearch(name_of(rule, session), kinds, sizeof(kinds) / sizeof(kinds[0]),
 		sizeof(kinds[0]), compare);
 	struct lookup lookup = {.session = session, .map = ph_rule_map(rule)};
 	struct ph_subject subject = {.size = sizeof(subject), .source = ph_map_name(lookup.map)};
@@ -232,6 +244,12 @@ check_access(const ph_rule *rule, ph_session *session)
 		.check = check_access, .example = restriction_name " hash:/etc/posthouse/access", .doc = (text)}
 
 static const struct ph_restriction restrictions[] = {
+	{.name = "check_address_map", .stage = PH_STAGE_SENDER | PH_EVEN_IF_ABSENT,
+		.argument = PH_ARGUMENT_MAP, .check = check_access,
+		.example = "check_address_map hash:/etc/posthouse/access",
+		.instead = "check_sender_access or check_recipient_access",
+		.doc = "An old name of check_recipient_access in lists on recipients, of check_sender_access "
+		       "in others."},
 	CHECK("check_ccert_access", PH_STAGE_CLIENT,
 		"Looks the fingerprints of the client's certificate and of its public key up in a table."),
 	CHECK("check_client_a_access", PH_STAGE_CLIENT,

@@ -48,6 +48,12 @@ permit_tls_clientcerts(const ph_rule *rule, ph_session *session)
 }
 
 static ph_verdict
+permit_tls_all_clientcerts(const ph_rule *rule, ph_session *session)
+{
+	return permit_if(ph_ccert_trusted(session));
+}
+
+static ph_verdict
 reject_plaintext_session(const ph_rule *rule, ph_session *session)
 {
 	const struct client *self = ph_rule_instance(rule);
@@ -118,6 +124,9 @@ static const struct ph_restriction restrictions[] = {
 	{.name = "permit_sasl_authenticated", .stage = PH_STAGE_ANY,
 		.check = permit_sasl_authenticated,
 		.doc = "Permits clients that have logged in."},
+	{.name = "permit_tls_all_clientcerts", .stage = PH_STAGE_ANY,
+		.check = permit_tls_all_clientcerts,
+		.doc = "Permits clients with a certificate of an authority that we trust."},
 	{.name = "permit_tls_clientcerts", .stage = PH_STAGE_ANY, .argument = PH_OPTIONAL_STRING,
 		.check = permit_tls_clientcerts,
 		.doc = "Permits clients by their certificate; none has one, as long as no listener speaks TLS."},

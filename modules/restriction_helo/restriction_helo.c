@@ -85,7 +85,21 @@ reject_unknown_helo_hostname(const ph_rule *rule, ph_session *session)
 		"<%s>: Helo command rejected: Host not found", ph_helo(session));
 }
 
+/* Once an exception for clients that left the brackets of an address out. It never was meant to let
+ * anybody relay: in other lists it says nothing. */
+static ph_verdict
+permit_naked_ip_address(const ph_rule *rule, ph_session *session)
+{
+	ph_address address;
+
+	return strcmp(ph_list_class(session), "Helo command") == 0 &&
+		ph_address_parse(ph_span_of(ph_helo(session)), &address) == 0 ? PH_PERMIT : PH_DUNNO;
+}
+
 static const struct ph_restriction restrictions[] = {
+	{.name = "permit_naked_ip_address", .stage = PH_STAGE_HELO,
+		.check = permit_naked_ip_address, .instead = "permit_mynetworks",
+		.doc = "Permits, in the HELO list, names that are an address without brackets."},
 	{.name = "reject_invalid_helo_hostname", .stage = PH_STAGE_HELO,
 		.check = reject_invalid_helo_hostname,
 		.doc = "Refuses names that are malformed."},

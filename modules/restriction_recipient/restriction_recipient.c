@@ -5,15 +5,22 @@
 
 #include <string.h>
 
+#include "backup.h"
+
 struct recipient {
 	int64_t non_fqdn_code;
 	int64_t relay_code;
 	int64_t unknown_code;
+	const ph_networks *backup_networks;
+	bool any_backup; /* no networks are set */
 };
 
 static const struct ph_param params[] = {
 	{"non_fqdn_reject_code", PH_INT, 0, offsetof(struct recipient, non_fqdn_code), "504", 400, 599, NULL,
 		"The reply code of restrictions that ask for a fully qualified name."},
+	{"permit_mx_backup_networks", PH_NETWORKS, 0, offsetof(struct recipient, backup_networks), "", 0, 0,
+		NULL, "Where the best mail exchangers of a domain must all be for permit_mx_backup; "
+		"empty: anywhere."},
 	{"relay_domains_reject_code", PH_INT, 0, offsetof(struct recipient, relay_code), "554", 400, 599,
 		NULL, "The reply code of reject_unauth_destination."},
 	{"unknown_address_reject_code", PH_INT, 0, offsetof(struct recipient, unknown_code), "450", 400,
@@ -70,6 +77,23 @@ permit_auth_destination(const ph_rule *rule, ph_session *session)
 	return PH_DUNNO;
 }
 
+/* Nobody's DNS decides about an address literal, nor about a local part that hides another route. */
+static ph_verdict
+permit_mx_backup(const ph_rule *rule, ph_session *session)
+{
+	const struct recipient *self = ph_rule_instance(rule);
+	ph_verdict verdict = permit_auth_destination(rule, session);
+	ph_pool *pool = ph_scratch_pool(session);
+	const char *local;
+
+	if (verdict != PH_DUNNO || ph_recipient_domain(session)[0] == '[')
+		return verdict;
+	local = ph_address_unquoted(pool, ph_recipient(session));
+	if (local == NULL || strpbrk(local, "@%!") != NULL)
+		return PH_DUNNO;
+	return backup_check(session, self->any_backup ? NULL : self->backup_networks);
+}
+
 static ph_verdict
 reject_non_fqdn_recipient(const ph_rule *rule, ph_session *session)
 {
@@ -119,13 +143,32 @@ reject_unlisted_recipient(const ph_rule *rule, ph_session *session)
 	return ph_refuse_unlisted(session, ph_recipient(session), false);
 }
 
+static int
+recipient_open(void *self, ph_error *error)
+{
+	struct recipient *recipient = self;
+
+	recipient->any_backup = ph_global("permit_mx_backup_networks")[0] == '\0';
+	return 0;
+}
+
 static const struct ph_restriction restrictions[] = {
+	{.name = "check_recipient_maps", .stage = PH_STAGE_RECIPIENT,
+		.check = reject_unlisted_recipient, .instead = "reject_unlisted_recipient",
+		.doc = "The old name of reject_unlisted_recipient."},
+	{.name = "check_relay_domains", .stage = PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS,
+		.check = reject_unauth_destination, .instead = "reject_unauth_destination",
+		.doc = "An old way to refuse relaying; here it is reject_unauth_destination."},
 	{.name = "defer_unauth_destination", .stage = PH_STAGE_RECIPIENT | PH_REFUSES_STRANGERS,
 		.check = defer_unauth_destination,
 		.doc = "Defers recipients in domains that we neither receive nor relay for."},
 	{.name = "permit_auth_destination", .stage = PH_STAGE_RECIPIENT,
 		.check = permit_auth_destination,
 		.doc = "Permits recipients in domains that we receive or relay for."},
+	{.name = "permit_mx_backup", .stage = PH_STAGE_RECIPIENT,
+		.check = permit_mx_backup,
+		.doc = "Permits recipients in domains that name this host as a mail exchanger, and in those that "
+		       "we receive or relay for; see permit_mx_backup_networks."},
 	{.name = "reject_non_fqdn_recipient", .stage = PH_STAGE_RECIPIENT,
 		.check = reject_non_fqdn_recipient,
 		.doc = "Refuses recipients whose domain is not fully qualified."},
@@ -143,4 +186,5 @@ static const struct ph_restriction restrictions[] = {
 };
 
 PH_MODULE(restriction_recipient, "1.0", "restrictions by the recipient's address, and on relaying",
-	PH_INSTANCE(struct recipient, params), PH_RESTRICTION_TABLE(restrictions));
+	PH_INSTANCE(struct recipient, params), PH_LIFE(.open = recipient_open),
+	PH_RESTRICTION_TABLE(restrictions));

@@ -1,14 +1,17 @@
 /* Recipients and relaying: a table. */
 #include "test.h"
 
+#include "session/interfaces.h"
 #include "session_world.h"
 
 extern const struct ph_module posthouse_module_restriction_recipient;
 
 /* As the module's, in its order. */
-static const struct {
+static struct {
 	int64_t non_fqdn, relay, unknown;
-} self = {504, 554, 450};
+	const ph_networks *networks;
+	bool any;
+} self = {504, 554, 450, NULL, true};
 
 static const struct world_record records[] = {
 	{PH_DNS_MX, "mx.example", PH_DNS_FOUND, {"mx1.example"}},
@@ -83,6 +86,65 @@ test_recipients(void **state)
 	}
 }
 
+/* The DNS names us as an exchanger; with networks, the best ones must be in these. */
+static void
+test_backup(void **state)
+{
+	static const struct world_record dns[] = {
+		{PH_DNS_MX, "backup.example", PH_DNS_FOUND, {"first.example", "us.example"}},
+		{PH_DNS_MX, "others.example", PH_DNS_FOUND, {"first.example"}},
+		{PH_DNS_MX, "null.example", PH_DNS_FOUND, {""}},
+		{PH_DNS_MX, "slow.example", PH_DNS_TEMPFAIL, {NULL}},
+		{PH_DNS_MX, "dark.example", PH_DNS_FOUND, {"late.example"}},
+		{PH_DNS_A, "late.example", PH_DNS_TEMPFAIL, {NULL}},
+		{PH_DNS_A, "first.example", PH_DNS_FOUND, {"192.0.2.55"}},
+		{PH_DNS_A, "us.example", PH_DNS_FOUND, {"192.0.2.66"}},
+	};
+	static const struct {
+		const char *recipient, *network[2];
+		ph_verdict verdict;
+	} cases[] = {
+		{"u@backup.example", {NULL, NULL}, PH_PERMIT},
+		{"u@here.example", {NULL, NULL}, PH_PERMIT},
+		{"u@others.example", {NULL, NULL}, PH_DUNNO},
+		{"u@null.example", {NULL, NULL}, PH_DUNNO},
+		{"u@none.example", {NULL, NULL}, PH_DUNNO},
+		{"u%far.example@backup.example", {NULL, NULL}, PH_DUNNO},
+		{"u@[192.0.2.66]", {NULL, NULL}, PH_PERMIT},
+		{"u@[192.0.2.67]", {NULL, NULL}, PH_DUNNO},
+		{"u@slow.example", {NULL, NULL}, PH_DEFER_IF_REJECT},
+		{"u@dark.example", {NULL, NULL}, PH_DEFER_IF_REJECT},
+		{"u@backup.example", {"192.0.2.55", "192.0.2.66"}, PH_PERMIT},
+		{"u@backup.example", {"192.0.2.66", NULL}, PH_DUNNO},
+		{"u@dark.example", {"192.0.2.66", NULL}, PH_DEFER_IF_REJECT},
+	};
+	ph_address us;
+	ph_error error;
+
+	assert_int_equal(ph_address_parse(ph_span_of("192.0.2.66"), &us), 0);
+	assert_int_equal(interfaces_add(&us, &error), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ph_session *session;
+		ph_reply reply;
+
+		world_reset();
+		world.dns = dns;
+		world.dns_count = sizeof(dns) / sizeof(dns[0]);
+		world.mydestination[0] = "here.example";
+		world.mynetworks[0] = cases[i].network[0];
+		world.mynetworks[1] = cases[i].network[1];
+		self.networks = world.settings.mynetworks;
+		self.any = cases[i].network[0] == NULL;
+		session = world_session("192.0.2.1");
+		session->recipient = cases[i].recipient;
+		if (world_ask(&posthouse_module_restriction_recipient, &self, "permit_mx_backup", session,
+			&reply) != cases[i].verdict)
+			fail_msg("%zu: %s", i, cases[i].recipient);
+		world_end(session);
+	}
+	interfaces_close();
+}
+
 /* A table that cannot be asked permits nobody and rejects nobody. */
 static void
 test_failing_tables(void **state)
@@ -113,7 +175,7 @@ test_marks(void **state)
 	for (size_t i = 0; i < posthouse_module_restriction_recipient.operation_count; i++)
 		if ((restrictions[i].stage & PH_REFUSES_STRANGERS) != 0)
 			marked++;
-	assert_int_equal(marked, 2);
+	assert_int_equal(marked, 3);
 }
 
 int
@@ -121,6 +183,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_recipients),
+		cmocka_unit_test(test_backup),
 		cmocka_unit_test(test_failing_tables),
 		cmocka_unit_test(test_marks),
 	};

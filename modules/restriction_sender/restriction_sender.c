@@ -5,14 +5,19 @@
 
 #include <string.h>
 
+#include "login.h"
+
 struct sender {
 	int64_t non_fqdn_code;
 	int64_t unknown_code;
+	const ph_map *login_maps;
 };
 
 static const struct ph_param params[] = {
 	{"non_fqdn_reject_code", PH_INT, 0, offsetof(struct sender, non_fqdn_code), "504", 400, 599, NULL,
 		"The reply code of restrictions that ask for a fully qualified name."},
+	{"smtpd_sender_login_maps", PH_MAP_REF, 0, offsetof(struct sender, login_maps), NULL, 0, 0, NULL,
+		"Tables of sender addresses and of the login names that own them."},
 	{"unknown_address_reject_code", PH_INT, 0, offsetof(struct sender, unknown_code), "450", 400, 599,
 		NULL, "The reply code of restrictions on addresses in domains that do not exist."},
 };
@@ -65,10 +70,62 @@ reject_unlisted_sender(const ph_rule *rule, ph_session *session)
 	return ph_refuse_unlisted(session, ph_sender(session), true);
 }
 
+static ph_verdict
+reject_authenticated_sender_login_mismatch(const ph_rule *rule, ph_session *session)
+{
+	const struct sender *self = ph_rule_instance(rule);
+
+	return login_check_owner(session, self->login_maps, false);
+}
+
+static ph_verdict
+reject_known_sender_login_mismatch(const ph_rule *rule, ph_session *session)
+{
+	const struct sender *self = ph_rule_instance(rule);
+	ph_verdict verdict = login_check_owner(session, self->login_maps, true);
+
+	return verdict != PH_DUNNO ? verdict : login_check_stranger(session, self->login_maps);
+}
+
+static ph_verdict
+reject_unauthenticated_sender_login_mismatch(const ph_rule *rule, ph_session *session)
+{
+	const struct sender *self = ph_rule_instance(rule);
+
+	return login_check_stranger(session, self->login_maps);
+}
+
+static ph_verdict
+reject_sender_login_mismatch(const ph_rule *rule, ph_session *session)
+{
+	ph_verdict verdict = reject_authenticated_sender_login_mismatch(rule, session);
+
+	return verdict != PH_DUNNO ? verdict
+		: reject_unauthenticated_sender_login_mismatch(rule, session);
+}
+
 static const struct ph_restriction restrictions[] = {
+	{.name = "reject_authenticated_sender_login_mismatch", .stage = PH_STAGE_SENDER,
+		.check = reject_authenticated_sender_login_mismatch,
+		.doc = "Refuses a sender that the client, which has logged in, does not own in "
+		       "$smtpd_sender_login_maps."},
+	{.name = "reject_known_sender_login_mismatch", .stage = PH_STAGE_SENDER,
+		.check = reject_known_sender_login_mismatch,
+		.doc = "Refuses a sender that $smtpd_sender_login_maps has and that the client, logged in or "
+		       "not, does not own."},
 	{.name = "reject_non_fqdn_sender", .stage = PH_STAGE_SENDER,
 		.check = reject_non_fqdn_sender,
 		.doc = "Refuses senders whose domain is not fully qualified."},
+	{.name = "reject_sender_login_mismatch", .stage = PH_STAGE_SENDER,
+		.check = reject_sender_login_mismatch,
+		.doc = "Refuses a sender that $smtpd_sender_login_maps gives to others: what both "
+		       "reject_authenticated_… and reject_unauthenticated_sender_login_mismatch refuse."},
+	{.name = "reject_unauthenticated_sender_login_mismatch", .stage = PH_STAGE_SENDER,
+		.check = reject_unauthenticated_sender_login_mismatch,
+		.doc = "Refuses a sender that $smtpd_sender_login_maps has to clients that have not logged in."},
+	{.name = "reject_unknown_address", .stage = PH_STAGE_SENDER,
+		.check = reject_unknown_sender_domain, .instead = "reject_unknown_sender_domain",
+		.doc = "The old name of reject_unknown_sender_domain."},
 	{.name = "reject_unknown_sender_domain", .stage = PH_STAGE_SENDER,
 		.check = reject_unknown_sender_domain,
 		.doc = "Refuses senders in a domain with neither a mail exchanger nor an address, or with a "

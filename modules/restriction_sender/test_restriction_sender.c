@@ -1,14 +1,17 @@
 /* Senders: a table over a small DNS. */
 #include "test.h"
 
+#include <stdio.h>
+
 #include "session_world.h"
 
 extern const struct ph_module posthouse_module_restriction_sender;
 
 /* As the module's, in its order. */
-static const struct {
+static struct {
 	int64_t non_fqdn, unknown;
-} soft = {504, 450}, hard = {504, 550};
+	const ph_map *logins;
+} soft = {504, 450, NULL}, hard = {504, 550, NULL};
 
 static const struct world_record records[] = {
 	{PH_DNS_MX, "mx.example", PH_DNS_FOUND, {"mx1.example"}},
@@ -106,12 +109,65 @@ test_codes(void **state)
 	world_end(session);
 }
 
+/* Who owns an address, who is logged in. */
+static void
+test_logins(void **state)
+{
+	static const char *const entries[] = {"boss@here.example", "boss, clerk", "clerk@here.example",
+		"clerk\tother", NULL};
+	static const ph_map logins = {.name = "table", .entries = entries};
+	static const ph_map away = {.name = "table", .entries = entries, .fails = true};
+	static const char *const names[] = {"reject_sender_login_mismatch",
+		"reject_authenticated_sender_login_mismatch", "reject_known_sender_login_mismatch",
+		"reject_unauthenticated_sender_login_mismatch"};
+	static const struct {
+		const char *login, *sender, *text;
+		bool refused[4]; /* by which */
+	} cases[] = {
+		{"clerk", "boss@here.example", "", {false}},
+		{"CLERK", "clerk@here.example", "", {false}},
+		{"other", "clerk@here.example", "", {false}},
+		{"boss", "clerk@here.example", "not owned by user boss", {true, true, true, false}},
+		{"boss", "any@here.example", "not owned by user boss", {true, true, false, false}},
+		{"", "boss@here.example", "not logged in", {true, false, true, true}},
+		{"", "any@here.example", "", {false}},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) * 4; i++) {
+		const char *name = names[i % 4], *said = cases[i / 4].text;
+		bool refused = cases[i / 4].refused[i % 4], known = cases[i / 4].login[0] != '\0';
+		/* the second asks for those who have logged in only, the fourth for the others */
+		bool asked = i % 4 == 1 ? known : i % 4 == 3 ? !known : true;
+		ph_session *session;
+		ph_reply reply;
+		char text[200];
+
+		world_reset();
+		session = world_session("192.0.2.1");
+		session->sender = cases[i / 4].sender;
+		session->login.username = cases[i / 4].login;
+		print_message("%s %s\n", name, session->sender);
+		soft.logins = &logins;
+		assert_int_equal(world_ask(&posthouse_module_restriction_sender, &soft, name, session, &reply),
+			refused ? PH_REJECT : PH_DUNNO);
+		snprintf(text, sizeof(text), "<%s>: Sender address rejected: %s", session->sender, said);
+		assert_string_equal(reply.text, refused ? text : "");
+		assert_int_equal(reply.code, refused ? 553 : 0);
+		soft.logins = &away;
+		assert_int_equal(world_ask(&posthouse_module_restriction_sender, &soft, name, session, &reply),
+			asked ? PH_DEFER : PH_DUNNO);
+		world_end(session);
+	}
+	soft.logins = NULL;
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_senders),
 		cmocka_unit_test(test_codes),
+		cmocka_unit_test(test_logins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

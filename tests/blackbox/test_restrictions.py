@@ -37,9 +37,11 @@ def world():
         servers = {}
         common = dict(dns_servers=names.servers, dns_timeout="5s", smtpd_peername_lookup="yes",
                       mynetworks="{%s/32}" % restrictions.OURS, smtpd_error_sleep_time="0s",
-                      relay_domains="{relay.example, etrn.example}")
+                      relay_domains="{relay.example, etrn.example}",
+                      smtpd_sender_login_maps="{flat:%s/logins}" % folder)
         for broken in (False, True):
-            more = {"mydestination": "{'fail:the table of domains is away'}", "relay_domains": "{}"} if broken else {}
+            more = {"mydestination": "{'fail:the table of domains is away'}", "relay_domains": "{}",
+                    "smtpd_sender_login_maps": "'fail:the table of owners is away'"} if broken else {}
             server = Posthouse(folder / ("broken" if broken else "good"), sections=configuration(folder, broken),
                                **(common | more))
             servers[broken] = server

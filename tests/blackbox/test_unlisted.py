@@ -1,5 +1,6 @@
 """Unknown recipients and senders are refused at RCPT, by the table of their class; one that cannot be asked says "later"."""
 
+import json
 import re
 
 import pytest
@@ -112,3 +113,17 @@ def test_everybody_is_welcome(posthouse):
                 client.hello()
                 client.expect("MAIL FROM:<a@client.example>", 250)
                 client.expect("RCPT TO:<no-such@test.example>", 250)
+
+
+def test_owners_of_addresses(posthouse):
+    """Nobody can log in yet: explain plays one who has."""
+    with posthouse(smtpd_sender_login_maps=inline({"games@test.example": "boss"}),
+                   smtpd_sender_restrictions="{reject_sender_login_mismatch}") as server:
+        for login, said in (("boss", None), ("clerk", "not owned by user clerk"), (None, "not logged in")):
+            told = json.loads(server.command(
+                "posthouse", "explain", "-c", server.config, "--client", "127.0.0.1", "--from", "games@test.example",
+                "--to", "games@test.example", "-j", *(["--sasl", login] if login else []), check=False)[1])
+            reply = told["recipients"][0]["reply"]
+            assert told["accepted"] == (said is None), told
+            assert said is None or (reply["code"], reply["status"], reply["text"]) == (
+                553, "5.7.1", f"<games@test.example>: Sender address rejected: {said}"), reply

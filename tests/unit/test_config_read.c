@@ -9,6 +9,7 @@
 #include <posthouse/restriction.h>
 
 #include "config/files.h"
+#include "config/match.h"
 #include "config/state.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -128,6 +129,10 @@ good_configuration(void **state)
 	assert_int_equal(config_open_maps(config, &error), 0);
 	assert_int_equal(ph_match(settings->mydestination, "other.example", &error), PH_NOT_FOUND);
 	assert_int_equal(ph_match(settings->mydestination, "KNOWN", &error), PH_FOUND);
+	assert_int_equal(ph_match(settings->mydestination, "below.mail.example.com", &error), PH_NOT_FOUND);
+	assert_int_equal(match_with_parents(settings->mydestination, "below.mail.example.com.", &error), PH_FOUND);
+	assert_int_equal(match_with_parents(settings->mydestination, "notmail.example.com", &error), PH_NOT_FOUND);
+	assert_int_equal(match_with_parents(settings->mydestination, "x.known", &error), PH_FOUND);
 	assert_int_equal(ph_match(settings->mydestination, "fails", &error), PH_FAILED);
 	assert_string_equal(error.text, "map: failed");
 
