@@ -37,4 +37,14 @@ void check_places(const struct config *config, struct problems *problems);
 /* The same for one list; pure. */
 void check_places_list(const struct policy_list *list, struct problems *problems);
 
+/* ---- What is set, or defined, and used by nothing (check_unused.c); opens tables, and closes them */
+void check_unused(const struct config *config, struct problems *problems);
+
+/* ---- Settings that contradict each other (check_domains.c) */
+void check_domains(const struct config *config, struct problems *problems);
+
+/* ---- Listeners that relay for strangers (check_relay.c). The last check: it gives up root's rights,
+ * and runs the loop of this process. */
+void check_relay(const struct config *config, struct problems *problems);
+
 #endif

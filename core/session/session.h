@@ -103,6 +103,7 @@ struct ph_session {
 	const struct trail *trail;
 	struct trail_log *trail_log;         /* owned; the one of smtpd_explain_clients; NULL: none */
 	bool rehearsal;                      /* nothing is sent, nobody is kept waiting: explain */
+	bool alone;                          /* and no other server is asked: check */
 	ph_reply *verdict;
 	struct pending *left_by_client, *left_by_helo, *left_by_sender;
 
