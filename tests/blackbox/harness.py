@@ -5,9 +5,11 @@ import mailbox
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -67,6 +69,17 @@ def wait_until(condition, what, patience=PATIENCE):
         if time.monotonic() > end:
             raise AssertionError(f"gave up waiting for {what}")
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def scratch():
+    """A folder with a short path that other users may enter (socket names are limited to 107 bytes)."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="ph-"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 class Posthouse:

@@ -1,16 +1,13 @@
 """Policy servers: what they are sent, what their answers do, and what happens when they do not answer as they should."""
 
 import contextlib
-import pathlib
 import re
-import shutil
-import tempfile
 import threading
 import time
 
 import pytest
 
-from harness import Client, PolicyServer, Posthouse, wait_until
+from harness import Client, PolicyServer, Posthouse, scratch, wait_until
 
 DEFAULT = "Recipient address rejected: Server configuration problem"
 
@@ -148,9 +145,8 @@ TROUBLE = {
 @pytest.fixture(scope="module")
 def trouble():
     """A server with a listener for each kind of trouble."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="ph-"))
-    folder.chmod(0o755)
     with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(scratch())
         policies = {name: stack.enter_context(PolicyServer(decide)) for name, (decide, _) in TROUBLE.items()}
         sections = "".join(
             "listener %s { module = smtp port = 0 smtpd_recipient_restrictions = {'check_policy_service { %s, timeout=%s, "
@@ -158,7 +154,6 @@ def trouble():
             for name, policy in policies.items())
         server = stack.enter_context(Posthouse(folder, sections=sections, smtpd_error_sleep_time="0s"))
         yield server, policies
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("name", TROUBLE)
