@@ -233,6 +233,7 @@ static const struct {
 	{"relay_recipient_maps", "relay_domains"},
 	{"relay_transport", "relay_domains"},
 	{"sender_canonical_classes", "sender_canonical_maps"},
+	{"smtpd_etrn_restrictions", "fast_flush_domains"},
 	{"virtual_mailbox_maps", "virtual_mailbox_domains"},
 	{"virtual_transport", "virtual_mailbox_domains"},
 };

@@ -75,9 +75,13 @@ smtpd_client_restrictions = {permit_mynetworks, reject_non_fqdn_recipient}
 """, ["3: warning: smtpd_client_restrictions: reject_non_fqdn_recipient judges a recipient, and this list is asked when "
       "a client connects, when there is none: it never says anything; put it into smtpd_recipient_restrictions, or set "
       "smtpd_delay_reject = yes"]),
+    "ETRN for no domain": ("""
+smtpd_etrn_restrictions = {permit_mynetworks, reject}
+""", ["2: warning: smtpd_etrn_restrictions: does nothing, as fast_flush_domains is empty; set that, or delete this"]),
     "a rule about senders of ETRN": ("""
+relay_domains = {relayed.example}
 smtpd_etrn_restrictions = {permit_mynetworks, reject_unknown_sender_domain, reject}
-""", ["2: warning: smtpd_etrn_restrictions: reject_unknown_sender_domain judges the sender, and this list is asked at "
+""", ["3: warning: smtpd_etrn_restrictions: reject_unknown_sender_domain judges the sender, and this list is asked at "
       "ETRN, when there is none: it never says anything; put it into smtpd_sender_restrictions"]),
     "HELO that can be left out": ("""
 smtpd_helo_restrictions = {permit_mynetworks, reject_invalid_helo_hostname}
