@@ -1,7 +1,7 @@
 /*
  * posthouse check: is the configuration right, and is the host ready for it?
  */
-#include "cli/cli.h"
+#include "cli/check.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -12,9 +12,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <posthouse/log.h>
 #include <posthouse/map.h>
 
+#include "cli/cli.h"
 #include "config/state.h"
+#include "ground/logger.h"
 #include "process/endpoints.h"
 #include "process/owner.h"
 
@@ -178,6 +181,12 @@ conclude(const struct problems *problems, const char *path)
 	return count ? 1 : 0;
 }
 
+/* What tables and rehearsed sessions would log is told as problems. */
+static void
+be_silent(const char *component, ph_log_level level, const char *line, void *context)
+{
+}
+
 int
 command_check(int argc, char **argv)
 {
@@ -195,11 +204,18 @@ command_check(int argc, char **argv)
 		return problems ? usage(argv[0]) : EX_OSERR;
 	path = cli_config_path(given);
 	config = config_load(path, -1, problems);
+	logger_capture(be_silent, NULL);
 	if (config) {
 		check_host(config, problems);
 		check_tables(config, problems);
 		check_endpoints(config, problems);
+		check_reach(config, problems);
+		check_places(config, problems);
+		check_unused(config, problems);
+		check_domains(config, problems);
+		check_relay(config, problems);
 	}
+	logger_capture(NULL, NULL);
 	problems_print(problems, stderr);
 	result = conclude(problems, path);
 	config_free(config);

@@ -13,28 +13,49 @@
 
 /* ---- Relaying ----------------------------------------------------------------------------------- */
 
-/* Does the list end relaying for strangers? One that permits all before it gets there does not. */
+/* What a list comes to for a stranger who wants mail relayed. */
+enum relaying {
+	RELAYING_OPEN,    /* nothing in it decides */
+	RELAYING_REFUSED,
+	RELAYING_PERMITTED
+};
+
+static enum relaying
+word_relaying(const struct ph_rule *rule, bool warned)
+{
+	if (strcmp(rule->name, "permit") == 0)
+		return RELAYING_PERMITTED;
+	return !warned && (strcmp(rule->name, "reject") == 0 || strcmp(rule->name, "defer") == 0)
+		? RELAYING_REFUSED : RELAYING_OPEN;
+}
+
+/* Through classes too; outer: warn_if_reject stands before the one that this is. What only warns
+ * refuses nobody. */
+static enum relaying
+rules_relaying(const ph_rules *rules, bool outer)
+{
+	enum relaying result = RELAYING_OPEN;
+	bool warned = outer;
+
+	for (size_t i = 0; rules && i < rules->count && result == RELAYING_OPEN; i++) {
+		const struct ph_rule *rule = &rules->items[i];
+
+		if (rule->rules)
+			result = rules_relaying(rule->rules, warned);
+		else if (!rule->restriction)
+			result = word_relaying(rule, warned);
+		else if (!warned && (rule->restriction->stage & PH_REFUSES_STRANGERS))
+			result = RELAYING_REFUSED;
+		warned = outer || (!rule->restriction && !rule->rules &&
+			strcmp(rule->name, "warn_if_reject") == 0);
+	}
+	return result;
+}
+
 static bool
 refuses_strangers(const ph_rules *rules)
 {
-	bool warned = false;
-
-	for (size_t i = 0; rules && i < rules->count; i++) {
-		const struct ph_rule *rule = &rules->items[i];
-		bool only_warns = warned;
-
-		warned = !rule->restriction && strcmp(rule->name, "warn_if_reject") == 0;
-		if (rule->restriction) {
-			if (!only_warns && (rule->restriction->stage & PH_REFUSES_STRANGERS))
-				return true;
-		} else if (strcmp(rule->name, "permit") == 0) {
-			return false;
-		} else if (!only_warns && (strcmp(rule->name, "reject") == 0 ||
-			strcmp(rule->name, "defer") == 0)) {
-			return true;
-		}
-	}
-	return false;
+	return rules_relaying(rules, false) == RELAYING_REFUSED;
 }
 
 /* Listeners whose clients the kernel knows ask no policy. */

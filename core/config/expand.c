@@ -145,3 +145,17 @@ expand_is_reference(ph_pool *pool, const char *text, const char **name)
 	*name = ph_pool_copy(pool, span);
 	return *name != NULL;
 }
+
+bool
+expand_refers(const char *text, const char *name)
+{
+	while ((text = strchr(text, '$'))) {
+		ph_span span;
+		size_t size = text[1] == '$' ? 2 : reference(text, &span);
+
+		if (text[1] != '$' && size && ph_span_equal(span, ph_span_of(name)))
+			return true;
+		text += size ? size : 1;
+	}
+	return false;
+}

@@ -25,6 +25,8 @@ const char *expand_text(ph_pool *pool, const char *text, expand_fn *lookup, void
 
 /* Is the whole text one reference? Then name is what it refers to, in the pool. */
 bool expand_is_reference(ph_pool *pool, const char *text, const char **name);
+/* Does a reference to that name stand in the text? */
+bool expand_refers(const char *text, const char *name);
 /* Is name in the chain already? Then -1, and the error shows the chain. */
 int expand_check_loop(const struct expand_chain *chain, const char *name, ph_error *error);
 

@@ -170,11 +170,12 @@ section_instance(const struct config *config, const char *name, ph_error *error)
 	char hint[128];
 
 	for (size_t i = 0; i < config->section_count; i++) {
-		const struct section *section = config->sections[i];
+		struct section *section = config->sections[i];
 
 		if (section->class->number != PH_CLASS_MAP)
 			continue;
 		if (strcmp(section->title, name) == 0) {
+			section->referred = true;
 			if (!section->instance)
 				ph_error_set(error, "%s: this map has no module", name);
 			return section->instance;

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROBLEMS_MAX 1000
+#include "ground/escape.h"
+
+enum { PROBLEMS_MAX = 1000, BODY_MOST = 1024 };
 
 struct problem {
 	char *text;      /* "file:line: text" */
@@ -86,6 +88,22 @@ slot(struct problems *problems, size_t rank, int line, const char *text)
 	return &problems->items[at];
 }
 
+/* What a file holds may be quoted in it, and may be anything: a terminal does not get to see that. The
+ * name of the file too. NULL: no memory. */
+static char *
+printable(const char *text)
+{
+	size_t size = strlen(text), room = 4 * size + 1;
+	char *safe = malloc(room);
+	struct escape_out out = {.at = safe, .end = safe + room - 1};
+
+	if (!safe)
+		return NULL;
+	escape_line(&out, text, size);
+	*out.at = '\0';
+	return safe;
+}
+
 static void add(struct problems *problems, bool warning, const char *file, int line,
 	const char *format, va_list arguments) PH_PRINTF(5, 0);
 
@@ -96,20 +114,24 @@ add(struct problems *problems, bool warning, const char *file, int line, const c
 {
 	size_t rank = problems ? rank_of(problems, file) : 0;
 	struct problem *problem;
-	char body[1024], *text;
+	char body[BODY_MOST], *text = NULL, *raw;
 	int size;
 
 	if (!problems)
 		return;
 	vsnprintf(body, sizeof(body), format, arguments);
 	if (file && line > 0)
-		size = asprintf(&text, "%s:%d: %s%s", file, line, warning ? "warning: " : "", body);
+		size = asprintf(&raw, "%s:%d: %s%s", file, line, warning ? "warning: " : "", body);
 	else
-		size = asprintf(&text, "%s%s%s%s", file ? file : "", file ? ": " : "",
+		size = asprintf(&raw, "%s%s%s%s", file ? file : "", file ? ": " : "",
 			warning ? "warning: " : "", body);
 	if (!warning)
 		problems->errors++;
-	if (size == -1)
+	if (size != -1) {
+		text = printable(raw);
+		free(raw);
+	}
+	if (!text)
 		return;
 	problem = slot(problems, rank, line, text);
 	if (!problem) {

@@ -41,6 +41,7 @@ struct section {
 	const void *ops;             /* of the type that was named, among the module's */
 	struct settings_set set;
 	struct instance *instance;
+	bool referred;               /* a parameter or a restriction names this map */
 };
 
 /* A name that can be set outside of sections, and whose it is. */

@@ -79,8 +79,12 @@ ask_module(struct run *run, const ph_rule *rule)
 	struct task_context *context = task_context();
 	const char *instance = context != NULL ? context->instance : NULL;
 	ph_reply *outer = session->verdict;
+	bool outer_asked = run->asked_others;
 	ph_verdict verdict;
 
+	if (session->alone && (rule->restriction->stage & PH_ASKS_OTHERS) != 0)
+		return PH_DUNNO;
+	run->asked_others = false;
 	if (context != NULL && rule->instance != NULL)
 		context->instance = rule->instance->name;
 	session->verdict = run->reply;
@@ -88,6 +92,9 @@ ask_module(struct run *run, const ph_rule *rule)
 	session->verdict = outer;
 	if (context != NULL)
 		context->instance = instance;
+	if (run->asked_others)
+		verdict = PH_DUNNO;
+	run->asked_others = outer_asked;
 	forget(run);
 	complete_reply(run, verdict);
 	return verdict;

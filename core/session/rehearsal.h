@@ -16,6 +16,7 @@ struct rehearsal {
 	const char *reverse_name; /* unverified; "unknown": none; NULL: looked up, or the client_name */
 	struct session_login login;
 	struct session_tls tls;
+	bool alone;               /* no other server is asked: what would ask one has no opinion */
 	const struct trail *trail;
 };
 

@@ -6,6 +6,7 @@
 
 #include <posthouse/log.h>
 
+#include "session/result.h"
 #include "session/run.h"
 
 /* A result being done. */
@@ -221,21 +222,22 @@ do_warn(const struct result *result)
 static const struct action {
 	const char *word;
 	ph_verdict (*act)(const struct result *result);
+	enum result_kind kind;
 } actions[] = {
-	{"BCC", do_bcc},
-	{"DEFER", do_defer},
-	{"DEFER_IF_PERMIT", do_defer_if_permit},
-	{"DEFER_IF_REJECT", do_defer_if_reject},
-	{"DISCARD", do_discard},
-	{"DUNNO", do_dunno},
-	{"FILTER", do_filter},
-	{"HOLD", do_hold},
-	{"INFO", do_info},
-	{"OK", do_ok},
-	{"PREPEND", do_prepend},
-	{"REDIRECT", do_redirect},
-	{"REJECT", do_reject},
-	{"WARN", do_warn},
+	{"BCC", do_bcc, RESULT_GOES_ON},
+	{"DEFER", do_defer, RESULT_REFUSES},
+	{"DEFER_IF_PERMIT", do_defer_if_permit, RESULT_GOES_ON},
+	{"DEFER_IF_REJECT", do_defer_if_reject, RESULT_GOES_ON},
+	{"DISCARD", do_discard, RESULT_DISCARDS},
+	{"DUNNO", do_dunno, RESULT_GOES_ON},
+	{"FILTER", do_filter, RESULT_GOES_ON},
+	{"HOLD", do_hold, RESULT_GOES_ON},
+	{"INFO", do_info, RESULT_GOES_ON},
+	{"OK", do_ok, RESULT_PERMITS},
+	{"PREPEND", do_prepend, RESULT_GOES_ON},
+	{"REDIRECT", do_redirect, RESULT_GOES_ON},
+	{"REJECT", do_reject, RESULT_REFUSES},
+	{"WARN", do_warn, RESULT_GOES_ON},
 };
 
 static const struct action *
@@ -258,6 +260,28 @@ static bool
 is_code(const char *text, size_t word)
 {
 	return word == 3 && (text[0] == '4' || text[0] == '5') && is_digit(text[1]) && is_digit(text[2]);
+}
+
+enum result_kind
+result_kind(ph_span text)
+{
+	const struct action *action;
+	size_t digits = 0;
+	ph_span word;
+
+	while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+		text.data++;
+		text.size--;
+	}
+	word = (ph_span){text.data, 0};
+	while (word.size < text.size && text.data[word.size] != ' ' && text.data[word.size] != '\t')
+		digits += is_digit(text.data[word.size++]);
+	if (digits == 3 && word.size == 3 && (word.data[0] == '4' || word.data[0] == '5'))
+		return RESULT_REFUSES;
+	action = find_action(word);
+	if (action != NULL)
+		return action->kind;
+	return text.size > 0 && digits == text.size ? RESULT_PERMITS : RESULT_NAMES;
 }
 
 static ph_verdict

@@ -26,6 +26,7 @@ struct run {
 	unsigned depth;         /* of lists within lists */
 	unsigned asking;        /* restrictions that are in the middle of their work */
 	bool early;             /* there is no message yet that could be changed */
+	bool asked_others;      /* in a session that is alone: the restriction wanted another server */
 	bool warn;              /* warn_if_reject: what would refuse is only logged */
 	ph_reply *reply;        /* what the last restriction said */
 	struct pending *permit; /* applied should all lists permit; NULL: none so far */

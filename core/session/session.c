@@ -102,6 +102,7 @@ set_trail(ph_session *session)
 	session->trail = rehearsal->trail;
 	session->login = rehearsal->login;
 	session->tls = rehearsal->tls;
+	session->alone = rehearsal->alone;
 }
 
 ph_session *
@@ -347,6 +348,12 @@ ph_recipient_count(const ph_session *session)
 	return session->recipients;
 }
 
+const char *
+ph_only_recipient(const ph_session *session)
+{
+	return text_of(session->only_recipient);
+}
+
 int64_t
 ph_message_size(const ph_session *session)
 {
@@ -519,6 +526,8 @@ ph_dns_lookup(ph_session *session, ph_dns_type type, const char *name)
 {
 	const ph_dns_answer *answer = ph_dns_query(ph_scratch_pool(session), type, name);
 
+	if (session->alone && session->run != NULL)
+		session->run->asked_others = true;
 	trail_dns(session, type, name, answer);
 	return answer;
 }

@@ -87,6 +87,7 @@ struct ph_session {
 	int64_t announced;
 	int64_t content_size;
 	size_t recipients, refused;
+	const char *only_recipient;          /* the accepted one; NULL: none or several */
 	ph_intake *intake;                   /* from the first accepted recipient on */
 	const char *queue_id;                /* of the intake, or of the one that was just ended */
 	bool in_data;
@@ -102,6 +103,7 @@ struct ph_session {
 	const struct trail *trail;
 	struct trail_log *trail_log;         /* owned; the one of smtpd_explain_clients; NULL: none */
 	bool rehearsal;                      /* nothing is sent, nobody is kept waiting: explain */
+	bool alone;                          /* and no other server is asked: check */
 	ph_reply *verdict;
 	struct pending *left_by_client, *left_by_helo, *left_by_sender;
 

@@ -45,8 +45,11 @@ enum ph_stage {
 
 enum {
 	PH_EVEN_IF_ABSENT = 0x100, /* or it to the stage */
-	PH_REFUSES_STRANGERS = 0x200 /* or it to the stage: this restriction ends relaying for those
-	                              * who have no permission; a relay list needs one such */
+	PH_REFUSES_STRANGERS = 0x200, /* or it to the stage: this restriction ends relaying for those
+	                               * who have no permission; a relay list needs one such */
+	PH_ASKS_OTHERS = 0x400 /* or it to the stage: what it says is another server's to decide, so
+	                        * that "posthouse check" does not ask it. Not needed for what
+	                        * ph_dns_lookup() asks: that is noticed by itself */
 };
 
 enum ph_argument {

@@ -416,6 +416,19 @@ no_file(void **state)
 	problems_free(problems);
 }
 
+/* What is quoted of a file does nothing to a terminal. */
+static void
+raw_bytes(void **state)
+{
+	char problems[4000];
+
+	assert_null(load("mail_nmae = '\033[2Jx\377\n'\n", problems));
+	assert_string_equal(problems, "1: mail_nmae: no such parameter; did you mean mail_name?\n");
+	assert_null(load("mail_name = y\nhopcount_limit = '\033[2J\377\302\205\303\244'\n", problems));
+	assert_string_equal(problems,
+		"2: hopcount_limit: \"\\033[2J\\377\\302\\205\303\244\" is not a whole number\n");
+}
+
 static void
 write_text(const char *path, const char *text)
 {
@@ -687,6 +700,7 @@ main(void)
 		cmocka_unit_test(bad_configurations),
 		cmocka_unit_test(a_queue_is_needed),
 		cmocka_unit_test(no_file),
+		cmocka_unit_test(raw_bytes),
 		cmocka_unit_test(included_files),
 		cmocka_unit_test(snapshots),
 		cmocka_unit_test(instances_are_read_only),

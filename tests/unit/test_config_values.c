@@ -234,6 +234,9 @@ references(void **state)
 	assert_true(expand_is_reference(pool, "${mynetworks}", &name));
 	assert_string_equal(name, "mynetworks");
 	assert_false(expand_is_reference(pool, "$mynetworks.x", &name));
+	assert_true(expand_refers("a$b, ${mynetworks}x", "mynetworks"));
+	assert_true(expand_refers("$$$mynetworks", "mynetworks"));
+	assert_false(expand_refers("$$mynetworks mynetworks $mynetworks_x $", "mynetworks"));
 	ph_pool_free(pool);
 }
 

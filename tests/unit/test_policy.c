@@ -826,6 +826,39 @@ test_trail(void **state)
 	world_end(session);
 }
 
+static ph_verdict
+look_up_and_refuse(const ph_rule *rule, ph_session *session)
+{
+	ph_dns_lookup(session, PH_DNS_MX, "mx.example");
+	return say_reject(rule, session);
+}
+
+FAKE(no_mx, look_up_and_refuse, PH_STAGE_ANY);
+FAKE(server, say_reject, PH_STAGE_ANY | PH_ASKS_OTHERS);
+
+/* A session that is alone: those who would ask others have no opinion; others have theirs. */
+static void
+test_alone(void **state)
+{
+	const ph_rule class = {.name = "class", .argument = "", .rules = R(ASK(no_mx), ASK(dunno))};
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	world.policy.smtpd_recipient_restrictions = R(ASK(server), ASK(no_mx), class, ASK(ok));
+	session = session_at_rcpt("a@b.example", "b@c.example");
+	assert_int_equal(policy_check(session, POLICY_RCPT, "RCPT", &reply), -1);
+	assert_string_equal(asked, "server ");
+	asked[0] = '\0';
+	session->alone = true;
+	assert_int_equal(policy_check(session, POLICY_RCPT, "RCPT", &reply), 0);
+	assert_string_equal(asked, "no_mx no_mx dunno ok ");
+	world.policy.smtpd_recipient_restrictions = R(ASK(no_mx), ASK(no));
+	assert_int_equal(policy_check(session, POLICY_RCPT, "RCPT", &reply), -1);
+	assert_int_equal(reply.code, 550);
+	world_end(session);
+}
+
 int
 main(void)
 {
@@ -850,6 +883,7 @@ main(void)
 		cmocka_unit_test(test_wishes_too_early),
 		cmocka_unit_test(test_vrfy_and_etrn),
 		cmocka_unit_test(test_trail),
+		cmocka_unit_test(test_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
