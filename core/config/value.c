@@ -1,6 +1,7 @@
 #include "config/value.h"
 
 #include <inttypes.h>
+#include <posthouse/module.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -177,6 +178,12 @@ value_time(ph_span text, int64_t min, int64_t max, int64_t *value, ph_error *err
 		return out_of_range(text, min, max, units, 6, error);
 	*value = parsed;
 	return 0;
+}
+
+int
+ph_parse_time(ph_span text, int64_t min, int64_t max, int64_t *milliseconds, ph_error *error)
+{
+	return value_time(text, min, max, milliseconds, error);
 }
 
 int

@@ -348,6 +348,12 @@ ph_recipient_count(const ph_session *session)
 	return session->recipients;
 }
 
+const char *
+ph_only_recipient(const ph_session *session)
+{
+	return text_of(session->only_recipient);
+}
+
 int64_t
 ph_message_size(const ph_session *session)
 {

@@ -87,6 +87,7 @@ struct ph_session {
 	int64_t announced;
 	int64_t content_size;
 	size_t recipients, refused;
+	const char *only_recipient;          /* the accepted one; NULL: none or several */
 	ph_intake *intake;                   /* from the first accepted recipient on */
 	const char *queue_id;                /* of the intake, or of the one that was just ended */
 	bool in_data;

@@ -47,6 +47,7 @@ ph_session_reset(ph_session *session)
 	session->parameters = NULL;
 	session->announced = session->content_size = 0;
 	session->recipients = session->refused = 0;
+	session->only_recipient = NULL;
 	session->in_data = session->discard = false;
 	session->wishes = NULL;
 	session->transaction_id[0] = '\0';
@@ -243,11 +244,11 @@ ph_session_rcpt(ph_session *session, const char *recipient,
 	if (session->recipients >= (size_t)session->policy->smtpd_recipient_limit)
 		return session_refuse(reply, 452, "4.5.3", "Error: too many recipients");
 	result = accept_recipient(session, recipient, parameters, reply);
-	session->recipient = NULL;
 	if (result == 0)
-		session->recipients++;
+		session->only_recipient = session->recipients++ == 0 ? session->recipient : NULL;
 	else
 		session->refused++;
+	session->recipient = NULL;
 	return result;
 }
 

@@ -63,6 +63,11 @@ struct ph_param {
 	const char *doc;           /* one sentence, for the manual */
 };
 
+/* A time as parameters have it, "10s", "5m", seconds without a unit. Milliseconds, within min and max
+ * (both 0: not bounded). 0, or -1 with the error's text. */
+PH_API int ph_parse_time(ph_span text, int64_t min, int64_t max, int64_t *milliseconds,
+	ph_error *error);
+
 typedef struct ph_addresses {
 	size_t count;
 	const ph_address *items;

@@ -50,6 +50,8 @@ PH_API const char *ph_recipient(const ph_session *session);
 PH_API const char *ph_recipient_domain(const ph_session *session);
 /* How many recipients were accepted so far. */
 PH_API size_t ph_recipient_count(const ph_session *session);
+/* The recipient, when exactly one was accepted; "" otherwise. */
+PH_API const char *ph_only_recipient(const ph_session *session);
 /* The size that the client announced or, at end of data, sent. Bytes; 0: not known. */
 PH_API int64_t ph_message_size(const ph_session *session);
 /* The queue ID, once there is one. */

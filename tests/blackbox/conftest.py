@@ -1,10 +1,6 @@
-import pathlib
-import shutil
-import tempfile
-
 import pytest
 
-from harness import Posthouse
+from harness import Posthouse, scratch
 
 
 def pytest_configure(config):
@@ -13,11 +9,9 @@ def pytest_configure(config):
 
 @pytest.fixture
 def folder():
-    """A short path that other users may enter (socket names are limited to 107 bytes)."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="ph-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+    """One for the test: see scratch()."""
+    with scratch() as path:
+        yield path
 
 
 @pytest.fixture

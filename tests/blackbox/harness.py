@@ -5,9 +5,11 @@ import mailbox
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -24,7 +26,7 @@ USERS = ["games", "nobody", "news"]
 PATIENCE = 30
 
 LOADS = """load(listener_smtp, listener_local)
-load(restriction_access, restriction_client, restriction_data, restriction_helo, restriction_recipient, restriction_sender)
+load(restriction_access, restriction_client, restriction_data, restriction_helo, restriction_policy, restriction_recipient, restriction_sender)
 load(map_cidr, map_flat, map_hash, map_inline, map_regex, map_unix)
 load(queue_log, transport_local, transport_smtp, transport_discard, transport_error)
 """
@@ -67,6 +69,17 @@ def wait_until(condition, what, patience=PATIENCE):
         if time.monotonic() > end:
             raise AssertionError(f"gave up waiting for {what}")
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def scratch():
+    """A folder with a short path that other users may enter (socket names are limited to 107 bytes)."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="ph-"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 class Posthouse:
@@ -356,6 +369,68 @@ class Sink:
 
     def wait(self, count=1, patience=PATIENCE):
         return wait_until(lambda: len(self.messages) >= count and self.messages, f"{count} messages at the sink", patience)
+
+
+class PolicyServer:
+    """A policy server that records what it is sent. decide: function(request) -> an action; bytes, which are sent as they are
+    before the connection is closed; or None: no answer. With path it listens on a Unix-domain socket."""
+
+    def __init__(self, decide=lambda request: "DUNNO", path=None):
+        self.decide = decide
+        self.requests = []
+        self.connections = 0
+        self.live = set()
+        self.listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+        self.listener.bind(str(path) if path else ("127.0.0.1", 0))
+        if path:
+            os.chmod(path, 0o666)
+        self.address = f"unix:{path}" if path else "inet:127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.listener.listen(200)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.hang_up()
+
+    def hang_up(self):
+        """Closes the connections that there are."""
+        for connection in list(self.live):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self.live.add(connection)
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as file:
+            request = {}
+            while line := file.readline():
+                if line != b"\n":
+                    name, _, value = line.decode().rstrip("\n").partition("=")
+                    assert name not in request, line
+                    request[name] = value
+                    continue
+                self.requests.append(request)
+                action = self.decide(request)
+                if isinstance(action, bytes):
+                    connection.sendall(action)
+                    connection.shutdown(socket.SHUT_RDWR)
+                elif action is not None:
+                    connection.sendall(b"action=%s\n\n" % action.encode())
+                request = {}
+        self.live.discard(connection)
 
 
 class NameServer:

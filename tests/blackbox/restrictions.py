@@ -349,6 +349,18 @@ for kind, (address, name, text) in CLIENT_HOSTS.items():
             ({"client": "127.0.0.6", "table": TABLES}, OK)),
     }
 
+# ---- a policy server, which dislikes a sender; and one that is not there
+TABLE["check_policy_service"] = [
+    Case("check_policy_service unix:@folder@/policy", refusal("the policy server says so"), sender="spam@good.names.example"),
+    Case("check_policy_service unix:@folder@/policy", OK),
+    Case("check_policy_service { unix:@folder@/nobody, try_limit=1 }", refusal("Server configuration problem", "451 4.3.5"))]
+
+
+def policy(request):
+    """What that server answers."""
+    return "REJECT the policy server says so" if request["sender"].startswith("spam@") else "DUNNO"
+
+
 # Spellings that were given up: the same sessions, and a warning of "posthouse check".
 OLD_NAMES = {
     "reject_unknown_client": "reject_unknown_client_hostname",

@@ -7,7 +7,7 @@ import tempfile
 import pytest
 
 import restrictions
-from harness import Client, NameServer, Posthouse
+from harness import Client, NameServer, PolicyServer, Posthouse
 
 NAMES = sorted(restrictions.TABLE)
 KINDS = ["refuses", "passes", "unknown"]
@@ -33,7 +33,7 @@ def world():
     folder.chmod(0o755)
     for name, text in restrictions.FILES.items():
         (folder / name).write_text(text)
-    with NameServer(folder, restrictions.ZONES) as names:
+    with NameServer(folder, restrictions.ZONES) as names, PolicyServer(restrictions.policy, folder / "policy"):
         servers = {}
         common = dict(dns_servers=names.servers, dns_timeout="5s", smtpd_peername_lookup="yes",
                       mynetworks="{%s/32}" % restrictions.OURS, smtpd_error_sleep_time="0s",
