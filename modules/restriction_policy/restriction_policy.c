@@ -118,7 +118,7 @@ policy_close(void *instance)
 }
 
 static const struct ph_restriction restrictions[] = {
-	{.name = "check_policy_service", .stage = PH_STAGE_ANY, .argument = PH_ARGUMENT_STRING,
+	{.name = "check_policy_service", .stage = PH_STAGE_ANY | PH_ASKS_OTHERS, .argument = PH_ARGUMENT_STRING,
 		.check = check_policy_service, .prepare = prepare,
 		.example = "check_policy_service inet:127.0.0.1:10023",
 		.doc = "Asks a policy server, which answers as an access table does."},

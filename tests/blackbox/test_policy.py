@@ -214,6 +214,8 @@ def test_explain(posthouse):
         assert f'asked {policy.address} about RCPT of games@test.example: "REJECT not 192.0.2.7"' in out
         assert "554 5.7.1 <games@test.example>: Recipient address rejected: not 192.0.2.7" in out
         assert policy.requests[0]["helo_name"] == "x.example" and policy.requests[0]["protocol_state"] == "RCPT"
+        server.command("posthouse", "check")
+        assert len(policy.requests) == 1
     server.configure(smtpd_recipient_restrictions="{'check_policy_service inet:10023'}")
     code, out, err = server.command("posthouse", "check", check=False)
     line = server.config.read_text().splitlines().index("smtpd_recipient_restrictions = {'check_policy_service inet:10023'}") + 1
