@@ -8,9 +8,14 @@ reject_listed_mx(const ph_rule *rule, ph_session *s)
 
 	if (ph_dns_status(mx) == PH_DNS_TEMPFAIL)
 		return ph_defer(s, 451, "4.4.3", "<%s>: Sender address rejected: Domain lookup failed", ph_sender(s));
-	for (size_t i = 0; i < ph_dns_count(mx); i++)
-		if (ph_map_find(s, ph_rule_map(rule), ph_dns_name(mx, i), NULL) == PH_FOUND)
+	for (size_t i = 0; i < ph_dns_count(mx); i++) {
+		ph_found found = ph_map_find(s, ph_rule_map(rule), ph_dns_name(mx, i), NULL);
+
+		if (found == PH_FAILED) /* is not "not found" */
+			return ph_defer(s, 451, "4.3.0", "<%s>: Temporary lookup failure", ph_sender(s));
+		if (found == PH_FOUND)
 			return ph_reject(s, 550, "5.7.1", "<%s>: Sender address rejected: mail exchanger", ph_sender(s));
+	}
 	return PH_DUNNO;
 }
 
