@@ -206,6 +206,7 @@ ph_verdict
 run_rules(struct run *run, const ph_rules *rules)
 {
 	ph_verdict verdict = PH_DUNNO;
+	const ph_rules *outer_rules = run->rules;
 	bool outer = run->warn;
 
 	if (run->depth >= RUN_DEPTH_MAX) {
@@ -215,6 +216,7 @@ run_rules(struct run *run, const ph_rules *rules)
 		return PH_REJECT;
 	}
 	run->depth++;
+	run->rules = rules;
 	for (size_t i = 0; rules != NULL && i < rules->count && verdict == PH_DUNNO; i++) {
 		const ph_rule *rule = &rules->items[i];
 
@@ -232,6 +234,7 @@ run_rules(struct run *run, const ph_rules *rules)
 		}
 	}
 	run->warn = outer;
+	run->rules = outer_rules;
 	run->depth--;
 	return verdict;
 }

@@ -23,6 +23,7 @@ struct run {
 	ph_session *session;
 	const char *where;      /* the command, as the log shows it */
 	enum list list;
+	const ph_rules *rules;  /* the list, or the list within it, that is being asked */
 	unsigned depth;         /* of lists within lists */
 	unsigned asking;        /* restrictions that are in the middle of their work */
 	bool early;             /* there is no message yet that could be changed */

@@ -521,6 +521,23 @@ ph_session_pool(ph_session *session)
 	return pool_of(&session->pool, SESSION_POOL_LIMIT);
 }
 
+void **
+ph_session_slot(ph_session *session, const void *owner)
+{
+	struct session_slot *slot = session->slots;
+
+	while (slot != NULL && slot->owner != owner)
+		slot = slot->next;
+	if (slot == NULL) {
+		slot = ph_pool_alloc(ph_session_pool(session), sizeof(*slot));
+		if (slot == NULL)
+			return NULL;
+		*slot = (struct session_slot){.owner = owner, .next = session->slots};
+		session->slots = slot;
+	}
+	return &slot->value;
+}
+
 const ph_dns_answer *
 ph_dns_lookup(ph_session *session, ph_dns_type type, const char *name)
 {

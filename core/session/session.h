@@ -52,6 +52,13 @@ struct session_tls {
 	bool trusted;
 };
 
+/* What a module keeps for the session. */
+struct session_slot {
+	const void *owner;
+	void *value;
+	struct session_slot *next;
+};
+
 struct run;
 struct trail;
 struct trail_log;
@@ -74,6 +81,7 @@ struct ph_session {
 	ph_pool *pool;                       /* all pools are made when they are first used */
 	ph_pool *message_pool;
 	ph_pool *scratch_pool;
+	struct session_slot *slots;          /* in the session's pool */
 
 	char *helo;                          /* owned; NULL: none */
 	const char *protocol;                /* a constant */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "session/session.h"
+#include "session/run.h"
 
 /* A reply is one line of printable ASCII: what a client said may be quoted in it. */
 static void
@@ -139,6 +139,20 @@ const void *
 ph_rule_prepared(const ph_rule *rule)
 {
 	return rule->prepared;
+}
+
+const ph_rule *
+ph_rule_next(const ph_session *session, const ph_rule *rule)
+{
+	const ph_rules *rules = session->run != NULL ? session->run->rules : NULL;
+	size_t i = 0;
+
+	while (rules != NULL && i < rules->count && &rules->items[i] != rule)
+		i++;
+	for (i++; rules != NULL && i < rules->count; i++)
+		if (rules->items[i].restriction != NULL && rules->items[i].instance == rule->instance)
+			return &rules->items[i];
+	return NULL;
 }
 
 const ph_map *

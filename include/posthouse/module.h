@@ -68,6 +68,19 @@ struct ph_param {
 PH_API int ph_parse_time(ph_span text, int64_t min, int64_t max, int64_t *milliseconds,
 	ph_error *error);
 
+/* The value of a name in a text with macros; NULL: there is no such name. */
+typedef const char *ph_macro_fn(void *context, const char *name);
+
+/*
+ * Expands a parameter with PH_MACROS: replaces $name, ${name} and $(name) by the value, ${name?text}
+ * by the text when the value is not empty, ${name:text} when it is; the text may hold macros itself.
+ * "$$" is a dollar sign. Characters of values that are not in allowed (NULL: all are) become "_".
+ * The result lives in the pool. NULL with the error: a name that is not known, a brace that is not
+ * closed, no memory, more than 4 KiB. Pure.
+ */
+PH_API const char *ph_macros_expand(ph_pool *pool, const char *text, const char *allowed,
+	ph_macro_fn *value, void *context, ph_error *error);
+
 typedef struct ph_addresses {
 	size_t count;
 	const ph_address *items;

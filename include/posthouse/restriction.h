@@ -70,6 +70,9 @@ PH_API const char *ph_rule_argument(const ph_rule *rule);
 PH_API const ph_map *ph_rule_map(const ph_rule *rule);
 /* What the restriction's prepare() made of the argument; NULL without one. */
 PH_API const void *ph_rule_prepared(const ph_rule *rule);
+/* The next use of a restriction of the same instance, further on in the list that is being asked; NULL:
+ * there is none. For modules that want to ask for it beforehand. Whether it will be asked is not known. */
+PH_API const ph_rule *ph_rule_next(const ph_session *session, const ph_rule *rule);
 
 struct ph_restriction {
 	const char *name;

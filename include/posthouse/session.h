@@ -111,6 +111,11 @@ PH_API ph_pool *ph_scratch_pool(ph_session *session);
 PH_API ph_pool *ph_message_pool(ph_session *session);
 PH_API ph_pool *ph_session_pool(ph_session *session);
 
+/* A pointer that a module keeps for as long as the session lives: what it found out about the client,
+ * in the session's pool. owner is the address of something static in the module. *slot is NULL at
+ * first. NULL: no memory. */
+PH_API void **ph_session_slot(ph_session *session, const void *owner);
+
 /* Lookups whose answers live until the restriction returns. They wait; other sessions go on. */
 PH_API const ph_dns_answer *ph_dns_lookup(ph_session *session, ph_dns_type type, const char *name);
 PH_API ph_found ph_map_find(ph_session *session, const ph_map *map, const char *key,

@@ -55,7 +55,7 @@ relay_address(struct work *w, const struct addressee *to, ph_error *error)
 		ph_error_set(error, "no memory");
 		return NULL;
 	}
-	text = macros_expand(w->pool, w->local->luser_relay, NULL, forward_name, &names, error);
+	text = ph_macros_expand(w->pool, w->local->luser_relay, NULL, forward_name, &names, error);
 	/* "@domain" is the same name there */
 	if (text != NULL && *text == '@')
 		text = ph_pool_printf(w->pool, "%s%s", names.local, text);

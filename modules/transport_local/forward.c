@@ -334,7 +334,7 @@ make_paths(struct work *w, const struct addressee *to, const struct user *user, 
 	if (forward_names(w, to, user, &names) == -1)
 		goto fail;
 	for (size_t i = 0; i < templates->count && count < PATHS_MAX; i++) {
-		const char *path = macros_expand(w->pool, templates->items[i],
+		const char *path = ph_macros_expand(w->pool, templates->items[i],
 			w->local->forward_expansion_filter, forward_name, &names, &error);
 
 		if (path == NULL)

@@ -5,7 +5,6 @@
 #define TRANSPORT_LOCAL_FORWARD_H
 
 #include "local.h"
-#include "macros.h"
 
 /* What the names in forward_path and luser_relay stand for. */
 struct forward_names {
@@ -15,7 +14,7 @@ struct forward_names {
 /* Fills them. user: NULL for nobody. -1: no memory. */
 int forward_names(struct work *w, const struct addressee *to, const struct user *user,
 	struct forward_names *names);
-/* A macros_fn. */
+/* A ph_macro_fn. */
 const char *forward_name(void *names, const char *name);
 
 /* Finds out whether a target's complete address is of this host, to be looked up in the same message,

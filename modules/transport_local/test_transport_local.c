@@ -17,11 +17,11 @@
 #include <cmocka.h>
 
 #include <posthouse/base.h>
+#include <posthouse/module.h>
 
 #include "alias.h"
 #include "headerscan.h"
 #include "headers.h"
-#include "macros.h"
 #include "mbox.h"
 #include "targets.h"
 #include "user.h"
@@ -469,7 +469,7 @@ expands_names(void **unused)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ph_pool *pool = ph_pool_new(0);
 		ph_error error = {""};
-		const char *text = macros_expand(pool, cases[i].text,
+		const char *text = ph_macros_expand(pool, cases[i].text,
 			"abcdefghijklmnopqrstuvwxyz./", value_of_name, (void *)cases[i].extension, &error);
 
 		if (cases[i].expected[0] == '!') {

@@ -6,10 +6,10 @@
 #include "fuzz.h"
 
 #include "../../modules/transport_local/alias.h"
-#include "../../modules/transport_local/macros.h"
 #include "../../modules/transport_local/targets.h"
 
 #include <posthouse/address.h>
+#include <posthouse/module.h>
 #include <posthouse/table.h>
 
 #include <string.h>
@@ -114,7 +114,7 @@ names(ph_pool *pool, ph_span text)
 
 	if (copy == NULL)
 		return;
-	result = macros_expand(pool, copy, "joe", value_of, NULL, &error);
+	result = ph_macros_expand(pool, copy, "joe", value_of, NULL, &error);
 	CHECK(result != NULL ? strlen(result) < 4096 : error.text[0] != '\0');
 }
 

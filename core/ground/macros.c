@@ -1,4 +1,7 @@
-#include "macros.h"
+/*
+ * $name in parameters that modules expand for what they have in hand.
+ */
+#include <posthouse/module.h>
 
 #include <string.h>
 
@@ -7,7 +10,7 @@ enum { RESULT_MAX = 4096, DEPTH_MAX = 8 };
 struct expansion {
 	ph_pool *pool;
 	const char *allowed;
-	macros_fn *value;
+	ph_macro_fn *value;
 	void *context;
 	char *data;
 	size_t size;
@@ -125,7 +128,7 @@ expand(struct expansion *e, ph_span text, unsigned depth)
 }
 
 const char *
-macros_expand(ph_pool *pool, const char *text, const char *allowed, macros_fn *value, void *context,
+ph_macros_expand(ph_pool *pool, const char *text, const char *allowed, ph_macro_fn *value, void *context,
 	ph_error *error)
 {
 	struct expansion e = {.pool = pool, .allowed = allowed, .value = value, .context = context,
