@@ -361,6 +361,48 @@ def policy(request):
     return "REJECT the policy server says so" if request["sender"].startswith("spam@") else "DUNNO"
 
 
+# ---- lists in the DNS: it has the client, it does not, it cannot be asked
+def blocked(what, reason="", zone="bl.example"):
+    return f"554 5.7.1 Service unavailable; {what} blocked using {zone}{reason}"
+
+
+WHY = "; see http://bl.example/"
+TABLE |= {
+    "reject_rbl_client": of_client(
+        "reject_rbl_client bl.example=127.0.0.[2..11]", ({"client": LISTED}, blocked(f"Client host [{LISTED}]", WHY)), {},
+        ({"client": LISTED, "rule": "reject_rbl_client bl.broken.example"}, OK)),
+    "reject_rhsbl_client": of_client(
+        "reject_rhsbl_client bl.example", ({"client": LISTED}, blocked("Client host [listed.names.example]")), {},
+        ({"client": LISTED, "rule": "reject_rhsbl_client bl.broken.example"}, OK)),
+    "reject_rhsbl_reverse_client": of_client(
+        "reject_rhsbl_reverse_client bl.example", ({"client": LISTED}, blocked("Unverified Client host [listed.names.example]")),
+        {"client": UNKNOWN}, ({"client": LISTED, "rule": "reject_rhsbl_reverse_client bl.broken.example"}, OK)),
+    "reject_rhsbl_helo": three(
+        "reject_rhsbl_helo bl.example", "helo",
+        ({"helo": "bad.names.example"}, blocked("Helo command [bad.names.example]")), {"helo": "[127.0.0.20]"},
+        ({"helo": "bad.names.example", "rule": "reject_rhsbl_helo bl.broken.example"}, OK)),
+    "reject_rhsbl_sender": three(
+        "reject_rhsbl_sender bl.example", "sender",
+        ({"sender": "a@bad.names.example"}, blocked("Sender address [a@bad.names.example]")), {},
+        ({"sender": "a@bad.names.example", "rule": "reject_rhsbl_sender bl.broken.example"}, OK)),
+    "reject_rhsbl_recipient": three(
+        "reject_rhsbl_recipient bl.example", "recipient",
+        ({"to": ("u@bad.names.example",), "client": OURS}, blocked("Recipient address [u@bad.names.example]")), {},
+        ({"to": ("u@bad.names.example",), "client": OURS, "rule": "reject_rhsbl_recipient bl.broken.example"}, OK)),
+    # Behind one that cannot be asked, what is refused is refused only for now.
+    "permit_dnswl_client": permits("permit_dnswl_client wl.example", {"client": WELCOME}, {})[:2] + [
+        Case("permit_dnswl_client wl.broken.example", f"450 4.7.1 <{WELCOME}>: Client host rejected: Service unavailable",
+             client=WELCOME, then="reject")],
+    "permit_rhswl_client": permits("permit_rhswl_client wl.example", {"client": WELCOME}, {})[:2] + [
+        Case("permit_rhswl_client wl.broken.example",
+             "450 4.7.1 <welcome.names.example>: Client host rejected: Service unavailable", client=WELCOME, then="reject")],
+    "reject_maps_rbl": of_client("reject_maps_rbl", ({"client": LISTED}, blocked(f"Client host [{LISTED}]", WHY)), {}),
+    # The server's lists with weights: bl.example 2, the same with a filter that fits nobody 5, wl.example -3, one that is away 5.
+    "reject_dnsbl_score": of_client("reject_dnsbl_score", ({"client": LISTED}, blocked(f"Client host [{LISTED}]", WHY)),
+                                    {"client": WELCOME}, ({}, OK)),
+    "permit_dnsbl_score": permits("permit_dnsbl_score", {"client": WELCOME}, {})[:2] + [NOT_ASKED],
+}
+
 # Spellings that were given up: the same sessions, and a warning of "posthouse check".
 OLD_NAMES = {
     "reject_unknown_client": "reject_unknown_client_hostname",
@@ -371,6 +413,7 @@ OLD_NAMES = {
     "check_recipient_maps": "reject_unlisted_recipient",
     "check_relay_domains": "reject_unauth_destination",
     "check_address_map": "check_recipient_access",
+    "reject_rbl": "reject_rbl_client",
 }
 for old, new in OLD_NAMES.items():
     TABLE[old] = [case and dataclasses.replace(case, rule=case.rule.replace(new, old)) for case in TABLE[new]]

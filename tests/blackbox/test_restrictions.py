@@ -39,6 +39,9 @@ def world():
         common = dict(dns_servers=names.servers, dns_timeout="5s", smtpd_peername_lookup="yes",
                       mynetworks="{%s/32}" % restrictions.OURS, smtpd_error_sleep_time="0s",
                       relay_domains="{relay.example, etrn.example}",
+                      maps_rbl_domains="{other.example, bl.example}", postscreen_dnsbl_threshold="2",
+                      postscreen_dnsbl_allowlist_threshold="-3",
+                      postscreen_dnsbl_sites="{bl.example*2, 'bl.example=127.0.0.[3;9..11]*5', wl.example*-3, bl.broken.example*5}",
                       smtpd_sender_login_maps="{flat:%s/logins}" % folder)
         for broken in (False, True):
             more = {"mydestination": "{'fail:the table of domains is away'}", "relay_domains": "{}",

@@ -25,6 +25,7 @@ struct ph_dns_answer {
 	const struct world_record *record;
 	size_t count;
 	const char *reason;
+	char data[256];
 };
 struct config {
 	int unused;
@@ -306,12 +307,31 @@ ph_map_is_empty(const ph_map *map)
 
 /* ---- DNS -------------------------------------------------------------------------------------- */
 
+/* false: the task was cancelled. */
+static bool
+wait_for_answer(void)
+{
+	bool answered = true;
+
+	world.dns_asked++;
+	if (++world.dns_waiting > world.dns_most)
+		world.dns_most = world.dns_waiting;
+	for (unsigned i = 0; i < world.dns_rounds && answered; i++)
+		answered = ph_yield() == PH_WAIT_OK;
+	world.dns_waiting--;
+	return answered;
+}
+
 const ph_dns_answer *
 ph_dns_query(ph_pool *pool, ph_dns_type type, const char *name)
 {
 	static const struct world_record none = {.result = PH_DNS_NXDOMAIN};
+	static const struct world_record cancelled = {.result = PH_DNS_TEMPFAIL};
 	ph_dns_answer *answer = ph_pool_alloc(pool, sizeof(*answer));
 
+	answer->record = &cancelled;
+	if (!wait_for_answer())
+		return answer;
 	answer->record = &none;
 	for (size_t i = 0; i < world.dns_count; i++)
 		if (ph_strcasecmp(world.dns[i].name, name) == 0) {
@@ -373,4 +393,15 @@ ph_dns_address(const ph_dns_answer *answer, size_t index)
 	if (index < answer->count)
 		(void)ph_address_parse(ph_span_of(answer->record->records[index]), &address);
 	return address;
+}
+
+/* A record as one string of a TXT record. */
+ph_span
+ph_dns_data(const ph_dns_answer *answer, size_t index)
+{
+	const char *text = ph_dns_name(answer, index);
+	char *data = (char *)answer->data;
+
+	data[0] = (char)snprintf(data + 1, sizeof(answer->data) - 1, "%s", text);
+	return (ph_span){data, 1 + strlen(data + 1)};
 }

@@ -29,6 +29,8 @@ struct world {
 	bool tables_fail;
 	const struct world_record *dns;
 	size_t dns_count;
+	unsigned dns_rounds;         /* of the loop that an answer takes; 0: the test has no loop */
+	unsigned dns_asked, dns_waiting, dns_most; /* lookups: all, now, the most at the same time */
 
 	/* What the intake got. */
 	unsigned intakes;            /* live */
