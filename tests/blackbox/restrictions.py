@@ -396,10 +396,11 @@ TABLE |= {
     "permit_rhswl_client": permits("permit_rhswl_client wl.example", {"client": WELCOME}, {})[:2] + [
         Case("permit_rhswl_client wl.broken.example",
              "450 4.7.1 <welcome.names.example>: Client host rejected: Service unavailable", client=WELCOME, then="reject")],
-    "reject_maps_rbl": of_client("reject_maps_rbl", ({"client": LISTED}, blocked(f"Client host [{LISTED}]", WHY)), {}),
+    "reject_maps_rbl": of_client("reject_maps_rbl", ({"client": LISTED}, blocked(f"Client host [{LISTED}]", WHY)),
+                                 {"client": UNKNOWN}),
     # The server's lists with weights: bl.example 2, the same with a filter that fits nobody 5, wl.example -3, one that is away 5.
     "reject_dnsbl_score": of_client("reject_dnsbl_score", ({"client": LISTED}, blocked(f"Client host [{LISTED}]", WHY)),
-                                    {"client": WELCOME}, ({}, OK)),
+                                    {"client": WELCOME}, ({"client": UNKNOWN}, OK)),
     "permit_dnsbl_score": permits("permit_dnsbl_score", {"client": WELCOME}, {})[:2] + [NOT_ASKED],
 }
 

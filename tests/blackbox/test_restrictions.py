@@ -41,7 +41,7 @@ def world():
                       relay_domains="{relay.example, etrn.example}",
                       maps_rbl_domains="{other.example, bl.example}", postscreen_dnsbl_threshold="2",
                       postscreen_dnsbl_allowlist_threshold="-3",
-                      postscreen_dnsbl_sites="{bl.example*2, 'bl.example=127.0.0.[3;9..11]*5', wl.example*-3, bl.broken.example*5}",
+                      postscreen_dnsbl_sites="{'bl.example*2', 'bl.example=127.0.0.[3;9..11]*5', 'wl.example*-3', 'bl.broken.example*5'}",
                       smtpd_sender_login_maps="{flat:%s/logins}" % folder)
         for broken in (False, True):
             more = {"mydestination": "{'fail:the table of domains is away'}", "relay_domains": "{}",
