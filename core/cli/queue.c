@@ -2,194 +2,35 @@
  * posthouse queue, and under their old names mailq, postqueue, postcat and postsuper: they ask the
  * queue role over run_directory/control.
  */
-#include <dirent.h>
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/queueprint.h"
-#include "config/config.h"
-#include "process/channel.h"
+#include "cli/queueselect.h"
+#include "cli/queuestats.h"
+#include "cli/queuetalk.h"
 #include "queue/protocol.h"
-
-/* How long a queue role that is just starting is waited for, and an answer. Milliseconds. */
-#define PATIENCE 3000
-#define ANSWER_TIME 120000
-
-/* The connection of one command. */
-struct talk {
-	struct config *config;
-	const struct settings *settings;
-	ph_pool *pool;
-	int fd;
-};
-
-/* ---- Connecting ------------------------------------------------------------------------------ */
-
-/* The supervisor's process lives: the queue role may be on its way. */
-static bool
-is_running(const struct settings *settings)
-{
-	char path[512], text[32] = "";
-	int64_t pid = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/master.pid", settings->run_directory);
-	if ((file = fopen(path, "re")) == NULL)
-		return false;
-	if (fgets(text, sizeof(text), file) == NULL)
-		text[0] = '\0';
-	fclose(file);
-	text[strcspn(text, "\n ")] = '\0';
-	if (ph_parse_int(ph_span_of(text), 1, INT32_MAX, &pid) == -1)
-		return false;
-	return kill((pid_t)pid, 0) == 0 || errno == EPERM;
-}
-
-/* Letters that the sendmail command left; -1: we may not look. */
-static long
-count_dropped(const struct settings *settings)
-{
-	char path[512];
-	const struct dirent *entry;
-	long count = 0;
-	DIR *folder;
-
-	snprintf(path, sizeof(path), "%s/drop", settings->queue_directory);
-	if ((folder = opendir(path)) == NULL)
-		return -1;
-	while ((entry = readdir(folder)) != NULL)
-		count += entry->d_name[0] != '.';
-	closedir(folder);
-	return count;
-}
-
-static int
-say_down(const struct settings *settings, const ph_error *error)
-{
-	long dropped = count_dropped(settings);
-
-	cli_error("the mail system is down (%s)", error->text);
-	if (dropped > 0)
-		cli_error("%ld message%s wait%s in %s/drop for it to be started", dropped,
-			dropped == 1 ? "" : "s", dropped == 1 ? "s" : "", settings->queue_directory);
-	return EX_UNAVAILABLE;
-}
-
-static int
-load_config(struct talk *talk, const char *option)
-{
-	struct problems *problems = problems_new();
-
-	talk->config = config_load(cli_config_path(option), -1, problems);
-	if (talk->config == NULL)
-		problems_print(problems, stderr);
-	problems_free(problems);
-	if (talk->config == NULL)
-		return EX_CONFIG;
-	talk->settings = config_settings(talk->config);
-	return EX_OK;
-}
-
-static int
-talk_open(struct talk *talk, const char *option)
-{
-	const struct timespec pause = {.tv_nsec = 100 * 1000000};
-	ph_error error = {""};
-	char path[512];
-	int result;
-
-	*talk = (struct talk){.fd = -1};
-	if ((talk->pool = ph_pool_new(0)) == NULL)
-		return EX_OSERR;
-	if ((result = load_config(talk, option)) != EX_OK)
-		return result;
-	snprintf(path, sizeof(path), "%s/control", talk->settings->run_directory);
-	for (int waited = 0; talk->fd == -1; waited += 100) {
-		talk->fd = channel_connect_blocking(path, &error);
-		if (talk->fd != -1 || waited >= PATIENCE || !is_running(talk->settings))
-			break;
-		nanosleep(&pause, NULL);
-	}
-	return talk->fd == -1 ? say_down(talk->settings, &error) : EX_OK;
-}
-
-static void
-talk_close(struct talk *talk)
-{
-	if (talk->fd != -1)
-		close(talk->fd);
-	if (talk->config != NULL)
-		config_free(talk->config);
-	ph_pool_free(talk->pool);
-}
 
 /* ---- Asking ---------------------------------------------------------------------------------- */
 
-static int
-send_request(struct talk *talk, unsigned type, const char *argument, unsigned what)
+static void
+print_frame(void *context, unsigned type, ph_span payload, ph_pool *pool)
 {
-	struct wire_writer writer;
-	ph_error error;
-
-	wire_begin(&writer, talk->pool);
-	wire_put_string(&writer, argument);
-	wire_put_u8(&writer, what);
-	if (channel_send_blocking(talk->fd, type, wire_span(&writer), NULL, 0, &error) == 0)
-		return EX_OK;
-	cli_error("%s", error.text);
-	return EX_TEMPFAIL;
-}
-
-/* Reads the answer; frames other than the end go to fn. count: how many messages it was about. */
-static int
-read_answer(struct talk *talk, struct queueprint *print, const char *about, uint64_t *count)
-{
-	for (;;) {
-		struct wire_reader reader;
-		ph_error error = {"the queue manager went away; try again"};
-		unsigned type;
-		ph_span payload;
-		const char *text;
-		int code;
-
-		ph_pool_reset(talk->pool);
-		if (channel_receive_blocking(talk->fd, talk->pool, &type, &payload, NULL, NULL,
-			ANSWER_TIME, &error) != 1) {
-			cli_error("%s", error.text);
-			return EX_TEMPFAIL;
-		}
-		if (type != CONTROL_END) {
-			queueprint_frame(print, type, payload, talk->pool);
-			continue;
-		}
-		reader = wire_reader_of(payload);
-		code = (int)wire_get_u32(&reader);
-		text = wire_get_string(&reader, talk->pool);
-		*count = wire_get_u64(&reader);
-		queueprint_end(print);
-		if (code != EX_OK)
-			cli_error("%s%s%s", about, *about == '\0' ? "" : ": ", text);
-		return code;
-	}
+	queueprint_frame(context, type, payload, pool);
 }
 
 static int
-ask(struct talk *talk, unsigned type, const char *argument, unsigned what, struct queueprint *print,
-	uint64_t *count)
+print_answer(struct talk *talk, unsigned type, const char *argument, unsigned what,
+	struct queueprint *print, uint64_t *count)
 {
-	int result = send_request(talk, type, argument, what);
+	int result = talk_ask(talk, type, argument, what, print_frame, print, count);
 
-	*count = 0;
-	return result != EX_OK ? result : read_answer(talk, print, argument, count);
+	queueprint_end(print);
+	return result;
 }
 
 /* One request on a connection of its own. */
@@ -203,7 +44,7 @@ ask_once(const char *config, unsigned type, const char *argument, unsigned what,
 
 	if (result == EX_OK) {
 		queueprint_begin(&print, stdout, json);
-		result = ask(&talk, type, argument, what, &print, &count);
+		result = print_answer(&talk, type, argument, what, &print, &count);
 		if (result == EX_OK && type == CONTROL_LIST)
 			queueprint_total(&print);
 	}
@@ -236,7 +77,7 @@ ask_each(struct talk *talk, unsigned type, char **ids, int id_count, uint64_t *t
 			}
 			if (*id == '\0')
 				continue;
-			result = ask(talk, type, id, 0, &print, &count);
+			result = print_answer(talk, type, id, 0, &print, &count);
 			*total += count;
 			if (result != EX_OK)
 				worst = result;
@@ -251,7 +92,10 @@ static const char usage_text[] =
 	"usage: posthouse queue [-c FILE] list [-j] [ID]\n"
 	"       posthouse queue [-c FILE] flush [ID | DOMAIN]\n"
 	"       posthouse queue [-c FILE] show [-e] [-h] [-b] ID ...\n"
-	"       posthouse queue [-c FILE] delete | hold | release | requeue ID ... | ALL | -\n";
+	"       posthouse queue [-c FILE] delete | hold | release | requeue ID ... | ALL | -\n"
+	"       posthouse queue [-c FILE] delete | hold | release | requeue [-n] [--from ADDRESS]\n"
+	"                       [--to ADDRESS] [--destination DOMAIN] [--older TIME]\n"
+	"       posthouse queue [-c FILE] stats [-j] [--senders] [--deferred]\n";
 
 static int
 usage(const char *text)
@@ -338,19 +182,50 @@ queue_show(const char *config, int argc, char **argv)
 	return show(config, argc, argv, usage_text, false);
 }
 
+/* What is done to messages, and what is said then. */
+struct deed {
+	unsigned type;
+	const char *done, *would;
+};
+
+/* The messages of a selection: what is done to each, or with -n only who they are. */
 static int
-change(const char *config, int argc, char **argv, unsigned type, const char *word)
+change_selected(struct talk *talk, const struct deed *deed, struct selection *selection, uint64_t *total)
 {
+	uint64_t count;
+	int result = talk_ask(talk, CONTROL_LIST, "", 0, selection_frame, selection, &count), worst;
+
+	selection_end(selection);
+	worst = result;
+	for (size_t i = 0; result == EX_OK && !selection->dry && i < selection->count; i++) {
+		char *id = selection->ids[i];
+		int one = ask_each(talk, deed->type, &id, 1, total);
+
+		worst = one == EX_OK ? worst : one;
+	}
+	if (selection->dry)
+		*total = selection->count;
+	return worst;
+}
+
+static int
+change(const char *config, int argc, char **argv, const struct deed *deed)
+{
+	struct selection selection;
 	struct talk talk;
 	uint64_t total = 0;
-	int result;
+	int first = selection_options(&selection, argc, argv), result;
+	bool named = first < argc;
 
-	if (argc < 2)
+	if (first == -1 || named == selection.any || (selection.dry && named))
 		return usage(usage_text);
 	if ((result = talk_open(&talk, config)) == EX_OK) {
-		result = ask_each(&talk, type, argv + 1, argc - 1, &total);
-		printf("%s: %" PRIu64 " message%s\n", word, total, total == 1 ? "" : "s");
+		result = named ? ask_each(&talk, deed->type, argv + first, argc - first, &total)
+			: change_selected(&talk, deed, &selection, &total);
+		printf("%s: %" PRIu64 " message%s\n", selection.dry ? deed->would : deed->done, total,
+			total == 1 ? "" : "s");
 	}
+	selection_free(&selection);
 	talk_close(&talk);
 	return result;
 }
@@ -358,25 +233,44 @@ change(const char *config, int argc, char **argv, unsigned type, const char *wor
 static int
 queue_delete(const char *config, int argc, char **argv)
 {
-	return change(config, argc, argv, CONTROL_DELETE, "deleted");
+	return change(config, argc, argv, &(struct deed){CONTROL_DELETE, "deleted", "would be deleted"});
 }
 
 static int
 queue_hold(const char *config, int argc, char **argv)
 {
-	return change(config, argc, argv, CONTROL_HOLD, "held");
+	return change(config, argc, argv, &(struct deed){CONTROL_HOLD, "held", "would be held"});
 }
 
 static int
 queue_release(const char *config, int argc, char **argv)
 {
-	return change(config, argc, argv, CONTROL_RELEASE, "released");
+	return change(config, argc, argv, &(struct deed){CONTROL_RELEASE, "released", "would be released"});
 }
 
 static int
 queue_requeue(const char *config, int argc, char **argv)
 {
-	return change(config, argc, argv, CONTROL_REQUEUE, "requeued");
+	return change(config, argc, argv, &(struct deed){CONTROL_REQUEUE, "requeued", "would be requeued"});
+}
+
+static int
+queue_stats(const char *config, int argc, char **argv)
+{
+	struct queuestats stats = {0};
+	struct talk talk;
+	uint64_t count;
+	int result;
+
+	if (queuestats_options(&stats, argc, argv) == -1)
+		return usage(usage_text);
+	if ((result = talk_open(&talk, config)) == EX_OK)
+		result = talk_ask(&talk, CONTROL_LIST, "", 0, queuestats_frame, &stats, &count);
+	if (result == EX_OK)
+		queuestats_print(&stats, stdout);
+	queuestats_free(&stats);
+	talk_close(&talk);
+	return result;
 }
 
 static const struct {
@@ -390,6 +284,7 @@ static const struct {
 	{"release", queue_release},
 	{"requeue", queue_requeue},
 	{"show", queue_show},
+	{"stats", queue_stats},
 };
 
 int

@@ -36,8 +36,8 @@ utf8_length(const unsigned char *text)
 }
 
 /* What a peer said must not move the cursor of a terminal. */
-static void
-put_tame(FILE *out, const char *text)
+void
+queue_put_tame(FILE *out, const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;
 
@@ -54,8 +54,8 @@ put_tame(FILE *out, const char *text)
 	}
 }
 
-static void
-put_json(FILE *out, const char *text)
+void
+queue_put_json(FILE *out, const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;
 
@@ -78,11 +78,6 @@ put_json(FILE *out, const char *text)
 
 /* ---- A message ------------------------------------------------------------------------------- */
 
-struct head {
-	const char *id, *queue, *sender, *reason;
-	uint64_t arrival, size, next;
-};
-
 static char
 flag_of(const char *queue)
 {
@@ -101,21 +96,21 @@ close_message(struct queueprint *print)
 }
 
 static void
-message_json(struct queueprint *print, const struct head *head)
+message_json(struct queueprint *print, const struct queue_head *head)
 {
 	fputs("{\"queue_name\": ", print->out);
-	put_json(print->out, head->queue);
+	queue_put_json(print->out, head->queue);
 	fputs(", \"queue_id\": ", print->out);
-	put_json(print->out, head->id);
+	queue_put_json(print->out, head->id);
 	fprintf(print->out, ", \"arrival_time\": %" PRIu64 ", \"message_size\": %" PRIu64
 		", \"next_attempt\": %" PRIu64 ", \"sender\": ", head->arrival / 1000000, head->size,
 		head->next / 1000000);
-	put_json(print->out, *head->sender == '\0' ? "MAILER-DAEMON" : head->sender);
+	queue_put_json(print->out, *head->sender == '\0' ? "MAILER-DAEMON" : head->sender);
 	fputs(", \"recipients\": [", print->out);
 }
 
 static void
-message_row(struct queueprint *print, const struct head *head)
+message_row(struct queueprint *print, const struct queue_head *head)
 {
 	time_t seconds = (time_t)(head->arrival / 1000000);
 	char when[64] = "", id[40];
@@ -127,26 +122,33 @@ message_row(struct queueprint *print, const struct head *head)
 		strftime(when, sizeof(when), "%a %b %e %H:%M:%S", &tm);
 	snprintf(id, sizeof(id), "%s%c", head->id, flag_of(head->queue));
 	fprintf(print->out, "%-11s %8" PRIu64 " %20s  ", id, head->size, when);
-	put_tame(print->out, *head->sender == '\0' ? "MAILER-DAEMON" : head->sender);
+	queue_put_tame(print->out, *head->sender == '\0' ? "MAILER-DAEMON" : head->sender);
 	fputc('\n', print->out);
 	if (*head->reason != '\0')
 		fprintf(print->out, "%*s%s\n", REASON_COLUMN - (int)strlen(head->reason), "", head->reason);
 }
 
+int
+queue_head_read(struct queue_head *head, ph_span payload, ph_pool *pool)
+{
+	struct wire_reader reader = wire_reader_of(payload);
+
+	head->id = wire_get_string(&reader, pool);
+	head->queue = wire_get_string(&reader, pool);
+	head->arrival = wire_get_u64(&reader);
+	head->size = wire_get_u64(&reader);
+	head->sender = wire_get_string(&reader, pool);
+	head->reason = wire_get_string(&reader, pool);
+	head->next = wire_get_u64(&reader);
+	return reader.failed ? -1 : 0;
+}
+
 static void
 print_message(struct queueprint *print, ph_span payload, ph_pool *pool)
 {
-	struct wire_reader reader = wire_reader_of(payload);
-	struct head head;
+	struct queue_head head;
 
-	head.id = wire_get_string(&reader, pool);
-	head.queue = wire_get_string(&reader, pool);
-	head.arrival = wire_get_u64(&reader);
-	head.size = wire_get_u64(&reader);
-	head.sender = wire_get_string(&reader, pool);
-	head.reason = wire_get_string(&reader, pool);
-	head.next = wire_get_u64(&reader);
-	if (reader.failed)
+	if (queue_head_read(&head, payload, pool) == -1)
 		return;
 	close_message(print);
 	print->open = true;
@@ -165,10 +167,10 @@ static void
 recipient_json(struct queueprint *print, const char *address, const char *reason)
 {
 	fputs(print->recipients > 0 ? ", {\"address\": " : "{\"address\": ", print->out);
-	put_json(print->out, address);
+	queue_put_json(print->out, address);
 	if (*reason != '\0') {
 		fputs(", \"delay_reason\": ", print->out);
-		put_json(print->out, reason);
+		queue_put_json(print->out, reason);
 	}
 	fputc('}', print->out);
 }
@@ -181,18 +183,18 @@ recipient_row(struct queueprint *print, const char *address, const char *reason)
 		int padding = REASON_COLUMN - (int)strlen(reason);
 
 		fprintf(print->out, "%*s(", padding > 0 ? padding : 0, "");
-		put_tame(print->out, reason);
+		queue_put_tame(print->out, reason);
 		fputs(")\n", print->out);
 	}
 	free(print->reason);
 	print->reason = strdup(reason);
 	fprintf(print->out, "%40s ", "");
-	put_tame(print->out, address);
+	queue_put_tame(print->out, address);
 	fputc('\n', print->out);
 }
 
-static void
-print_recipients(struct queueprint *print, ph_span payload, ph_pool *pool)
+void
+queue_recipients_each(ph_span payload, ph_pool *pool, queue_recipient_fn *fn, void *context)
 {
 	struct wire_reader reader = wire_reader_of(payload);
 	uint32_t count = wire_get_u32(&reader);
@@ -204,12 +206,20 @@ print_recipients(struct queueprint *print, ph_span payload, ph_pool *pool)
 
 		if (reader.failed || list.failed)
 			return;
-		if (print->json)
-			recipient_json(print, address, reason);
-		else
-			recipient_row(print, address, reason);
-		print->recipients++;
+		fn(context, address, reason);
 	}
+}
+
+static void
+print_recipient(void *context, const char *address, const char *reason)
+{
+	struct queueprint *print = context;
+
+	if (print->json)
+		recipient_json(print, address, reason);
+	else
+		recipient_row(print, address, reason);
+	print->recipients++;
 }
 
 void
@@ -218,7 +228,7 @@ queueprint_frame(struct queueprint *print, unsigned type, ph_span payload, ph_po
 	if (type == CONTROL_MESSAGE)
 		print_message(print, payload, pool);
 	else if (type == CONTROL_RECIPIENTS)
-		print_recipients(print, payload, pool);
+		queue_recipients_each(payload, pool, print_recipient, print);
 	else if (type == CONTROL_TEXT)
 		fwrite(payload.data, 1, payload.size, print->out);
 }

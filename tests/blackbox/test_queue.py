@@ -163,3 +163,41 @@ def test_a_reload_hands_the_queue_over(posthouse):
         assert sorted(re.search(rb"Subject: (\d)", m[2]).group(1) for m in sink.messages) == \
             [b"%d" % n for n in range(10)]
     sink.close()
+
+
+def test_choosing(posthouse):
+    """By sender, recipient, destination and age; -n says whom it would be about."""
+    server = deferring(posthouse)
+    mine, report = ids(server)["me@client.example"], ids(server)["MAILER-DAEMON"]
+
+    def chosen(*words):
+        return server.command("posthouse", "queue", "hold", "-n", *words)[1].splitlines()[:-1]
+
+    assert chosen("--from", "ME@client.example") == chosen("--from", "@client.example") == [mine]
+    assert chosen("--from", "<>") == [report]
+    assert chosen("--to", "b@other.example") == chosen("--destination", "OTHER.example") == [mine]
+    assert chosen("--destination", "far.example") == [mine, report]
+    assert chosen("--destination", "far.example", "--from", "<>") == [report]
+    assert chosen("--from", "me@client") == chosen("--older", "1d") == []
+    assert server.command("posthouse", "queue", "hold", "-n", "--to", "@far.example")[1].endswith("\nwould be held: 2 messages\n")
+    assert {m["queue_name"] for m in listed(server)} == {"deferred"}
+    assert server.command("posthouse", "queue", "hold", "--to", "c@far.example")[1] == "held: 1 message\n"
+    assert {m["queue_id"]: m["queue_name"] for m in listed(server)} == {mine: "deferred", report: "hold"}
+    assert server.command("posthouse", "queue", "delete", "--destination", "other.example")[1] == "deleted: 1 message\n"
+    assert [m["queue_id"] for m in listed(server)] == [report]
+    for words in (["delete"], ["delete", "-n"], ["delete", "--from", "a@b", "ALL"], ["delete", "--older", "x"]):
+        assert server.command("posthouse", "queue", *words, check=False)[0] == 64
+    server.stop()
+
+
+def test_stats(posthouse):
+    server = deferring(posthouse)
+    text = server.command("posthouse", "queue", "stats")[1].splitlines()
+    assert text[0].split() == ["T", "5", "10", "20", "40", "80", "160", "320", "640", "1280", "1280+"]
+    assert [line.split()[:3] for line in text[1:]] == [["TOTAL", "3", "3"], ["far.example", "2", "2"], ["other.example", "1", "1"]]
+    rows = [json.loads(line) for line in server.command("posthouse", "queue", "stats", "-j", "--senders")[1].splitlines()]
+    assert rows == [{"sender_domain": "MAILER-DAEMON", "total": 1, "ages": [1] + [0] * 9},
+                    {"sender_domain": "client.example", "total": 1, "ages": [1] + [0] * 9}]
+    server.command("postsuper", "-h", "ALL")
+    assert len(server.command("posthouse", "queue", "stats", "--deferred")[1].splitlines()) == 2
+    server.stop()
