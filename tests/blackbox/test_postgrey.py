@@ -4,7 +4,6 @@ import os
 import pathlib
 import shutil
 import subprocess
-import time
 
 import pytest
 
@@ -51,7 +50,6 @@ def try_to_send(server, sender):
 
 def test_greylisting(posthouse, postgrey):
     with posthouse(smtpd_recipient_restrictions=f"{{'check_policy_service {postgrey}'}}", smtpd_error_sleep_time="0s") as server:
-        begin = time.monotonic()
         assert try_to_send(server, "a@far.example").startswith(GREYLISTED)
         retries = []
 
@@ -59,7 +57,6 @@ def test_greylisting(posthouse, postgrey):
             retries.append(try_to_send(server, "a@far.example"))
             return retries[-1].startswith("250 ")
         wait_until(taken, "the end of the delay")
-        assert time.monotonic() - begin >= 0.9
         assert all(said.startswith(GREYLISTED) for said in retries[:-1]), retries
         assert "by postgrey-1." in server.wait_letters()[0]["X-Greylist"]
         # another sender is somebody else

@@ -190,7 +190,7 @@ def test_default_privs_are_somebodys(posthouse, name):
 
 def test_pipe(posthouse):
     """Values stay in their arguments, the rights are the section's, and results come back."""
-    server = posthouse(recipient_delimiter="'+'")
+    server = posthouse(recipient_delimiter="'+'", local_recipient_maps="{}")
     out = out_of(server)
     program = script(server, "take", f"""
 id -u > {out}/uid; id -G > {out}/groups
