@@ -11,7 +11,8 @@
 #include "config/grow.h"
 #include "config/nearest.h"
 
-#define KEY_MAX 4096
+/* The longest key: of tables of fixed strings, and of patterns, which a whole header is matched with. */
+enum { KEY_MAX = 4096, SUBJECT_MAX = 1 << 20 };
 
 struct ph_map {
 	size_t count;
@@ -83,13 +84,12 @@ lookup(ph_pool *pool, const ph_map *map, const char *key, bool fixed_only, const
 {
 	const char *lower = NULL;
 
-	if (strlen(key) > KEY_MAX)
-		return PH_NOT_FOUND;
+	size_t size = strlen(key);
 	for (size_t i = 0; map && i < map->count; i++) {
 		bool patterns = (ops_of(map->items[i])->flags & PH_MAP_PATTERNS) != 0;
 		ph_found found;
 
-		if (patterns && fixed_only)
+		if ((patterns && fixed_only) || size > (patterns ? (size_t)SUBJECT_MAX : (size_t)KEY_MAX))
 			continue;
 		if (!patterns && !lower && !(lower = folded(pool, key))) {
 			ph_error_set(error, "%s: out of memory", map->items[i]->name);
