@@ -248,7 +248,7 @@ check_rewriting(struct config *config)
 	check_words(config, "recipient_canonical_classes", &settings->recipient_canonical_classes,
 		"envelope_recipient header_recipient");
 	check_words(config, "propagate_unmatched_extensions", &settings->propagate_unmatched_extensions,
-		"canonical virtual generic");
+		"alias canonical forward generic include virtual");
 	check_words(config, "local_header_rewrite_clients", &settings->local_header_rewrite_clients,
 		"permit_inet_interfaces permit_mynetworks permit_sasl_authenticated");
 }
