@@ -511,10 +511,9 @@ word_of(enum outcome outcome, bool probe)
 void
 delivery_log_all(const struct ph_delivery *d)
 {
-	const char *component = d->transport->module->name;
+	const struct ph_transport_ops *ops = d->transport->ops;
+	const char *component = ops->name;
 
-	if (strncmp(component, "transport_", 10) == 0)
-		component += 10;
 	for (uint32_t i = 0; i < d->count; i++) {
 		const struct delivery_recipient *recipient = &d->recipients[i];
 		const char *word = word_of(recipient->outcome, ph_delivery_is_probe(d));

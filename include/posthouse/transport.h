@@ -243,6 +243,9 @@ struct ph_transport_ops {
 	/* Where in the instance is a text (const char *) that says whose rights deliver_as_user() has:
 	 * "user" or "user:group". It is the configuration's and not the request's. 0: nowhere. */
 	uint32_t rights_offset;
+	/* What "module = NAME" means in a section, and the name of the instance that loading makes. NULL:
+	 * the module's name without "transport_". Letters, digits and underscores. */
+	const char *name;
 };
 
 enum {
@@ -257,6 +260,18 @@ enum {
 	.operations = &(const struct ph_transport_ops){.size = sizeof(struct ph_transport_ops), \
 		__VA_ARGS__}, \
 	.operation_count = 1, .operation_stride = sizeof(struct ph_transport_ops)
+
+/* Which of its module's transports an instance is, "lmtp", whatever the instance itself is called: for
+ * the functions of ph_life, when a module has several. "" when it is no transport's. Lives as long as
+ * the instance. */
+PH_API const char *ph_transport_name(const void *self);
+
+/* Several, as the SMTP client is that of LMTP too: an array of struct ph_transport_ops. They share the
+ * parameters and the life of the module. */
+#define PH_TRANSPORT_TABLE(table) \
+	.class_number = PH_CLASS_TRANSPORT, .class_major = PH_TRANSPORT_MAJOR, .operations = (table), \
+	.operation_count = sizeof(table) / sizeof((table)[0]), \
+	.operation_stride = sizeof(struct ph_transport_ops)
 
 PH_END_DECLS
 

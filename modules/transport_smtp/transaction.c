@@ -371,10 +371,63 @@ lost(struct transaction *t, const char *text)
 	transaction_fail(t->delivery, t->pending, t->count, "4.4.2", text);
 }
 
-/* The content, and the reply that decides about all recipients which were taken. */
+static enum exchange
+hear_end(struct transaction *t)
+{
+	if (reply_to(t, t->client->settings->smtp_data_done_timeout,
+		"sending end of data -- message may be sent more than once") == EXCHANGE_OK)
+		return EXCHANGE_OK;
+	lost(t, t->text);
+	return EXCHANGE_LOST;
+}
+
+/* The reply to the end of data is one for this recipient. */
+static void
+decide(struct transaction *t, size_t i)
+{
+	char status[12];
+
+	if (t->reply->code / 100 != 2) {
+		if (t->reply->code / 100 == 3)
+			make_temporary(t->reply);
+		refused(t, i, "0.0", "end of DATA");
+		return;
+	}
+	/* an LMTP server has delivered it, unless it will say so itself */
+	if (passes_dsn(t) || !t->client->settings->lmtp)
+		ph_delivery_relayed(t->delivery, t->pending[i].index, passes_dsn(t));
+	ph_delivery_sent(t->delivery, t->pending[i].index, reply_status(t->reply, "0.0", status),
+		t->client->relay, "%s", t->reply->text);
+	t->pending[i].done = true;
+}
+
+/* In SMTP one reply decides about all recipients which were taken, in LMTP there is one for each, in
+ * their order (RFC 2033, 4.2): who has none when the connection breaks is tried again. */
+static enum outcome
+hear_results(struct transaction *t)
+{
+	bool heard = false;
+
+	for (size_t i = 0; i < t->count; i++) {
+		if (!t->taken[i] || t->pending[i].done)
+			continue;
+		if ((!heard || t->client->settings->lmtp) && hear_end(t) == EXCHANGE_LOST)
+			return OUTCOME_FINAL;
+		heard = true;
+		decide(t, i);
+	}
+	return OUTCOME_DONE;
+}
+
+/* The content, and what the server says to it. */
 static enum outcome
 finish(struct transaction *t)
 {
+	if (t->accepted == 0 && t->client->settings->lmtp) {
+		/* 354 without a recipient, against RFC 2033 (4.2): an end of data would have no reply. */
+		t->client->broken = true;
+		return OUTCOME_DONE;
+	}
 	if (t->accepted == 0) {
 		/* 354 without a recipient: an empty message ends it; the server refuses it. */
 		if (client_command(t->client, ph_in(t->client->settings->smtp_data_xfer_timeout), ".\r\n") ==
@@ -389,28 +442,7 @@ finish(struct transaction *t)
 		lost(t, t->text);
 		return OUTCOME_DONE;
 	}
-	if (reply_to(t, t->client->settings->smtp_data_done_timeout,
-		"sending end of data -- message may be sent more than once") != EXCHANGE_OK) {
-		lost(t, t->text);
-		return OUTCOME_FINAL;
-	}
-	for (size_t i = 0; i < t->count; i++) {
-		char status[12];
-
-		if (!t->taken[i] || t->pending[i].done)
-			continue;
-		if (t->reply->code / 100 == 2) {
-			ph_delivery_relayed(t->delivery, t->pending[i].index, passes_dsn(t));
-			ph_delivery_sent(t->delivery, t->pending[i].index, reply_status(t->reply, "0.0", status),
-				t->client->relay, "%s", t->reply->text);
-			t->pending[i].done = true;
-		} else {
-			if (t->reply->code / 100 == 3)
-				make_temporary(t->reply);
-			refused(t, i, "0.0", "end of DATA");
-		}
-	}
-	return OUTCOME_DONE;
+	return hear_results(t);
 }
 
 /* Addresses as smtp_generic_maps has them. From here on length is that of what is sent. */
