@@ -5,6 +5,7 @@
 
 #include <posthouse/restriction.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -119,6 +120,7 @@ check_route(struct config *config, const char *parameter, const char *route)
 	size_t size = strcspn(route, ":");
 	const char *name = memory_or_die(ph_pool_copy(config->pool, (ph_span){route, size}));
 	struct nearest nearest = nearest_to(name);
+	const char *provider;
 	char hint[160];
 
 	/* these two need no module */
@@ -127,17 +129,20 @@ check_route(struct config *config, const char *parameter, const char *route)
 	if (!config->instance_count[PH_CLASS_TRANSPORT] || config->load_failed ||
 		config_find(config, PH_CLASS_TRANSPORT, name))
 		return;
-	for (size_t i = 0; i < config->instance_count[PH_CLASS_TRANSPORT]; i++)
+	provider = transport_provider(config, name, NULL);
+	for (size_t i = 0; !provider && i < config->instance_count[PH_CLASS_TRANSPORT]; i++)
 		nearest_try(&nearest, config->instances[PH_CLASS_TRANSPORT][i]->name);
 	nearest_hint(&nearest, hint, sizeof(hint));
+	if (provider)
+		snprintf(hint, sizeof(hint), "; load(%s) makes one", provider);
+	else if (!hint[0])
+		snprintf(hint, sizeof(hint), "; load(transport_NAME) or a section transport NAME { … } makes one");
 	if (setting)
 		problems_add(config->problems, setting->file, setting->line,
-			"%s: there is no transport named \"%s\"%s", parameter, name,
-			hint[0] ? hint : "; load(transport_NAME) or a section transport NAME { … } makes one");
+			"%s: there is no transport named \"%s\"%s", parameter, name, hint);
 	else
 		problems_warn(config->problems, config->path, 0,
-			"%s is %s (its default), but there is no transport of that name: load(transport_%s)",
-			parameter, route, name);
+			"%s is %s (its default), but there is no transport of that name%s", parameter, route, hint);
 }
 
 /* "example.com", "[mail.example.com]:587". */
@@ -248,11 +253,42 @@ check_rewriting(struct config *config)
 	check_words(config, "recipient_canonical_classes", &settings->recipient_canonical_classes,
 		"envelope_recipient header_recipient");
 	check_words(config, "propagate_unmatched_extensions", &settings->propagate_unmatched_extensions,
-		"canonical virtual generic");
+		"alias canonical forward generic include virtual");
 	check_words(config, "local_header_rewrite_clients", &settings->local_header_rewrite_clients,
 		"permit_inet_interfaces permit_mynetworks permit_sasl_authenticated");
 	check_words(config, "internal_mail_filter_classes", &settings->internal_mail_filter_classes,
 		"bounce notify");
+}
+
+/* ---- Tables of tables ---------------------------------------------------------------------------- */
+
+/* Those on the way down are marked; error gets the way, "a -> b -> a". */
+static int
+find_loop(struct instance *instance, ph_error *error)
+{
+	ph_error below;
+	int result;
+
+	if (instance->visited)
+		return ph_error_set(error, "%s", instance->name);
+	instance->visited = true;
+	result = map_each_nested(instance, find_loop, &below);
+	instance->visited = false;
+	return result == 0 ? 0 : ph_error_set(error, "%s -> %s", instance->name, below.text);
+}
+
+/* Only sections can name each other in a circle. */
+static void
+check_nesting(struct config *config)
+{
+	for (size_t i = 0; i < config->section_count; i++) {
+		struct instance *instance = config->sections[i]->instance;
+		ph_error error;
+
+		if (instance && !instance_is_broken(instance) && find_loop(instance, &error) != 0)
+			problems_add(config->problems, instance->file, instance->line,
+				"map %s: is made of itself: %s", instance->name, error.text);
+	}
 }
 
 /* ---- Modules ------------------------------------------------------------------------------------- */
@@ -310,6 +346,7 @@ config_check(struct config *config)
 	check_times(config);
 	check_free_space(config);
 	check_rewriting(config);
+	check_nesting(config);
 	for (size_t class = 1; class < CLASS_COUNT; class++)
 		for (size_t i = 0; i < config->instance_count[class]; i++)
 			check_instance(config, config->instances[class][i]);
