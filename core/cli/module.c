@@ -5,6 +5,7 @@
 
 #include <posthouse/map.h>
 #include <posthouse/restriction.h>
+#include <posthouse/transport.h>
 
 #include <getopt.h>
 #include <string.h>
@@ -104,6 +105,7 @@ print_operations(const struct module *module)
 {
 	const struct ph_restriction *restrictions = module->descriptor.operations;
 	const struct ph_map_ops *types = module->descriptor.operations;
+	const struct ph_transport_ops *transports = module->descriptor.operations;
 	size_t count = module->descriptor.operation_count;
 
 	if (module->class->number == PH_CLASS_RESTRICTION) {
@@ -116,6 +118,11 @@ print_operations(const struct module *module)
 		for (size_t i = 0; i < count; i++)
 			printf("  %s:%s%s\n", types[i].type, takes_path(module) ? "PATH" : "TEXT",
 				types[i].build ? " (compiled)" : "");
+	}
+	if (module->class->number == PH_CLASS_TRANSPORT) {
+		printf("\nTransports:\n");
+		for (size_t i = 0; i < count; i++)
+			printf("  %s\n", transports[i].name);
 	}
 }
 
@@ -155,15 +162,20 @@ json_operations(const struct module *module)
 {
 	const struct ph_restriction *restrictions = module->descriptor.operations;
 	const struct ph_map_ops *types = module->descriptor.operations;
-	bool is_map = module->class->number == PH_CLASS_MAP;
+	const struct ph_transport_ops *transports = module->descriptor.operations;
+	static const char *const names[] = {[PH_CLASS_MAP] = "tables",
+		[PH_CLASS_RESTRICTION] = "restrictions", [PH_CLASS_TRANSPORT] = "transports"};
+	unsigned class = module->class->number;
 
-	if (!is_map && module->class->number != PH_CLASS_RESTRICTION)
+	if (!names[class])
 		return;
-	printf(", \"%s\": [", is_map ? "tables" : "restrictions");
+	printf(", \"%s\": [", names[class]);
 	for (size_t i = 0; i < module->descriptor.operation_count; i++) {
 		fputs(i ? ",\n  {" : "\n  {", stdout);
-		if (is_map)
+		if (class == PH_CLASS_MAP)
 			json_table(&types[i]);
+		else if (class == PH_CLASS_TRANSPORT)
+			json_member(stdout, "name", transports[i].name, 1);
 		else
 			json_restriction(&restrictions[i]);
 		fputc('}', stdout);

@@ -22,7 +22,18 @@ make_section_instances(struct config *config)
 	}
 }
 
-/* One of each transport, queue, filter and restriction module, unless a section has its name. */
+/* One of each transport, unless a section has its name. */
+static void
+make_default_transports(struct config *config, const struct module *module)
+{
+	const struct ph_transport_ops *transports = module->descriptor.operations;
+
+	for (size_t i = 0; i < module->descriptor.operation_count; i++)
+		if (!config_find(config, PH_CLASS_TRANSPORT, transports[i].name))
+			instance_new(config, module, transports[i].name, config->path, 0)->ops = &transports[i];
+}
+
+/* And one of each queue, filter and restriction module. */
 static void
 make_default_instances(struct config *config)
 {
@@ -31,10 +42,11 @@ make_default_instances(struct config *config)
 		bool restriction = module->class->number == PH_CLASS_RESTRICTION;
 		const char *name = restriction ? module->name : module->short_name;
 
-		if (module->class->number == PH_CLASS_LISTENER || module->class->number == PH_CLASS_MAP ||
-			config_find(config, module->class->number, name))
-			continue;
-		instance_new(config, module, name, config->path, 0);
+		if (module->class->number == PH_CLASS_TRANSPORT)
+			make_default_transports(config, module);
+		else if (module->class->number != PH_CLASS_LISTENER && module->class->number != PH_CLASS_MAP &&
+			!config_find(config, module->class->number, name))
+			instance_new(config, module, name, config->path, 0);
 	}
 }
 

@@ -5,6 +5,7 @@
 
 #include <posthouse/restriction.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -119,6 +120,7 @@ check_route(struct config *config, const char *parameter, const char *route)
 	size_t size = strcspn(route, ":");
 	const char *name = memory_or_die(ph_pool_copy(config->pool, (ph_span){route, size}));
 	struct nearest nearest = nearest_to(name);
+	const char *provider;
 	char hint[160];
 
 	/* these two need no module */
@@ -127,17 +129,20 @@ check_route(struct config *config, const char *parameter, const char *route)
 	if (!config->instance_count[PH_CLASS_TRANSPORT] || config->load_failed ||
 		config_find(config, PH_CLASS_TRANSPORT, name))
 		return;
-	for (size_t i = 0; i < config->instance_count[PH_CLASS_TRANSPORT]; i++)
+	provider = transport_provider(config, name, NULL);
+	for (size_t i = 0; !provider && i < config->instance_count[PH_CLASS_TRANSPORT]; i++)
 		nearest_try(&nearest, config->instances[PH_CLASS_TRANSPORT][i]->name);
 	nearest_hint(&nearest, hint, sizeof(hint));
+	if (provider)
+		snprintf(hint, sizeof(hint), "; load(%s) makes one", provider);
+	else if (!hint[0])
+		snprintf(hint, sizeof(hint), "; load(transport_NAME) or a section transport NAME { … } makes one");
 	if (setting)
 		problems_add(config->problems, setting->file, setting->line,
-			"%s: there is no transport named \"%s\"%s", parameter, name,
-			hint[0] ? hint : "; load(transport_NAME) or a section transport NAME { … } makes one");
+			"%s: there is no transport named \"%s\"%s", parameter, name, hint);
 	else
 		problems_warn(config->problems, config->path, 0,
-			"%s is %s (its default), but there is no transport of that name: load(transport_%s)",
-			parameter, route, name);
+			"%s is %s (its default), but there is no transport of that name%s", parameter, route, hint);
 }
 
 /* "example.com", "[mail.example.com]:587". */

@@ -246,39 +246,63 @@ adopt_params(struct module *module, ph_error *error)
 	return 0;
 }
 
-static const struct ph_map_ops *
-type_among(const struct ph_map_ops *types, size_t count, const char *type)
+/* The words by which the operations of a class with several are known. */
+static const char **
+word_of(const struct module *module, size_t i)
+{
+	const void *operations = module->descriptor.operations; /* pad()'s, so that it can be written */
+
+	return module->class->number == PH_CLASS_MAP ? &((struct ph_map_ops *)operations)[i].type
+		: &((struct ph_transport_ops *)operations)[i].name;
+}
+
+/* Among the first so many; -1: none has the word. */
+static int
+find_word(const struct module *module, size_t count, const char *word)
 {
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(types[i].type, type) == 0)
-			return &types[i];
-	return NULL;
+		if (strcmp(*word_of(module, i), word) == 0)
+			return (int)i;
+	return -1;
 }
 
 const struct ph_map_ops *
 module_map_type(const struct module *module, const char *type)
 {
-	if (module->class->number != PH_CLASS_MAP)
-		return NULL;
-	return type_among(module->descriptor.operations, module->descriptor.operation_count, type);
+	const struct ph_map_ops *types = module->descriptor.operations;
+	int i = module->class->number != PH_CLASS_MAP ? -1
+		: find_word(module, module->descriptor.operation_count, type);
+
+	return i == -1 ? NULL : &types[i];
 }
 
-/* Every type of tables gets its word. */
-static int
-adopt_types(struct module *module, ph_error *error)
+const struct ph_transport_ops *
+module_transport(const struct module *module, const char *name)
 {
-	struct ph_map_ops *types = (struct ph_map_ops *)module->descriptor.operations; /* pad()'s */
+	const struct ph_transport_ops *transports = module->descriptor.operations;
+	int i = module->class->number != PH_CLASS_TRANSPORT ? -1
+		: find_word(module, module->descriptor.operation_count, name);
+
+	return i == -1 ? NULL : &transports[i];
+}
+
+/* Every type of tables, every transport gets its word. */
+static int
+adopt_words(struct module *module, ph_error *error)
+{
+	bool map = module->class->number == PH_CLASS_MAP;
 
 	for (size_t i = 0; i < module->descriptor.operation_count; i++) {
-		const char *type = types[i].type ? types[i].type : module->short_name;
+		const char **word = word_of(module, i);
 
-		if (!type[0] || type[strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789_")])
-			return ph_error_set(error, "%s: broken: \"%.40s\" is no name for a type of tables",
-				module->path, type);
-		if (type_among(types, i, type))
-			return ph_error_set(error, "%s: broken: it provides the type %s twice", module->path,
-				type);
-		types[i].type = type;
+		if (!*word)
+			*word = module->short_name;
+		if (!**word || (*word)[strspn(*word, "abcdefghijklmnopqrstuvwxyz0123456789_")])
+			return ph_error_set(error, "%s: broken: \"%.40s\" is no name for a %s",
+				module->path, *word, map ? "type of tables" : "transport");
+		if (find_word(module, i, *word) != -1)
+			return ph_error_set(error, "%s: broken: it provides the %s %s twice", module->path,
+				map ? "type" : "transport", *word);
 	}
 	return 0;
 }
@@ -287,8 +311,8 @@ static int
 adopt_operations(struct module *module, ph_error *error)
 {
 	struct ph_module *descriptor = &module->descriptor;
-	bool map = module->class->number == PH_CLASS_MAP;
-	bool one = !map && module->class->number != PH_CLASS_RESTRICTION;
+	bool words = module->class->number == PH_CLASS_MAP || module->class->number == PH_CLASS_TRANSPORT;
+	bool one = !words && module->class->number != PH_CLASS_RESTRICTION;
 
 	if (!descriptor->operations || descriptor->operation_count == 0 ||
 		descriptor->operation_count > 1000 || (one && descriptor->operation_count != 1) ||
@@ -297,7 +321,7 @@ adopt_operations(struct module *module, ph_error *error)
 	descriptor->operations = pad(descriptor->operations, descriptor->operation_count,
 		descriptor->operation_stride, module->class->operation_size);
 	descriptor->operation_stride = module->class->operation_size;
-	if (map && adopt_types(module, error) != 0)
+	if (words && adopt_words(module, error) != 0)
 		return -1;
 	if (descriptor->life && descriptor->life->size < sizeof(uint32_t))
 		return ph_error_set(error, "%s: broken: its life has no size", module->path);

@@ -7,6 +7,7 @@
 
 #include <posthouse/map.h>
 #include <posthouse/module.h>
+#include <posthouse/transport.h>
 
 /* A class of modules: its word in the configuration and in module names. */
 struct module_class {
@@ -35,6 +36,8 @@ struct module {
 /* The operations of a map module for a type of tables; NULL: it provides none of that name. Their
  * type is never NULL. */
 const struct ph_map_ops *module_map_type(const struct module *module, const char *type);
+/* The same for the name of a transport. */
+const struct ph_transport_ops *module_transport(const struct module *module, const char *name);
 
 enum {
 	LOADER_UNTRUSTED = 1 /* whoever may write the file: for tools that a user runs for himself */

@@ -491,6 +491,7 @@ read_into(struct config *config, unsigned flags)
 	parameters_collect(config);
 	parameters_check(config);
 	map_types_check(config);
+	transport_names_check(config);
 	if (!(flags & CONFIG_DEFAULTS)) {
 		/* Syntax was the first pass's to complain of; problems are not added twice. */
 		whole = read_all(config, make_vocabulary(config), second_pass, NULL) == 0;

@@ -198,9 +198,10 @@ unknown(struct making *making, const char *name)
 		problem(making, "%s: no such restriction%s", name, hint);
 }
 
-/* Is the argument what the restriction takes? 0 or -1. */
+/* Is the argument what the restriction takes? example: how it is used; NULL: none is known. 0 or -1. */
 static int
-check_argument(struct making *making, enum ph_argument kind, const char *name, const char *argument)
+check_argument(struct making *making, enum ph_argument kind, const char *name, const char *example,
+	const char *argument)
 {
 	const char *first;
 	ph_span rest = ph_span_of(argument);
@@ -214,9 +215,13 @@ check_argument(struct making *making, enum ph_argument kind, const char *name, c
 		return -1;
 	}
 	if ((kind == PH_ARGUMENT_STRING || kind == PH_ARGUMENT_MAP) && !argument[0]) {
-		problem(making, "%s needs %s: '%s %s'", name,
-			kind == PH_ARGUMENT_MAP ? "a table" : "an argument", name,
-			kind == PH_ARGUMENT_MAP ? "type:path" : "ARGUMENT");
+		const char *what = kind == PH_ARGUMENT_MAP ? "a table" : "an argument";
+
+		if (example != NULL)
+			problem(making, "%s needs %s, as in '%s'", name, what, example);
+		else
+			problem(making, "%s needs %s: '%s %s'", name, what, name,
+				kind == PH_ARGUMENT_MAP ? "type:path" : "ARGUMENT");
 		return -1;
 	}
 	return 0;
@@ -254,7 +259,8 @@ add_word(struct making *making, const struct ph_restriction *word, const char *a
 	int64_t wait = 0;
 	ph_error error;
 
-	if (check_argument(making, (enum ph_argument)word->argument, word->name, argument) != 0)
+	if (check_argument(making, (enum ph_argument)word->argument, word->name, word->example,
+		    argument) != 0)
 		return;
 	if (strcmp(word->name, "sleep") == 0 &&
 		value_time(ph_span_of(argument), 0, 3600000, &wait, &error) != 0) {
@@ -270,7 +276,7 @@ add_class(struct making *making, struct rule_class *class, const char *argument)
 	const ph_rules *rules;
 	ph_error error = {""};
 
-	if (check_argument(making, PH_NO_ARGUMENT, class->param.name, argument) != 0)
+	if (check_argument(making, PH_NO_ARGUMENT, class->param.name, NULL, argument) != 0)
 		return;
 	rules = rule_class_rules(making->config, class, &error);
 	if (rules)
@@ -335,7 +341,8 @@ add_restriction(struct making *making, const struct ph_restriction *restriction,
 	const ph_map *map = NULL;
 	struct ph_rule *rule;
 
-	if (check_argument(making, (enum ph_argument)restriction->argument, name, argument) != 0)
+	if (check_argument(making, (enum ph_argument)restriction->argument, name,
+		    restriction->example, argument) != 0)
 		return;
 	warn_of_old_name(making, restriction);
 	if (restriction->argument == PH_ARGUMENT_MAP &&

@@ -17,7 +17,7 @@ find_module(const struct config *config, const struct module_class *class, const
 	return NULL;
 }
 
-/* For a map the name may be that of a type: "module = pcre". */
+/* The name may be that of a type of tables, "module = pcre", or of a transport, "module = lmtp". */
 static void
 set_module(const struct config *config, struct section *section, const char *name)
 {
@@ -26,6 +26,8 @@ set_module(const struct config *config, struct section *section, const char *nam
 		section->ops = section->module->descriptor.operations;
 	else if (section->class->number == PH_CLASS_MAP)
 		section->ops = map_type(config, name, &section->module);
+	else if (section->class->number == PH_CLASS_TRANSPORT)
+		section->ops = transport_named(config, name, &section->module);
 }
 
 /* The installed module that a section's "module = NAME" means; or near ones are tried. */
@@ -38,6 +40,8 @@ find_provider(struct config *config, const struct module_class *class, const cha
 
 	if (class->number == PH_CLASS_MAP)
 		return map_type_provider(config, name, nearest);
+	if (class->number == PH_CLASS_TRANSPORT)
+		return transport_provider(config, name, nearest);
 	for (size_t i = 0; i < names.count; i++) {
 		if (module_class_of(names.items[i]) != class)
 			continue;

@@ -196,6 +196,16 @@ void map_type_explain(struct config *config, const char *reference, const char *
 /* No two modules may provide one type. */
 void map_types_check(struct config *config);
 
+/* ---- Names of transports (transportname.c) */
+/* The operations of the loaded module that provides one, and the module; NULL: there is none. */
+const struct ph_transport_ops *transport_named(const struct config *config, const char *name,
+	const struct module **module);
+/* The installed module that provides it, or NULL; then the names of all that are installed were tried
+ * for a near one (nearest may be NULL). */
+const char *transport_provider(struct config *config, const char *name, struct nearest *nearest);
+/* No two modules may provide one. */
+void transport_names_check(struct config *config);
+
 /* ---- Match lists and networks (match.c) */
 const ph_match_list *match_make(const struct fill *fill, const struct ph_param *param,
 	const struct text_item *items, size_t count);

@@ -260,11 +260,11 @@ take_domain(struct parser *parser, struct text *text)
 	return 0;
 }
 
-/* "@a.example,@b.example:" before the address: to be ignored (RFC 5322, 4.4). */
+/* "@a.example,@b.example:" before the address, to be ignored (RFC 5322, 4.4); elements may be empty. */
 static int
 skip_route(struct parser *parser)
 {
-	if (!at_special(parser, '@'))
+	if (!at_special(parser, '@') && !at_special(parser, ','))
 		return 0;
 	while (!at_special(parser, ':')) {
 		if (parser->token.kind == TOKEN_END || parser->token.kind == TOKEN_BAD ||
@@ -309,13 +309,20 @@ at_separator(const struct parser *parser)
 	return parser->token.kind == TOKEN_END || at_special(parser, ',') || at_special(parser, ';');
 }
 
-/* Looks ahead: what ends the words that begin here? Leaves the parser at that token. */
-static void
+/* Looks ahead: what ends the words that begin here? Leaves the parser at that token. Are they such as
+ * name a group, rather than a part of an address? */
+static bool
 skip_phrase(struct parser *parser)
 {
+	bool words = false, at_sign = false;
+
 	while (!at_separator(parser) && parser->token.kind != TOKEN_BAD && !at_special(parser, '<') &&
-		!at_special(parser, ':'))
+		!at_special(parser, ':')) {
+		words = words || parser->token.kind != TOKEN_SPECIAL;
+		at_sign = at_sign || at_special(parser, '@');
 		advance(parser);
+	}
+	return words && !at_sign;
 }
 
 static int
@@ -341,8 +348,9 @@ take_element(struct parser *parser, const char **address)
 	struct token token = parser->token;
 
 	*address = NULL;
-	skip_phrase(parser);
-	if (at_special(parser, ':')) {
+	bool name = skip_phrase(parser);
+
+	if (name && at_special(parser, ':')) {
 		advance(parser);
 		return 0;
 	}
@@ -444,4 +452,27 @@ mailbox_list_scan(ph_pool *pool, ph_span text, mailbox_source_fn *found, void *c
 			return result;
 	}
 	return 0;
+}
+
+bool
+mailbox_next_comment(ph_span *source, ph_span *comment)
+{
+	struct lexer lexer = {source->data, source->data + source->size};
+
+	while (lexer.at < lexer.end) {
+		const char *start = lexer.at;
+
+		if (*start == '(' && skip_comment(&lexer) == 0) {
+			*comment = (ph_span){start, (size_t)(lexer.at - start)};
+			*source = (ph_span){lexer.at, (size_t)(lexer.end - lexer.at)};
+			return true;
+		}
+		if (*start == '"')
+			(void)enclosed(&lexer, TOKEN_QUOTED, '"');
+		else if (*start == '[')
+			(void)enclosed(&lexer, TOKEN_LITERAL, ']');
+		else if (lexer.at < lexer.end)
+			lexer.at++;
+	}
+	return false;
 }

@@ -27,4 +27,7 @@ typedef int mailbox_source_fn(void *context, const char *address, ph_span source
  * of found that ended it; or -1 without memory. */
 int mailbox_list_scan(ph_pool *pool, ph_span text, mailbox_source_fn *found, void *context);
 
+/* The next comment in the bytes of an address, with its brackets; source goes on behind it. */
+bool mailbox_next_comment(ph_span *source, ph_span *comment);
+
 #endif

@@ -19,8 +19,10 @@ header_role(ph_span name)
 		{"Disposition-Notification-To", HEADER_ROLE_SENDER},
 		{"Mail-Followup-To", HEADER_ROLE_SENDER},
 		{"Resent-From", HEADER_ROLE_SENDER}, {"Resent-Sender", HEADER_ROLE_SENDER},
-		{"Resent-Reply-To", HEADER_ROLE_SENDER}, {"Resent-To", HEADER_ROLE_RECIPIENT},
+		{"Resent-Reply-To", HEADER_ROLE_RECIPIENT}, /* so Postfix has it */
+		{"Resent-To", HEADER_ROLE_RECIPIENT},
 		{"Resent-Cc", HEADER_ROLE_RECIPIENT}, {"Resent-Bcc", HEADER_ROLE_RECIPIENT},
+		{"Return-Path", HEADER_ROLE_SENDER},
 	};
 
 	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
@@ -58,6 +60,18 @@ put(struct edit *edit, const char *bytes, size_t size)
 	return 0;
 }
 
+/* Comments that stood within the address stand behind it. */
+static int
+put_comments(struct edit *edit, ph_span source)
+{
+	ph_span comment;
+
+	while (mailbox_next_comment(&source, &comment))
+		if (put(edit, " ", 1) == -1 || put(edit, comment.data, comment.size) == -1)
+			return -1;
+	return 0;
+}
+
 static int
 visit(void *context, const char *address, ph_span source)
 {
@@ -68,7 +82,7 @@ visit(void *context, const char *address, ph_span source)
 	if (result != 0 || strcmp(rewritten, address) == 0)
 		return result;
 	if (put(edit, edit->copied, (size_t)(source.data - edit->copied)) == -1 ||
-		put(edit, rewritten, strlen(rewritten)) == -1)
+		put(edit, rewritten, strlen(rewritten)) == -1 || put_comments(edit, source) == -1)
 		return -1;
 	edit->copied = source.data + source.size;
 	return 0;

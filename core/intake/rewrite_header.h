@@ -19,8 +19,8 @@ enum header_role header_role(ph_span name);
 typedef int header_rewrite_fn(void *context, const char *address, const char **rewritten);
 
 /*
- * Rewrites the addresses in a header's value; the bytes of those that change are replaced, all
- * others stay as they are, and elements that are no addresses too. result is in the pool, or value
+ * Rewrites the addresses in a header's value; the bytes of those that change are replaced (comments
+ * within go behind the address), all others stay as they are, and elements that are no addresses too. result is in the pool, or value
  * itself when nothing changed. 0; -1 without memory; or what rewrite returned.
  */
 int header_rewrite(ph_pool *pool, ph_span value, header_rewrite_fn *rewrite, void *context,

@@ -194,6 +194,21 @@ put_target(struct wire_writer *writer, const struct rcpt *rcpt)
 }
 
 static void
+put_dsn(struct wire_writer *writer, const struct job *job)
+{
+	const struct body *body = job->message->body;
+
+	wire_put_string(writer, body->envelope.envid);
+	wire_put_u8(writer, body->envelope.ret);
+	for (uint32_t i = 0; i < job->count; i++) {
+		const struct rcpt *rcpt = &body->rcpts[job->numbers[i]];
+
+		wire_put_u8(writer, rcpt->notify);
+		wire_put_string(writer, rcpt->orcpt);
+	}
+}
+
+static void
 put_job(struct wire_writer *writer, const struct job *job)
 {
 	const struct message *message = job->message;
@@ -220,6 +235,7 @@ put_job(struct wire_writer *writer, const struct job *job)
 		wire_put_string(writer, rcpt->original);
 		put_target(writer, rcpt);
 	}
+	put_dsn(writer, job);
 }
 
 void

@@ -35,6 +35,14 @@ PH_API const char *ph_delivery_original(const ph_delivery *delivery, size_t inde
 PH_API bool ph_delivery_is_final(const ph_delivery *delivery, size_t index);
 /* 7BIT or 8BITMIME content, SMTPUTF8: what the next hop must be able to do. */
 PH_API bool ph_delivery_8bit(const ph_delivery *delivery);
+/*
+ * What the sender asked about reports (RFC 3461), for transports that can pass it on: as in struct
+ * ph_mail_parameters and struct ph_rcpt_parameters, "" where there is none.
+ */
+PH_API const char *ph_delivery_envid(const ph_delivery *delivery);
+PH_API uint32_t ph_delivery_ret(const ph_delivery *delivery);
+PH_API uint32_t ph_delivery_notify(const ph_delivery *delivery, size_t index);
+PH_API const char *ph_delivery_orcpt(const ph_delivery *delivery, size_t index);
 /* Was it submitted with SMTPUTF8 (RFC 6531)? It may go only to who offers that. */
 PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
 /*
@@ -65,6 +73,10 @@ PH_API void ph_delivery_defer(ph_delivery *delivery, size_t index, const char *s
 	const char *relay, const char *format, ...) PH_PRINTF(5, 6);
 PH_API void ph_delivery_bounce(ph_delivery *delivery, size_t index, const char *status,
 	const char *relay, const char *format, ...) PH_PRINTF(5, 6);
+/* Before ph_delivery_sent(): the recipient is another host's now. reports: that host was told what
+ * the sender asked, and reports a delivery; else the sender hears that it was relayed. Without this
+ * call it was delivered. */
+PH_API void ph_delivery_relayed(ph_delivery *delivery, size_t index, bool reports);
 /* The recipient becomes these addresses instead; final ones are not expanded again. The expansion
  * is durable before the recipient counts as done. The struct's layout is fixed. */
 struct ph_expansion {
@@ -231,6 +243,9 @@ struct ph_transport_ops {
 	/* Where in the instance is a text (const char *) that says whose rights deliver_as_user() has:
 	 * "user" or "user:group". It is the configuration's and not the request's. 0: nowhere. */
 	uint32_t rights_offset;
+	/* What "module = NAME" means in a section, and the name of the instance that loading makes. NULL:
+	 * the module's name without "transport_". Letters, digits and underscores. */
+	const char *name;
 };
 
 enum {
@@ -245,6 +260,18 @@ enum {
 	.operations = &(const struct ph_transport_ops){.size = sizeof(struct ph_transport_ops), \
 		__VA_ARGS__}, \
 	.operation_count = 1, .operation_stride = sizeof(struct ph_transport_ops)
+
+/* Which of its module's transports an instance is, "lmtp", whatever the instance itself is called: for
+ * the functions of ph_life, when a module has several. "" when it is no transport's. Lives as long as
+ * the instance. */
+PH_API const char *ph_transport_name(const void *self);
+
+/* Several, as the SMTP client is that of LMTP too: an array of struct ph_transport_ops. They share the
+ * parameters and the life of the module. */
+#define PH_TRANSPORT_TABLE(table) \
+	.class_number = PH_CLASS_TRANSPORT, .class_major = PH_TRANSPORT_MAJOR, .operations = (table), \
+	.operation_count = sizeof(table) / sizeof((table)[0]), \
+	.operation_stride = sizeof(struct ph_transport_ops)
 
 PH_END_DECLS
 

@@ -47,10 +47,12 @@ batch(struct history *history, struct queue_log *log)
 		ph_task_join(tasks[i], PH_NEVER);
 }
 
-/* A short life. Whatever fails says so. */
-static void
+/* A short life. Whatever fails says so. Returns the disk's count before the writers stop. */
+static size_t
 short_life(struct history *history)
 {
+	size_t stopping;
+
 	struct queue_log *writer = history_open(history->disk);
 	struct queue_log *owner = history_open(history->disk);
 	bool owned;
@@ -85,16 +87,15 @@ short_life(struct history *history)
 		ops()->tend(owner);
 		ops()->tend(owner);
 	}
+	stopping = disk_failable(history->disk);
 	history_close(writer);
 	if (owned) {
 		ops()->tend(owner);
 		ops()->disown(owner, &error);
 	}
 	history_close(owner);
+	return stopping;
 }
-
-/* Operations of two writers that make a segment each and write to it. */
-#define HEALING 24
 
 static unsigned runs, refused, bad;
 
@@ -132,11 +133,9 @@ live_with_failure(size_t from, size_t count, int error)
 	if (from % 5 == 4)
 		disk_without_dsync(disk);
 	disk_fail(disk, from, count, error);
-	short_life(&history);
+	/* A disk that did not work again before a writer stopped could not be told what is void. */
+	healed = short_life(&history) > from + count;
 	reached = disk_failable(disk) > from;
-	/* A disk that did not work again before the end could not be told what is void: that takes a
-	 * fresh segment of each writer, at its next attempt or when it stops. */
-	healed = disk_failable(disk) > from + count + HEALING;
 	disk_fail(disk, 0, 0, 0);
 	for (unsigned i = 0; i < history.count; i++)
 		refused += history.messages[i].failed != NEVER;

@@ -2,12 +2,16 @@
 
 #include <posthouse/log.h>
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+
+/* Milliseconds, when the system is to decide: longer than it tries. */
+#define LONGEST_CONNECT INT64_C(300000)
 
 static const char *
 loss(const struct client *client, int64_t result)
@@ -67,7 +71,7 @@ client_reply(struct client *client, struct reply *reply, int64_t timeout, const 
 int
 client_command(struct client *client, ph_deadline deadline, const char *format, ...)
 {
-	char command[1100];
+	char command[1800]; /* a path of 256, ORCPT of 500 and more */
 	va_list arguments;
 	int size;
 
@@ -89,7 +93,8 @@ take_capability(struct client *client, ph_span line)
 		const char *keyword;
 		unsigned capability;
 	} known[] = {{"PIPELINING", CAN_PIPELINE}, {"8BITMIME", CAN_8BIT}, {"SIZE", CAN_SIZE},
-		{"SMTPUTF8", CAN_SMTPUTF8}, {"ENHANCEDSTATUSCODES", CAN_ENHANCED}};
+		{"SMTPUTF8", CAN_SMTPUTF8}, {"ENHANCEDSTATUSCODES", CAN_ENHANCED},
+		{"DSN", CAN_DSN}};
 	ph_span word = {line.data, 0}, rest;
 
 	while (word.size < line.size && word.data[word.size] != ' ')
@@ -104,7 +109,14 @@ take_capability(struct client *client, ph_span line)
 	}
 }
 
-/* EHLO's reply has the capabilities in the lines behind the first. The first names the server. */
+/* How the server is greeted. */
+static const char *
+hello_verb(const struct client *client)
+{
+	return client->settings->lmtp ? "LHLO" : "EHLO";
+}
+
+/* Its reply has the capabilities in the lines behind the first. The first names the server. */
 static enum exchange
 read_ehlo(struct client *client, struct reply *reply, bool *ourselves, char *text, size_t text_size)
 {
@@ -119,8 +131,8 @@ read_ehlo(struct client *client, struct reply *reply, bool *ourselves, char *tex
 		int64_t got = ph_stream_read_line(client->stream, &line, REPLY_MAX_LINE, deadline);
 
 		if (got < 0) {
-			snprintf(text, text_size, "%s with %s while performing the EHLO handshake",
-				loss(client, got), client->name);
+			snprintf(text, text_size, "%s with %s while performing the %s handshake",
+				loss(client, got), client->name, hello_verb(client));
 			return EXCHANGE_LOST;
 		}
 		line = without_line_end(line);
@@ -139,14 +151,15 @@ read_ehlo(struct client *client, struct reply *reply, bool *ourselves, char *tex
 		}
 	}
 	if (more == -1) {
-		snprintf(text, text_size, "host %s gave no SMTP reply to EHLO", client->name);
+		snprintf(text, text_size, "host %s gave no SMTP reply to %s", client->name,
+			hello_verb(client));
 		return EXCHANGE_LOST;
 	}
 	snprintf(text, text_size, "host %s refused to talk to me: %s", client->name, reply->text);
 	return EXCHANGE_OK;
 }
 
-/* Greeting, EHLO, HELO where EHLO is not known. 0, or -1 with the reply and the text. */
+/* Greeting, EHLO, HELO where EHLO is not known; in LMTP there is LHLO and nothing else. 0, or -1 with the reply and the text. */
 static int
 greet(struct client *client, struct reply *reply, char *text, size_t text_size)
 {
@@ -161,11 +174,11 @@ greet(struct client *client, struct reply *reply, char *text, size_t text_size)
 		snprintf(text, text_size, "host %s refused to talk to me: %s", client->name, reply->text);
 		return -1;
 	}
-	if (client_command(client, ph_in(timeout), "EHLO %s\r\n", helo) == -1)
+	if (client_command(client, ph_in(timeout), "%s %s\r\n", hello_verb(client), helo) == -1)
 		return -1;
 	if (read_ehlo(client, reply, &ourselves, text, text_size) != EXCHANGE_OK)
 		return -1;
-	if (reply->code / 100 == 5) {
+	if (reply->code / 100 == 5 && !client->settings->lmtp) {
 		if (client_command(client, ph_in(timeout), "HELO %s\r\n", helo) == -1 ||
 			client_reply(client, reply, timeout, "performing the HELO handshake", text,
 				text_size) != EXCHANGE_OK)
@@ -173,7 +186,8 @@ greet(struct client *client, struct reply *reply, char *text, size_t text_size)
 	}
 	if (reply->code / 100 != 2)
 		return -1;
-	if (ourselves) {
+	/* The LMTP server of this host has its name with every right. */
+	if (ourselves && !client->settings->lmtp) {
 		reply->code = 554;
 		snprintf(reply->status, sizeof reply->status, "5.4.6");
 		snprintf(text, text_size, "host %s greeted me with my own host name: mail loops back to myself",
@@ -192,13 +206,55 @@ source_address(const struct smtp_settings *settings, const ph_address *to, ph_ad
 	return text[0] != '\0' && ph_address_parse(ph_span_of(text), from) == 0;
 }
 
+/* A socket's relative path is one below the queue, as the mail system it comes from has it. NULL with
+ * the error. */
+static ph_stream *
+connect_path(const char *path, ph_deadline deadline, ph_error *error)
+{
+	char whole[256];
+	const char *folder = *path == '/' ? "" : ph_global("queue_directory");
+
+	if (snprintf(whole, sizeof whole, "%s%s%s", folder, *folder != '\0' ? "/" : "", path) <
+		(int)sizeof whole)
+		return ph_stream_connect_unix(whole, deadline, error);
+	ph_error_set(error, "%s", strerror(ENAMETOOLONG));
+	return NULL;
+}
+
+static ph_stream *
+connect_host(const struct smtp_settings *settings, const struct host *host, ph_error *error)
+{
+	int64_t timeout = settings->smtp_connect_timeout;
+	ph_deadline deadline = ph_in(timeout > 0 ? timeout : LONGEST_CONNECT);
+	ph_address source;
+
+	if (host->path != NULL)
+		return connect_path(host->path, deadline, error);
+	return ph_stream_connect(&host->address,
+		source_address(settings, &host->address, &source) ? &source : NULL, deadline, error);
+}
+
+/* "mx.example.com[192.0.2.1]", and with the port. */
+static void
+name_client(struct client *client, const struct host *host)
+{
+	char address[PH_ADDRESS_TEXT];
+
+	if (host->path != NULL) {
+		snprintf(client->name, sizeof client->name, "%.120s[%.120s]", host->name, host->path);
+		snprintf(client->relay, sizeof client->relay, "%s", client->name);
+		return;
+	}
+	ph_address_text(&host->address, address);
+	snprintf(client->name, sizeof client->name, "%.190s[%s]", host->name, address);
+	snprintf(client->relay, sizeof client->relay, "%s:%u", client->name, host->address.port);
+}
+
 struct client *
 client_open(const struct smtp_settings *settings, const struct host *host, struct reply *reply,
 	char *text, size_t text_size)
 {
 	struct client *client = calloc(1, sizeof *client);
-	char address[PH_ADDRESS_TEXT];
-	ph_address source;
 	ph_error error;
 
 	reply_begin(reply);
@@ -208,12 +264,8 @@ client_open(const struct smtp_settings *settings, const struct host *host, struc
 	}
 	client->settings = settings;
 	client->address = host->address;
-	ph_address_text(&host->address, address);
-	snprintf(client->name, sizeof client->name, "%.190s[%s]", host->name, address);
-	snprintf(client->relay, sizeof client->relay, "%s:%u", client->name, host->address.port);
-	client->stream = ph_stream_connect(&host->address,
-		source_address(settings, &host->address, &source) ? &source : NULL,
-		ph_in(settings->smtp_connect_timeout), &error);
+	name_client(client, host);
+	client->stream = connect_host(settings, host, &error);
 	if (client->stream == NULL) {
 		snprintf(text, text_size, "connect to %s: %s", client->relay, error.text);
 		free(client);

@@ -15,7 +15,8 @@ enum {
 	CAN_8BIT = 2,
 	CAN_SIZE = 4,
 	CAN_SMTPUTF8 = 8,
-	CAN_ENHANCED = 16
+	CAN_ENHANCED = 16,
+	CAN_DSN = 32
 };
 
 struct client {
@@ -26,8 +27,8 @@ struct client {
 	unsigned transactions; /* done on this connection */
 	bool broken;           /* not to be used again */
 	ph_address address;
-	char name[256];        /* "mx.example.com[192.0.2.1]:25" is in relay */
-	char relay[320];
+	char name[256];        /* "mx.example.com[192.0.2.1]", "mail.example.com[private/lmtp]"; with the */
+	char relay[320];       /* port, where there is one, it is here */
 	/* of the connection cache */
 	struct client *next;
 	ph_deadline expires;
@@ -40,7 +41,7 @@ enum exchange {
 	EXCHANGE_LOST, /* no reply: timeout, connection lost, garbage; the text says what */
 };
 
-/* Connects, reads the greeting, says EHLO (or HELO); waits. NULL: no connection; reply has the
+/* Connects, reads the greeting, says EHLO (or HELO, LHLO); waits. NULL: no connection; reply has the
  * server's reply (code 0: there was none) and text what happened. */
 struct client *client_open(const struct smtp_settings *settings, const struct host *host,
 	struct reply *reply, char *text, size_t text_size);

@@ -46,7 +46,7 @@ add(struct hosts *hosts, const char *name, unsigned preference, ph_address addre
 	if (hosts->count == MAX_HOSTS)
 		return;
 	address.port = port;
-	hosts->items[hosts->count++] = (struct host){name, preference, address};
+	hosts->items[hosts->count++] = (struct host){.name = name, .preference = preference, .address = address};
 }
 
 /* The host's own resolver (/etc/hosts, NSS): it blocks, so it runs on a thread. */
@@ -303,6 +303,10 @@ hosts_find(const struct smtp_settings *settings, ph_pool *pool, const struct nex
 	hosts->items = ph_pool_array(pool, MAX_HOSTS, sizeof hosts->items[0]);
 	if (hosts->items == NULL) {
 		none(hosts, false, "4.3.0", "out of memory");
+		return;
+	}
+	if (hop->path != NULL) {
+		hosts->items[hosts->count++] = (struct host){.name = ph_global("myhostname"), .path = hop->path};
 		return;
 	}
 	if (hop->is_address) {

@@ -13,6 +13,7 @@ struct host {
 	const char *name;
 	unsigned preference;
 	ph_address address; /* with its port */
+	const char *path;   /* of a Unix-domain socket; NULL: the address counts */
 };
 
 struct hosts {

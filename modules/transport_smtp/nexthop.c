@@ -65,7 +65,7 @@ nexthop_parse(const char *text, uint16_t default_port, struct nexthop *hop, ph_e
 		return ph_error_set(error, "next hop \"%s\": no host name", text);
 	memcpy(hop->host, host, size);
 	if (rest != NULL && parse_port(rest + 1, &hop->port) == -1)
-		return ph_error_set(error, "next hop \"%s\": \"%s\" is no port (1 to 65535, smtp, submission)",
+		return ph_error_set(error, "next hop \"%s\": \"%s\" is no port (1 to 65535, smtp, submission, lmtp)",
 			text, rest + 1);
 	hop->is_address = parse_address(hop->host, &hop->address);
 	if (hop->is_address)
@@ -74,5 +74,24 @@ nexthop_parse(const char *text, uint16_t default_port, struct nexthop *hop, ph_e
 		return ph_error_set(error, "next hop \"%s\": no valid host name", text);
 	/* A port turns MX lookups off no more than in the field's other mailers: domain:port has MX. */
 	hop->address.port = hop->port;
+	return 0;
+}
+
+int
+nexthop_parse_lmtp(const char *text, uint16_t default_port, struct nexthop *hop, ph_error *error)
+{
+	static const char in_unix[] = "unix:", in_inet[] = "inet:";
+
+	if (strncasecmp(text, in_unix, sizeof in_unix - 1) == 0) {
+		memset(hop, 0, sizeof *hop);
+		hop->path = text + sizeof in_unix - 1;
+		return *hop->path != '\0' ? 0 : ph_error_set(error, "next hop \"%s\": no path of a socket, "
+			"as in unix:private/lmtp", text);
+	}
+	if (strncasecmp(text, in_inet, sizeof in_inet - 1) == 0)
+		text += sizeof in_inet - 1;
+	if (nexthop_parse(text, default_port, hop, error) == -1)
+		return -1;
+	hop->use_mx = false;
 	return 0;
 }

@@ -1,5 +1,6 @@
 /*
- * The instance of transport_smtp: its parameters, and what it keeps while it runs.
+ * The instance of transport_smtp: its parameters, and what it keeps while it runs. The names are those
+ * of SMTP; for LMTP the same fields are filled from lmtp_… parameters.
  */
 #ifndef SMTP_SETTINGS_H
 #define SMTP_SETTINGS_H
@@ -35,6 +36,12 @@ struct smtp_settings {
 	const ph_map *smtp_generic_maps;
 	bool generic_extension; /* propagate_unmatched_extensions has "generic" */
 	struct connection_cache *cache; /* made by start */
+	bool lmtp;              /* LHLO, no MX lookup, a reply for each recipient (RFC 2033) */
+};
+
+/* Every instance has both: which of them counts is for the transport's name, smtp or lmtp, to say. */
+struct smtp_instance {
+	struct smtp_settings smtp, lmtp;
 };
 
 #endif

@@ -57,6 +57,45 @@ test_nexthops(void **state)
 	}
 }
 
+static void
+test_lmtp_nexthops(void **state)
+{
+	static const struct {
+		const char *text, *host, *path;
+		unsigned port;
+		bool fails;
+	} cases[] = {
+		{"unix:private/dovecot-lmtp", "", "private/dovecot-lmtp", 0, false},
+		{"UNIX:/run/lmtp:1", "", "/run/lmtp:1", 0, false},
+		{"inet:box.example:2424", "box.example", NULL, 2424, false},
+		{"inet:box.example", "box.example", NULL, 24, false},
+		{"inet:[2001:db8::1]:26", "2001:db8::1", NULL, 26, false},
+		{"box.example", "box.example", NULL, 24, false},
+		{"[192.0.2.1]:lmtp", "192.0.2.1", NULL, 24, false},
+		{"unix", "unix", NULL, 24, false},
+		{"unix:", "", NULL, 0, true},
+		{"inet:", "", NULL, 0, true},
+		{"inet:unix:/x", "", NULL, 0, true},
+		{"", "", NULL, 0, true},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct nexthop hop;
+		ph_error error = {""};
+		int result = nexthop_parse_lmtp(cases[i].text, 24, &hop, &error);
+
+		if (result != (cases[i].fails ? -1 : 0))
+			fail_msg("%s: %d %s", cases[i].text, result, error.text);
+		if (cases[i].fails)
+			continue;
+		assert_false(hop.use_mx);
+		assert_string_equal(hop.host, cases[i].host);
+		assert_int_equal(hop.port, cases[i].port);
+		assert_string_equal(hop.path != NULL ? hop.path : "none",
+			cases[i].path != NULL ? cases[i].path : "none");
+	}
+}
+
 /* Feeds lines separated by '|'. Returns what the last reply_line() said. */
 static int
 feed(struct reply *reply, const char *lines)
@@ -142,6 +181,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nexthops),
+		cmocka_unit_test(test_lmtp_nexthops),
 		cmocka_unit_test(test_replies),
 		cmocka_unit_test(test_reply_is_bounded),
 	};

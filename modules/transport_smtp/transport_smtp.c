@@ -1,5 +1,5 @@
 /*
- * transport_smtp: the SMTP client.
+ * transport_smtp: the SMTP client, which is the LMTP client too.
  */
 #include "cache.h"
 #include "transaction.h"
@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FIELD(name) offsetof(struct smtp_settings, name)
+#define FIELD(name) offsetof(struct smtp_instance, smtp.name)
+#define LMTP(name) offsetof(struct smtp_instance, lmtp.name)
 #define SECOND INT64_C(1000)
 #define DAY (86400 * SECOND)
 
@@ -66,39 +67,122 @@ static const struct ph_param params[] = {
 		"the mail."},
 	{"smtp_tcp_port", PH_INT, PH_PER_SECTION, FIELD(smtp_tcp_port), "25", 1, 65535, NULL,
 		"The port for next hops that name none."},
+	{"lmtp_address_preference", PH_ENUM, PH_PER_SECTION, LMTP(smtp_address_preference), "any",
+		0, 0, "any, ipv4, ipv6",
+		"The address family that is tried first, by the LMTP client."},
+	{"lmtp_bind_address", PH_STRING, PH_PER_SECTION, LMTP(smtp_bind_address), "", 0, 0, NULL,
+		"smtp_bind_address of the LMTP client."},
+	{"lmtp_bind_address6", PH_STRING, PH_PER_SECTION, LMTP(smtp_bind_address6), "", 0, 0, NULL,
+		"smtp_bind_address6 of the LMTP client."},
+	{"lmtp_connect_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_connect_timeout), "0s", 0,
+		DAY, NULL,
+		"How long the LMTP client waits for a connection; 0: as long as the system "
+		"tries."},
+	{"lmtp_connection_cache_time_limit", PH_TIME, PH_PER_SECTION,
+		LMTP(smtp_connection_cache_time_limit), "2s", 0, 3600 * SECOND, NULL,
+		"How long an unused LMTP connection is kept for the next message; 0 closes it "
+		"after each."},
+	{"lmtp_connection_reuse_count_limit", PH_INT, PH_PER_SECTION,
+		LMTP(smtp_connection_reuse_count_limit), "0", 0, INT32_MAX, NULL,
+		"The most transactions on one LMTP connection; 0 means no limit."},
+	{"lmtp_data_done_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_data_done_timeout), "600s",
+		SECOND, DAY, NULL,
+		"How long the LMTP client waits for each of the replies to the end of the "
+		"message."},
+	{"lmtp_data_init_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_data_init_timeout), "120s",
+		SECOND, DAY, NULL,
+		"How long the LMTP client waits for the reply to DATA."},
+	{"lmtp_data_xfer_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_data_xfer_timeout), "180s",
+		SECOND, DAY, NULL,
+		"How long sending a piece (256 KiB) of a message's content may take the LMTP "
+		"client."},
+	{"lmtp_generic_maps", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_generic_maps), "", 0, 0, NULL,
+		"smtp_generic_maps of the LMTP client."},
+	{"lmtp_host_lookup", PH_STRINGS, PH_PER_SECTION, LMTP(smtp_host_lookup), "dns", 0, 0, NULL,
+		"smtp_host_lookup of the LMTP client."},
+	{"lmtp_lhlo_name", PH_STRING, PH_PER_SECTION, LMTP(smtp_helo_name), "$myhostname", 0, 0,
+		NULL,
+		"The name given with LHLO."},
+	{"lmtp_lhlo_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_helo_timeout), "300s", SECOND,
+		DAY, NULL,
+		"How long the LMTP client waits for the greeting, and for the reply to LHLO."},
+	{"lmtp_mail_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_mail_timeout), "300s", SECOND,
+		DAY, NULL,
+		"How long the LMTP client waits for the reply to MAIL."},
+	{"lmtp_mx_address_limit", PH_INT, PH_PER_SECTION, LMTP(smtp_mx_address_limit), "5", 0,
+		1000, NULL,
+		"The most addresses of a host that one delivery by LMTP tries; 0 means no "
+		"limit."},
+	{"lmtp_mx_session_limit", PH_INT, PH_PER_SECTION, LMTP(smtp_mx_session_limit), "2", 0,
+		1000, NULL,
+		"The most LMTP sessions (greeting received) that one delivery tries; 0 means no "
+		"limit."},
+	{"lmtp_rcpt_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_rcpt_timeout), "300s", SECOND,
+		DAY, NULL,
+		"How long the LMTP client waits for the reply to RCPT."},
+	{"lmtp_rset_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_quit_timeout), "20s", SECOND,
+		DAY, NULL,
+		"How long the LMTP client waits for the reply to RSET."},
+	{"lmtp_skip_5xx_greeting", PH_BOOL, PH_PER_SECTION, LMTP(smtp_skip_5xx_greeting), "yes",
+		0, 0, NULL,
+		"Whether an LMTP server that greets with 5xx is passed over, and its mail "
+		"waits, instead of failing the mail."},
+	{"lmtp_tcp_port", PH_INT, PH_PER_SECTION, LMTP(smtp_tcp_port), "24", 1, 65535, NULL,
+		"The port of LMTP servers for next hops that name none."},
 };
 
+/* The names in texts are those of SMTP or of LMTP. */
 static int
-check(void *self, ph_error *error)
+check_one(const struct smtp_settings *settings, const char *protocol, ph_error *error)
 {
-	const struct smtp_settings *settings = self;
 	ph_address address;
 
 	if (settings->smtp_bind_address[0] != '\0' &&
 		(ph_address_parse(ph_span_of(settings->smtp_bind_address), &address) == -1 ||
 			strchr(settings->smtp_bind_address, ':') != NULL))
-		return ph_error_set(error, "smtp_bind_address: \"%s\" is no IPv4 address",
+		return ph_error_set(error, "%s_bind_address: \"%s\" is no IPv4 address", protocol,
 			settings->smtp_bind_address);
 	if (settings->smtp_bind_address6[0] != '\0' &&
 		(ph_address_parse(ph_span_of(settings->smtp_bind_address6), &address) == -1 ||
 			strchr(settings->smtp_bind_address6, ':') == NULL))
-		return ph_error_set(error, "smtp_bind_address6: \"%s\" is no IPv6 address",
+		return ph_error_set(error, "%s_bind_address6: \"%s\" is no IPv6 address", protocol,
 			settings->smtp_bind_address6);
 	for (size_t i = 0; i < settings->smtp_host_lookup.count; i++)
 		if (strcmp(settings->smtp_host_lookup.items[i], "dns") != 0 &&
 			strcmp(settings->smtp_host_lookup.items[i], "native") != 0)
-			return ph_error_set(error, "smtp_host_lookup: \"%s\" is neither dns nor native",
+			return ph_error_set(error, "%s_host_lookup: \"%s\" is neither dns nor native", protocol,
 				settings->smtp_host_lookup.items[i]);
 	return 0;
+}
+
+static bool
+is_lmtp(const void *self)
+{
+	return strcmp(ph_transport_name(self), "lmtp") == 0;
+}
+
+/* Those that count of the two that an instance has. */
+static struct smtp_settings *
+settings_of(void *self)
+{
+	struct smtp_instance *instance = self;
+
+	return is_lmtp(self) ? &instance->lmtp : &instance->smtp;
+}
+
+static int
+check(void *self, ph_error *error)
+{
+	return check_one(settings_of(self), ph_transport_name(self), error);
 }
 
 static int
 start(void *self, ph_error *error)
 {
-	struct smtp_settings *settings = self;
-
+	struct smtp_settings *settings = settings_of(self);
 	const char *propagate = ph_global("propagate_unmatched_extensions");
 
+	settings->lmtp = is_lmtp(self);
 	settings->generic_extension = propagate != NULL && strstr(propagate, "generic") != NULL;
 	settings->cache = cache_new(settings->smtp_connection_cache_time_limit);
 	return settings->cache != NULL ? 0 : ph_error_set(error, "out of memory");
@@ -107,9 +191,7 @@ start(void *self, ph_error *error)
 static void
 stop(void *self)
 {
-	struct smtp_settings *settings = self;
-
-	cache_free(settings->cache);
+	cache_free(settings_of(self)->cache);
 }
 
 struct attempt {
@@ -117,7 +199,8 @@ struct attempt {
 	ph_delivery *delivery;
 	struct pending *pending;
 	size_t count;
-	ph_address used; /* the server of a kept connection that had its say */
+	bool said;       /* the server of a kept connection had its say; this was it: */
+	ph_address used;
 	struct reply reply;
 	char text[REPLY_TEXT + 400];
 };
@@ -143,6 +226,7 @@ use(struct attempt *a, struct client *client)
 {
 	enum outcome outcome;
 
+	a->said = true;
 	a->used = client->address;
 	ph_delivery_connected(a->delivery);
 	outcome = transaction_run(client, a->delivery, a->pending, a->count);
@@ -162,7 +246,7 @@ use_kept(struct attempt *a)
 	while ((client = cache_take(a->settings->cache, ph_delivery_nexthop(a->delivery))) != NULL) {
 		switch (use(a, client)) {
 		case OUTCOME_STALE:
-			a->used.family = 0;
+			a->said = false;
 			continue;
 		case OUTCOME_FINAL:
 			return true;
@@ -202,13 +286,14 @@ static bool
 try_hosts(struct attempt *a, const struct hosts *hosts)
 {
 	const struct smtp_settings *settings = a->settings;
-	ph_address used = a->used;
-	int64_t addresses = 0, sessions = used.family != 0;
+	const bool said = a->said;
+	const ph_address used = a->used;
+	int64_t addresses = 0, sessions = said;
 
 	for (size_t i = 0; i < hosts->count && !all_done(a) && !ph_task_cancelled(); i++) {
 		struct client *client;
 
-		if (used.family != 0 && ph_address_equal(&used, &hosts->items[i].address))
+		if (said && (hosts->items[i].path != NULL || ph_address_equal(&used, &hosts->items[i].address)))
 			continue;
 		if (settings->smtp_mx_address_limit > 0 && ++addresses > settings->smtp_mx_address_limit)
 			break;
@@ -245,8 +330,8 @@ connect_and_deliver(struct attempt *a)
 		defer_rest(a);
 		return;
 	}
-	if (nexthop_parse(ph_delivery_nexthop(a->delivery), (uint16_t)a->settings->smtp_tcp_port, hop,
-		error) == -1) {
+	if ((a->settings->lmtp ? nexthop_parse_lmtp : nexthop_parse)(ph_delivery_nexthop(a->delivery),
+		(uint16_t)a->settings->smtp_tcp_port, hop, error) == -1) {
 		ph_log(PH_LOG_WARNING, "%s: %s", ph_delivery_queue_id(a->delivery), error->text);
 		bounce_all(a, "5.4.4", "none", error->text);
 		return;
@@ -270,14 +355,14 @@ connect_and_deliver(struct attempt *a)
 }
 
 static void
-deliver(void *self, ph_delivery *delivery)
+deliver(const struct smtp_settings *settings, ph_delivery *delivery)
 {
 	ph_pool *pool = ph_delivery_pool(delivery);
 	struct attempt *a = ph_pool_alloc(pool, sizeof *a);
 
 	if (a == NULL)
 		return;
-	a->settings = self;
+	a->settings = settings;
 	a->delivery = delivery;
 	a->count = ph_delivery_count(delivery);
 	a->pending = ph_pool_array(pool, a->count, sizeof a->pending[0]);
@@ -291,7 +376,28 @@ deliver(void *self, ph_delivery *delivery)
 		connect_and_deliver(a);
 }
 
-PH_MODULE(transport_smtp, "1.0", "delivers mail to other hosts by SMTP",
-	PH_INSTANCE(struct smtp_settings, params),
+static void
+deliver_smtp(void *self, ph_delivery *delivery)
+{
+	const struct smtp_instance *instance = self;
+
+	deliver(&instance->smtp, delivery);
+}
+
+static void
+deliver_lmtp(void *self, ph_delivery *delivery)
+{
+	const struct smtp_instance *instance = self;
+
+	deliver(&instance->lmtp, delivery);
+}
+
+static const struct ph_transport_ops transports[] = {
+	{.size = sizeof transports[0], .flags = PH_TRANSPORT_PROBES, .deliver = deliver_smtp, .name = "smtp"},
+	{.size = sizeof transports[0], .flags = PH_TRANSPORT_PROBES, .deliver = deliver_lmtp, .name = "lmtp"},
+};
+
+PH_MODULE(transport_smtp, "1.0", "delivers mail to other hosts by SMTP, to mailbox servers by LMTP",
+	PH_INSTANCE(struct smtp_instance, params),
 	PH_LIFE(.check = check, .start = start, .stop = stop),
-	PH_TRANSPORT(.flags = PH_TRANSPORT_PROBES, .deliver = deliver));
+	PH_TRANSPORT_TABLE(transports));

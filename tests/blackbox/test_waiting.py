@@ -1,6 +1,7 @@
 """Many sessions that wait for an answer wait side by side, in one smtpd process."""
 
 import asyncio
+import re
 import socket
 import threading
 import time
@@ -13,11 +14,11 @@ SESSIONS = 1000
 
 
 class HeldNameServer:
-    """Answers nobody before so many names were asked for, and no name earlier than so long after it was first asked for, as
-    a resolver does that has to ask others."""
+    """Answers nobody before so many of the names were asked for that match, and no name earlier than so long after it was first
+    asked for, as a resolver does that has to ask others. addresses: those that there are."""
 
-    def __init__(self, count, delay=0.0):
-        self.count, self.delay = count, delay
+    def __init__(self, count, delay=0.0, match=r"d\d", addresses=()):
+        self.count, self.delay, self.match, self.addresses = count, delay, match, dict(addresses)
         self.names, self.waiting = {}, []
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
@@ -48,7 +49,7 @@ class HeldNameServer:
     def datagram_received(self, data, sender):
         question = dns.message.from_wire(data)
         name = str(question.question[0].name).lower()
-        if not name.startswith("d"):
+        if not re.match(self.match, name):
             return self.answer(question, sender)
         self.names.setdefault(name, self.loop.time())
         self.waiting.append((name, question, sender))
@@ -62,6 +63,8 @@ class HeldNameServer:
         asked = question.question[0]
         if asked.rdtype == dns.rdatatype.MX:
             reply.answer.append(dns.rrset.from_text(asked.name, 60, "IN", "MX", "10 mx.example.com."))
+        if asked.rdtype == dns.rdatatype.A and str(asked.name).lower() in self.addresses:
+            reply.answer.append(dns.rrset.from_text(asked.name, 60, "IN", "A", self.addresses[str(asked.name).lower()]))
         self.transport.sendto(reply.to_wire(), sender)
 
 
@@ -110,3 +113,18 @@ def test_a_thousand_sessions_wait_at_once(posthouse):
     assert set(replies) == {b"250 2.1.5 Ok\r\n"}
     assert len(names.names) == SESSIONS
     print(f"{SESSIONS} sessions, each waiting 2 s for an answer: {seconds:.1f} s in all")
+
+
+def test_all_lists_are_asked_at_once(posthouse):
+    """The name server answers no list before all of them were asked. What they said is kept for the session."""
+    names = HeldNameServer(20, match=r"1\.0\.0\.127\.", addresses={"1.0.0.127.l17.example.": "127.0.0.2"})
+    rules = ", ".join(f"'reject_rbl_client l{number}.example'" for number in range(20))
+    server = posthouse(dns_servers="{127.0.0.1@%d}" % names.port, dns_timeout="25s", smtpd_delay_reject="yes",
+                       smtpd_client_restrictions="{%s}" % rules)
+    with server, server.client() as client:
+        client.hello()
+        client.expect("MAIL FROM:<a@client.example>", 250)
+        for _ in range(2):
+            client.expect("RCPT TO:<games@test.example>", 554, "Client host [127.0.0.1] blocked using l17.example")
+    names.close()
+    assert sorted(names.names) == sorted(f"1.0.0.127.l{number}.example." for number in range(20))

@@ -221,6 +221,38 @@ test_bad_types(void **state)
 	refuse(&descriptor, "broken: it provides the type broken twice");
 }
 
+static void
+deliver(void *self, ph_delivery *delivery)
+{
+}
+
+/* One that is older than names has its module's. */
+static void
+test_names_of_transports(void **state)
+{
+	enum { OLD = offsetof(struct ph_transport_ops, name) };
+	struct ph_transport_ops ops[2] = {{.size = sizeof(ops[0]), .deliver = deliver, .name = "one"},
+		{.size = sizeof(ops[0]), .deliver = deliver, .name = "one"}}, old = {.size = OLD, .deliver = deliver};
+	struct ph_module descriptor = {.magic = PH_MODULE_MAGIC, .abi_major = PH_ABI_MAJOR, .size = sizeof(descriptor),
+		.class_number = PH_CLASS_TRANSPORT, .class_major = PH_TRANSPORT_MAJOR, .name = "transport_broken",
+		.operations = ops, .operation_count = 2, .operation_stride = sizeof(ops[0])};
+	const struct module *module;
+	ph_error error = {""};
+
+	assert_null(loader_adopt(&descriptor, "transport_broken", "/x/transport_broken.so", &error));
+	assert_non_null(strstr(error.text, "broken: it provides the transport one twice"));
+	ops[1].name = "t-w-o";
+	assert_null(loader_adopt(&descriptor, "transport_broken", "/x/transport_broken.so", &error));
+	assert_non_null(strstr(error.text, "broken: \"t-w-o\" is no name for a transport"));
+	descriptor.operations = at_edge(&old, OLD, OLD);
+	descriptor.operation_count = 1;
+	descriptor.operation_stride = OLD;
+	module = loader_adopt(&descriptor, "transport_broken", "/x/transport_broken.so", &error);
+	assert_non_null(module);
+	assert_ptr_equal(module_transport(module, "broken")->deliver, deliver);
+	assert_null(module_transport(module, "one"));
+}
+
 /* ---- A storage and the queue role ------------------------------------------------------------- */
 
 static void
@@ -291,6 +323,7 @@ main(void)
 		cmocka_unit_test(test_map_types),
 		cmocka_unit_test(test_too_short),
 		cmocka_unit_test(test_bad_types),
+		cmocka_unit_test(test_names_of_transports),
 		cmocka_unit_test(test_queue_items),
 		cmocka_unit_test(test_queue_content),
 		cmocka_unit_test(test_table_ops),

@@ -54,7 +54,7 @@ static const struct pair elements[] = {
 	{"<@a.example,@b.example:u@old.example>", "<u@new.example.org>"},
 	{"<@a.example:u@other.example>", NULL},
 	{"joe . public @ old . example", "joe.public@new.example.org"},
-	{"pete(his account)@old.example(his host)", "pete@new.example.org(his host)"},
+	{"pete(his account)@old.example(his host)", "pete@new.example.org (his account)(his host)"},
 	{"u@[192.0.2.1]", NULL},
 	{"u@[IPv6:2001:db8::1] (literal)", NULL},
 	{"Group:a@old.example,b@other.example;", "Group:a@new.example.org,b@other.example;"},
