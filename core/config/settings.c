@@ -48,8 +48,8 @@ const struct ph_param settings_params[] = {
 	SETTING(address_verify_relayhost, PH_STRING, .default_value = "$relayhost",
 		.doc = "What relayhost is for probes of address verification."),
 	SETTING(address_verify_sender, PH_STRING, .default_value = "$double_bounce_sender",
-		.doc = "The sender of probes of address verification, with @$myorigin if it has no domain; <>: "
-		       "the empty one. Mail to it is accepted from everybody, and is not verified."),
+		.doc = "The sender of probes of address verification, with @$myorigin if it has no domain, whose "
+		       "mail is accepted from everybody and who is not verified; <>: the empty one."),
 	SETTING(address_verify_sender_dependent_default_transport_maps, PH_MAP_REF,
 		.default_value = "$sender_dependent_default_transport_maps",
 		.doc = "What sender_dependent_default_transport_maps is for probes of address verification."),

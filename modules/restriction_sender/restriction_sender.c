@@ -29,7 +29,7 @@ static const struct ph_param params[] = {
 		"let pass."},
 	{"unverified_sender_reject_code", PH_INT, 0, UNVERIFIED(reject_code), "450", 250, 599, NULL,
 		"The reply code of reject_unverified_sender when a probe found that nobody has the address; "
-		"250: it is let pass. 550 where the answers of the probed servers have proved right."},
+		"250: it is let pass; 550 where the answers of the probed servers have proved right."},
 	{"unverified_sender_reject_reason", PH_STRING, 0, UNVERIFIED(reason), "", 0, 0, NULL,
 		"What reject_unverified_sender says in place of what a probe found out; empty: that."},
 	{"unverified_sender_tempfail_action", PH_ENUM, 0, UNVERIFIED(tempfail_action),
