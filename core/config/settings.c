@@ -143,8 +143,8 @@ const struct ph_param settings_params[] = {
 		.doc = "The parameters in which example.com also stands for all domains below it; in others "
 		       "that is written .example.com: relay_domains, transport_maps."),
 	SETTING(propagate_unmatched_extensions, PH_STRINGS, .default_value = "canonical, virtual",
-		.doc = "The tables whose results get the extension that their key did not have: "
-		       "canonical, virtual, generic."),
+		.doc = "The tables whose results get the extension that their key did not have: canonical, "
+		       "virtual, generic, alias, forward (.forward files), include (:include: files, of those)."),
 	SETTING(qmgr_message_active_limit, PH_INT, .default_value = "20000", .min = 1,
 		.max = COUNT_MAX, .doc = "The most messages that are scheduled at the same time."),
 	SETTING(qmgr_message_recipient_limit, PH_INT, .default_value = "20000", .min = 1,
