@@ -63,7 +63,7 @@ give_back(struct ph_filter_message *message)
 	char *route;
 
 	if (message->origin.origin != PH_ORIGIN_LOCAL || reply->code < 500 ||
-		!intake_base()->has_transport("error"))
+		!message->has_transport("error"))
 		return false;
 	route = ph_pool_printf(message->pool, "error:%s %s", reply->status, reply->text);
 	if (route == NULL)

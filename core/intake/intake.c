@@ -145,6 +145,7 @@ ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
 	message->step = SIZE_MAX;
 	message->body_sink = store_body;
 	message->body_context = intake;
+	message->has_transport = intake->base->has_transport;
 	message->settings = intake->base->settings;
 	message->envelope = (struct envelope){.sender = "",
 		.arrival = ph_wall_clock(),

@@ -41,6 +41,7 @@ struct ph_filter_message {
 	ph_filter_result (*body_sink)(void *context, ph_span bytes);
 	void *body_context;
 	bool exempt;                /* ph_filter_is_exempt() */
+	bool (*has_transport)(const char *name);
 	bool returned;              /* refused, and on its way back to its sender */
 	bool headers_cut;
 	bool trace_made;
