@@ -8,6 +8,7 @@
 #include <posthouse/log.h>
 
 #include "queue/manager.h"
+#include "queue/probe.h"
 #include "queue/protocol.h"
 #include "queue/sweep.h"
 
@@ -17,6 +18,7 @@ peer_free(struct peer *peer)
 	struct manager *manager = peer->manager;
 
 	TAILQ_REMOVE(&manager->peers, peer, link);
+	probes_forget(peer);
 	if (peer->worker != NULL)
 		worker_lost(manager->scheduler, peer->worker, ph_now());
 	free(peer->role);
@@ -84,6 +86,9 @@ take_frame(struct peer *peer, unsigned type, ph_span payload)
 		break;
 	case FRAME_SWEEP:
 		take_sweep(peer, payload);
+		break;
+	case FRAME_VERIFY:
+		probes_ask(peer, payload);
 		break;
 	case FRAME_EXPANSION:
 		results_expansion(peer, payload);
