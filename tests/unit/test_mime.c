@@ -159,7 +159,7 @@ static const struct {
 	/* long lines: pieces of 20 bytes; what looks like a boundary or a field inside is neither */
 	{MIXED "\r\n01234567890123456789--b\r\n--b 5678901234567890A: b\r\nC: d\r\n",
 		"p Content-Type: multipart/mixed; boundary=b~/\nb0 ~/\nb2 01234567890123456789\nb22 --b~/\n"
-		"b0 --b 5678901234567890\nb20 A: b~/\nm C: d~/\n"},
+		"b27 --b 5678901234567890\nb47 A: b~/\nm C: d~/\n"},
 	{"\r\n01234567890123456789\r\n012345678901234567890\n0123456789012345678901\n",
 		"b0 ~/\nb2 01234567890123456789~/\nb24 012345678901234567890/\nb46 01234567890123456789\nb66 01/\n"},
 	/* long fields: the first 60 bytes, the rest */
