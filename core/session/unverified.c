@@ -89,14 +89,9 @@ look_only(struct question *question)
 static ph_verdict
 later(const struct question *question, int code, const char *what, const char *why)
 {
-	const char *status = question->sender ? "4.1.7" : "4.1.1";
-	const char *class = question->sender ? "Sender" : "Recipient";
-
-	if (question->how->tempfail_action == PH_TEMPFAIL_DEFER)
-		return ph_defer(question->session, code, status, "<%s>: %s address rejected: %s%.250s",
-			question->address, class, what, why);
-	return ph_defer_if_permit(question->session, code, status, "<%s>: %s address rejected: %s%.250s",
-		question->address, class, what, why);
+	return ph_tempfail(question->session, question->how->tempfail_action, code,
+		question->sender ? "4.1.7" : "4.1.1", "<%s>: %s address rejected: %s%.250s",
+		question->address, question->sender ? "Sender" : "Recipient", what, why);
 }
 
 static ph_verdict
