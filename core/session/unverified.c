@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "intake/verify_sender.h"
 #include "queue/verify_cache.h"
 #include "queue/verify_client.h"
 #include "queue/verify_file.h"
@@ -145,10 +144,9 @@ static bool
 is_of_probes(const struct question *question)
 {
 	ph_session *session = question->session;
-	ph_pool *pool = ph_scratch_pool(session);
 
-	return verify_sender_is(pool, session->settings, question->address) ||
-		(session->sender != NULL && verify_sender_is(pool, session->settings, session->sender));
+	return destination_prober(session, question->address) != NULL ||
+		(session->sender != NULL && destination_prober(session, session->sender) != NULL);
 }
 
 ph_verdict
