@@ -1,4 +1,4 @@
-#include "maildir.h"
+#include "mailbox/maildir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,11 +9,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "answer.h"
-#include "content.h"
-#include "headers.h"
-#include "mbox.h"
-#include "user.h"
+#include "mailbox/answer.h"
+#include "mailbox/content.h"
+#include "mailbox/mbox.h"
 
 enum {
 	PATH_ROOM = 4096,
@@ -143,13 +141,13 @@ write_one(struct maildir *maildir, struct placed *placed, const struct ph_user_d
 		return;
 	}
 	mbox_open(&file, fd, limit, buffer);
-	if (content_copy(&file, request, content, true, buffer + MBOX_BUFFER) == -1) {
+	if (mailbox_content_copy(&file, request, content, true, buffer + MBOX_BUFFER) == -1) {
 		failed(maildir, placed, errno, result);
-		answer(result, USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
 	} else if (mbox_flush(&file) == -1 && file.over_limit) {
 		failed(maildir, placed, EFBIG, result);
-		answer(result, USER_BOUNCED, "5.2.2", "maildir delivery failed: the message is larger than "
-			"mailbox_size_limit");
+		ph_user_answer(result, PH_USER_BOUNCED, "5.2.2", "maildir delivery failed: the message is larger "
+			"than the size limit of mailboxes");
 	} else if (file.failure != 0)
 		failed(maildir, placed, file.failure, result);
 	else if (fsync(fd) == -1)
@@ -171,7 +169,7 @@ place(struct maildir *maildir, struct placed *placed, struct ph_user_result *res
 		return;
 	}
 	unlinkat(maildir->tmp, placed->tmp, 0);
-	answer(result, USER_SENT, "2.0.0", "delivered to maildir");
+	ph_user_answer(result, PH_USER_SENT, "2.0.0", "delivered to maildir");
 }
 
 /* Nothing of the batch counts. */
@@ -181,7 +179,7 @@ take_back(struct maildir *maildir, struct placed *placed, size_t count, struct p
 	int failure = errno;
 
 	for (size_t i = 0; i < count; i++) {
-		if (results[i].outcome != USER_SENT)
+		if (results[i].outcome != PH_USER_SENT)
 			continue;
 		unlinkat(maildir->new, placed[i].new, 0);
 		answer_errno(&results[i], "maildir delivery failed: fsync", maildir->path, failure);
@@ -195,7 +193,7 @@ deliver_all(struct maildir *maildir, struct placed *placed, const struct ph_user
 	bool any = false;
 
 	for (size_t i = 0; i < count; i++)
-		if (content_begin(&requests[i], fds[i], buffer + MBOX_BUFFER, &results[i]))
+		if (mailbox_content_begin(&requests[i], fds[i], buffer + MBOX_BUFFER, &results[i]))
 			write_one(maildir, &placed[i], &requests[i], fds[i], limit, buffer, &results[i]);
 	for (size_t i = 0; i < count; i++)
 		if (*placed[i].tmp != '\0') {
@@ -207,8 +205,8 @@ deliver_all(struct maildir *maildir, struct placed *placed, const struct ph_user
 }
 
 void
-maildir_deliver(const char *path, const struct ph_user_delivery *requests, const int *fds, size_t count, int64_t limit, char *buffer,
-	struct ph_user_result *results)
+maildir_deliver(const char *path, const struct ph_user_delivery *requests, const int *fds,
+	size_t count, int64_t limit, char *buffer, struct ph_user_result *results)
 {
 	struct placed *placed = calloc(count, sizeof(*placed));
 	struct maildir maildir;

@@ -1,10 +1,13 @@
-#include "headers.h"
+#include "mailbox/headers.h"
 
 #include <stdio.h>
 #include <string.h>
 
-const char *
-headers_original(const struct ph_user_delivery *request)
+#include <posthouse/mailbox.h>
+
+/* The address as it came in: the recipient's, if nothing changed it. */
+static const char *
+original(const struct ph_user_delivery *request)
 {
 	return *request->original != '\0' ? request->original : request->recipient;
 }
@@ -33,7 +36,7 @@ const char *
 headers_trace(ph_pool *pool, const struct ph_user_delivery *request)
 {
 	return ph_pool_printf(pool, "Return-Path: <%s>\nX-Original-To: %s\nDelivered-To: %s\n",
-		defused(pool, request->sender), defused(pool, headers_original(request)),
+		defused(pool, request->sender), defused(pool, original(request)),
 		defused(pool, request->recipient));
 }
 
@@ -50,4 +53,10 @@ headers_text(ph_pool *pool, const struct ph_user_delivery *request, time_t now)
 		return NULL;
 	return ph_pool_printf(pool, "From %s  %s%s",
 		*request->sender != '\0' ? defused(pool, request->sender) : "MAILER-DAEMON", date, trace);
+}
+
+const char *
+ph_mailbox_head(ph_pool *pool, const struct ph_user_delivery *request, bool from_line)
+{
+	return from_line ? headers_text(pool, request, time(NULL)) : headers_trace(pool, request);
 }
