@@ -13,6 +13,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <posthouse/dsn.h>
+
 #include "cli/cli.h"
 #include "cli/letter.h"
 #include "config/peek.h"
@@ -37,28 +39,6 @@ usage(const char *text)
 {
 	cli_error("%s", text);
 	return EX_USAGE;
-}
-
-/* RFC 3461: "never", or any of "success", "failure", "delay". */
-static int
-parse_notify(const char *text, uint32_t *notify)
-{
-	static const char *const names[] = {"never", "success", "failure", "delay"};
-
-	*notify = 0;
-	while (*text != '\0') {
-		size_t size = strcspn(text, ",");
-		uint32_t bit = 0;
-
-		for (unsigned i = 0; i < 4; i++)
-			if (ph_span_equal_nocase((ph_span){text, size}, ph_span_of(names[i])))
-				bit = 1u << i;
-		if (bit == 0)
-			return -1;
-		*notify |= bit;
-		text += size + (text[size] == ',');
-	}
-	return *notify == 0 || (*notify > 1 && (*notify & 1)) ? -1 : 0;
 }
 
 static bool
@@ -102,12 +82,11 @@ option_q(struct options *options, const char *value)
 static int
 option_r(struct options *options, const char *value)
 {
-	if (ph_strcasecmp(value, "full") == 0)
-		options->outgoing.ret = "FULL";
-	else if (ph_strcasecmp(value, "hdrs") == 0)
-		options->outgoing.ret = "HDRS";
-	else
+	uint32_t ret = 0;
+
+	if (ph_dsn_ret_parse(ph_span_of(value), &ret) == -1)
 		return usage("-R: expected full or hdrs");
+	options->outgoing.ret = ret == PH_RET_FULL ? "FULL" : "HDRS";
 	return 0;
 }
 
@@ -137,7 +116,7 @@ take_option(struct options *options, int letter, const char *value)
 		options->mode = 'i';
 		return 0;
 	case 'N':
-		return parse_notify(value, &options->outgoing.notify) == 0
+		return ph_dsn_notify_parse(ph_span_of(value), &options->outgoing.notify) == 0
 			       ? 0
 			       : usage("-N: expected never, or a list of success, failure, delay");
 	case 'R':

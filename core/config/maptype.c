@@ -7,6 +7,7 @@
 
 #include "config/grow.h"
 #include "config/nearest.h"
+#include "config/value.h"
 
 static const char prefix[] = "map_";
 
@@ -70,7 +71,7 @@ map_type_provider(struct config *config, const char *type, struct nearest *neare
 	return NULL;
 }
 
-int
+static int
 map_type_load(struct config *config, const char *type, ph_error *error)
 {
 	const struct module *module;
@@ -88,6 +89,52 @@ map_type_load(struct config *config, const char *type, ph_error *error)
 		&config->module_room, sizeof(*config->modules));
 	config->modules[config->module_count++] = module;
 	return 0;
+}
+
+int
+map_nested(const char *text, ph_span *inside)
+{
+	ph_span span = value_trim(ph_span_of(text));
+
+	if (span.size < 2 || span.data[0] != '{' || span.data[span.size - 1] != '}')
+		return -1;
+	*inside = (ph_span){span.data + 1, span.size - 2};
+	return 0;
+}
+
+static int
+load_nested(struct config *config, const char *type, const char *text, ph_error *error)
+{
+	const struct module *module;
+	const struct ph_param *param;
+	const char *word;
+	ph_span rest;
+
+	if (!map_type(config, type, &module))
+		return 0; /* who asks for it says so */
+	param = section_param(module->class, module, "path");
+	if (!param || param->type != PH_MAP_REF || map_nested(text, &rest) != 0)
+		return 0;
+	while (value_next_word(&rest, config->pool, &word))
+		if (map_types_load(config, word, error) != 0)
+			return -1;
+	return 0;
+}
+
+int
+map_types_load(struct config *config, const char *reference, ph_error *error)
+{
+	const char *colon, *type;
+
+	reference = map_without_proxy(config, reference);
+	colon = strchr(reference, ':');
+	if (!colon)
+		return 0;
+	type = memory_or_die(ph_pool_copy(config->pool,
+		(ph_span){reference, (size_t)(colon - reference)}));
+	if (map_type_load(config, type, error) != 0)
+		return -1;
+	return load_nested(config, type, colon + 1, error);
 }
 
 /* The nearest word among the types of the loaded modules too: they need not be installed any more. */

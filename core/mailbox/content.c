@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <posthouse/mailbox.h>
+
 #include "mailbox/answer.h"
 #include "mailbox/headerscan.h"
 
@@ -74,7 +76,8 @@ put_head(struct mbox *mbox, const struct ph_user_delivery *request, bool maildir
 	const char *head = NULL;
 
 	if (pool != NULL)
-		head = ph_mailbox_head(pool, request, !maildir);
+		head = ph_mailbox_head(pool, request, (maildir ? 0 : PH_MAILBOX_FROM) |
+			(mbox->bare ? PH_MAILBOX_BARE : 0));
 	if (head != NULL)
 		mbox_puts(mbox, head);
 	ph_pool_free(pool);

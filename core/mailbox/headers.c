@@ -33,19 +33,19 @@ defused(ph_pool *pool, const char *address)
 }
 
 const char *
-headers_trace(ph_pool *pool, const struct ph_user_delivery *request)
+headers_trace(ph_pool *pool, const struct ph_user_delivery *request, bool bare)
 {
-	return ph_pool_printf(pool, "Return-Path: <%s>\nX-Original-To: %s\nDelivered-To: %s\n",
+	return ph_pool_printf(pool, "Return-Path: <%s>\nX-Original-To: %s\n%s%s%s",
 		defused(pool, request->sender), defused(pool, original(request)),
-		defused(pool, request->recipient));
+		bare ? "" : "Delivered-To: ", bare ? "" : defused(pool, request->recipient), bare ? "" : "\n");
 }
 
 const char *
-headers_text(ph_pool *pool, const struct ph_user_delivery *request, time_t now)
+headers_text(ph_pool *pool, const struct ph_user_delivery *request, bool bare, time_t now)
 {
 	char date[32] = "Thu Jan  1 00:00:00 1970\n";
 	struct tm tm;
-	const char *trace = headers_trace(pool, request);
+	const char *trace = headers_trace(pool, request, bare);
 
 	if (localtime_r(&now, &tm) != NULL)
 		asctime_r(&tm, date); /* with its newline */
@@ -56,7 +56,10 @@ headers_text(ph_pool *pool, const struct ph_user_delivery *request, time_t now)
 }
 
 const char *
-ph_mailbox_head(ph_pool *pool, const struct ph_user_delivery *request, bool from_line)
+ph_mailbox_head(ph_pool *pool, const struct ph_user_delivery *request, unsigned flags)
 {
-	return from_line ? headers_text(pool, request, time(NULL)) : headers_trace(pool, request);
+	bool bare = (flags & PH_MAILBOX_BARE) != 0;
+
+	return flags & PH_MAILBOX_FROM ? headers_text(pool, request, bare, time(NULL)) :
+		headers_trace(pool, request, bare);
 }

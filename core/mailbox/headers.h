@@ -8,9 +8,11 @@
 
 #include <posthouse/transport.h>
 
-/* "Return-Path:", "X-Original-To:" and "Delivered-To:", each ended by LF. In the pool; NULL: no memory. */
-const char *headers_trace(ph_pool *pool, const struct ph_user_delivery *request);
+/* "Return-Path:", "X-Original-To:" and, unless it is bare, "Delivered-To:", each ended by LF. In the pool;
+ * NULL: no memory. */
+const char *headers_trace(ph_pool *pool, const struct ph_user_delivery *request, bool bare);
 /* The same behind "From sender  Sat Feb 17 18:08:09 2018". Local time. */
-const char *headers_text(ph_pool *pool, const struct ph_user_delivery *request, time_t now);
+const char *headers_text(ph_pool *pool, const struct ph_user_delivery *request, bool bare,
+	time_t now);
 
 #endif

@@ -129,8 +129,8 @@ failed(struct maildir *maildir, struct placed *placed, int failure, struct ph_us
 
 /* Writes one message into tmp. */
 static void
-write_one(struct maildir *maildir, struct placed *placed, const struct ph_user_delivery *request,
-	int content, int64_t limit, char *buffer, struct ph_user_result *result)
+write_one(struct maildir *maildir, struct placed *placed, const struct ph_mailbox *box,
+	const struct ph_user_delivery *request, int content, char *buffer, struct ph_user_result *result)
 {
 	int fd = create(maildir, placed);
 	struct mbox file;
@@ -140,7 +140,8 @@ write_one(struct maildir *maildir, struct placed *placed, const struct ph_user_d
 		failed(maildir, placed, errno, result);
 		return;
 	}
-	mbox_open(&file, fd, limit, buffer);
+	mbox_open(&file, fd, box->limit, buffer);
+	file.bare = (box->flags & PH_MAILBOX_BARE) != 0;
 	if (mailbox_content_copy(&file, request, content, true, buffer + MBOX_BUFFER) == -1) {
 		failed(maildir, placed, errno, result);
 		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
@@ -187,14 +188,15 @@ take_back(struct maildir *maildir, struct placed *placed, size_t count, struct p
 }
 
 static void
-deliver_all(struct maildir *maildir, struct placed *placed, const struct ph_user_delivery *requests,
-	const int *fds, size_t count, int64_t limit, char *buffer, struct ph_user_result *results)
+deliver_all(struct maildir *maildir, struct placed *placed, const struct ph_mailbox *box,
+	const struct ph_user_delivery *requests, const int *fds, size_t count, char *buffer,
+	struct ph_user_result *results)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < count; i++)
 		if (mailbox_content_begin(&requests[i], fds[i], buffer + MBOX_BUFFER, &results[i]))
-			write_one(maildir, &placed[i], &requests[i], fds[i], limit, buffer, &results[i]);
+			write_one(maildir, &placed[i], box, &requests[i], fds[i], buffer, &results[i]);
 	for (size_t i = 0; i < count; i++)
 		if (*placed[i].tmp != '\0') {
 			place(maildir, &placed[i], &results[i]);
@@ -205,19 +207,19 @@ deliver_all(struct maildir *maildir, struct placed *placed, const struct ph_user
 }
 
 void
-maildir_deliver(const char *path, const struct ph_user_delivery *requests, const int *fds,
-	size_t count, int64_t limit, char *buffer, struct ph_user_result *results)
+maildir_deliver(const struct ph_mailbox *box, const struct ph_user_delivery *requests, const int *fds,
+	size_t count, char *buffer, struct ph_user_result *results)
 {
 	struct placed *placed = calloc(count, sizeof(*placed));
 	struct maildir maildir;
 
-	if (maildir_open(&maildir, path) == -1 || placed == NULL) {
+	if (maildir_open(&maildir, box->path) == -1 || placed == NULL) {
 		int failure = placed == NULL ? ENOMEM : errno;
 
 		for (size_t i = 0; i < count; i++)
-			answer_errno(&results[i], "maildir delivery failed: cannot open", path, failure);
+			answer_errno(&results[i], "maildir delivery failed: cannot open", box->path, failure);
 	} else
-		deliver_all(&maildir, placed, requests, fds, count, limit, buffer, results);
+		deliver_all(&maildir, placed, box, requests, fds, count, buffer, results);
 	maildir_close(&maildir);
 	free(placed);
 }

@@ -4,11 +4,11 @@
 #ifndef MAILBOX_MAILDIR_H
 #define MAILBOX_MAILDIR_H
 
-#include <posthouse/transport.h>
+#include <posthouse/mailbox.h>
 
-/* Writes them into PATH/tmp, syncs each, then moves each to PATH/new and syncs that once. path ends
- * with a slash; folders are made (0700) where they are missing. limit: of one message's file; 0: none. */
-void maildir_deliver(const char *path, const struct ph_user_delivery *requests, const int *fds,
-	size_t count, int64_t limit, char *buffer, struct ph_user_result *results);
+/* Writes them into PATH/tmp, syncs each, then moves each to PATH/new and syncs that once. The path ends
+ * with a slash; folders are made (0700) where they are missing. buffer: MBOX_BUFFER and CONTENT_CHUNK. */
+void maildir_deliver(const struct ph_mailbox *box, const struct ph_user_delivery *requests,
+	const int *fds, size_t count, char *buffer, struct ph_user_result *results);
 
 #endif

@@ -137,13 +137,15 @@ deliver(const struct ph_mailbox *box, const struct ph_user_delivery *requests, c
 	struct mbox mbox;
 
 	if (size > 0 && box->path[size - 1] == '/' && box->failure == 0)
-		maildir_deliver(box->path, requests, fds, count, box->limit, buffers, results);
+		maildir_deliver(box, requests, fds, count, buffers, results);
 	else if (box->failure != 0)
 		answer_open_error(box, box->failure, count, results);
 	else if (mbox_open(&mbox, box->fd, box->limit, buffers) == -1)
 		answer_open_error(box, errno, count, results);
-	else
+	else {
+		mbox.bare = (box->flags & PH_MAILBOX_BARE) != 0;
 		deliver_mbox(&mbox, box, requests, fds, count, buffers + MBOX_BUFFER, results);
+	}
 }
 
 void

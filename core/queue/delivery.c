@@ -45,7 +45,38 @@ read_recipients(struct ph_delivery *d, struct wire_reader *reader)
 		}
 		reader->failed |= recipient->kind >= PH_TARGET_KINDS;
 		recipient->status = recipient->text = recipient->relay = "";
+		recipient->orcpt = recipient->final = "";
+		recipient->action = DSN_DELIVERED;
 	}
+}
+
+/* A queue role of before says nothing of it. */
+static void
+read_dsn(struct ph_delivery *d, struct wire_reader *reader)
+{
+	d->envid = "";
+	if (reader->failed || reader->rest.size == 0)
+		return;
+	d->envid = wire_get_string(reader, d->pool);
+	d->ret = wire_get_u8(reader);
+	for (uint32_t i = 0; i < d->count; i++) {
+		d->recipients[i].notify = wire_get_u8(reader);
+		d->recipients[i].orcpt = wire_get_string(reader, d->pool);
+	}
+}
+
+/* Nor of this. */
+static void
+read_client(struct ph_delivery *d, struct wire_reader *reader)
+{
+	d->client_address = d->client_hostname = d->client_helo = d->client_protocol = d->sasl_username = "";
+	if (reader->failed || reader->rest.size == 0)
+		return;
+	d->client_address = wire_get_string(reader, d->pool);
+	d->client_hostname = wire_get_string(reader, d->pool);
+	d->client_helo = wire_get_string(reader, d->pool);
+	d->client_protocol = wire_get_string(reader, d->pool);
+	d->sasl_username = wire_get_string(reader, d->pool);
 }
 
 struct ph_delivery *
@@ -72,6 +103,8 @@ delivery_read(ph_span payload)
 	d->attempt = wire_get_u32(&reader);
 	d->flags = wire_get_u8(&reader) & ~(unsigned)JOB_PROBE;
 	read_recipients(d, &reader);
+	read_dsn(d, &reader);
+	read_client(d, &reader);
 	if (reader.failed) {
 		delivery_free(d);
 		return NULL;
@@ -158,6 +191,45 @@ ph_delivery_target(const ph_delivery *d, size_t index, struct ph_target *target)
 	if (*full.sender == '\0')
 		full.sender = d->sender;
 	memcpy(target, &full, target->size < sizeof(full) ? target->size : sizeof(full));
+}
+
+const char *
+ph_delivery_envid(const ph_delivery *d)
+{
+	return d->envid;
+}
+
+const char *
+ph_delivery_client(const ph_delivery *d, const char *name)
+{
+	const struct {
+		const char *name, *value;
+	} facts[] = {{"client_address", d->client_address}, {"client_hostname", d->client_hostname},
+		{"client_helo", d->client_helo}, {"client_protocol", d->client_protocol},
+		{"sasl_username", d->sasl_username}};
+
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+		if (strcmp(facts[i].name, name) == 0)
+			return facts[i].value;
+	return "";
+}
+
+uint32_t
+ph_delivery_ret(const ph_delivery *d)
+{
+	return d->ret;
+}
+
+uint32_t
+ph_delivery_notify(const ph_delivery *d, size_t index)
+{
+	return index < d->count ? d->recipients[index].notify : 0;
+}
+
+const char *
+ph_delivery_orcpt(const ph_delivery *d, size_t index)
+{
+	return index < d->count ? d->recipients[index].orcpt : "";
 }
 
 bool
@@ -305,6 +377,13 @@ ph_delivery_bounce(ph_delivery *d, size_t index, const char *status, const char 
 	va_end(args);
 }
 
+void
+ph_delivery_relayed(ph_delivery *d, size_t index, bool reports)
+{
+	if (index < d->count && d->recipients[index].outcome == OUTCOME_NONE)
+		d->recipients[index].action = reports ? DSN_PASSED_ON : DSN_RELAYED;
+}
+
 static struct note_address *
 new_expansion(struct ph_delivery *d, size_t index, size_t count)
 {
@@ -366,7 +445,7 @@ ph_delivery_becomes(ph_delivery *d, size_t index, const char *address)
 	recipient = &d->recipients[index];
 	if (*recipient->original == '\0')
 		recipient->original = recipient->address;
-	recipient->address = copy_of(d, address);
+	recipient->address = recipient->final = copy_of(d, address);
 }
 
 void

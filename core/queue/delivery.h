@@ -17,6 +17,10 @@ struct delivery_recipient {
 	const char *address, *original;
 	uint8_t kind;                       /* enum ph_target_kind */
 	const char *what, *user, *sender;   /* as in struct ph_target */
+	const char *orcpt;                  /* RFC 3461, decoded; "" */
+	uint8_t notify;
+	uint8_t action;                     /* enum dsn_action, of a recipient that was served */
+	const char *final;                  /* the mailbox, where that has another name; "" */
 	enum outcome outcome;
 	const char *status, *text, *relay;
 	int64_t ended;                      /* wall clock, microseconds */
@@ -33,6 +37,10 @@ struct ph_delivery {
 	uint32_t attempt;
 	const char *storage_name, *transport_name;
 	const char *id, *nexthop, *sender;
+	const char *envid;                           /* RFC 3461, decoded; "" */
+	unsigned ret;
+	/* Who handed it in; "" of what is not known. */
+	const char *client_address, *client_hostname, *client_helo, *client_protocol, *sasl_username;
 	int64_t arrival, active, started, connected; /* wall clock, microseconds */
 	unsigned flags;                              /* JOB_… */
 	struct delivery_recipient *recipients;

@@ -87,7 +87,7 @@ put_envelope(ph_intake *intake, const struct body *body, const struct group *gro
 	for (uint32_t i = 0; i < group->count; i++) {
 		const struct rcpt *rcpt = &body->rcpts[group->numbers[i]];
 		struct ph_rcpt_parameters parameters = {.size = sizeof(parameters),
-			.notify = list ? 0 : rcpt->notify, .orcpt = rcpt->orcpt,
+			.notify = list ? 0 : rcpt->notify, .orcpt = list ? "" : rcpt->orcpt,
 			.original = rcpt->original};
 
 		if (ph_intake_recipient(intake, rcpt->address, &parameters) == -1)

@@ -30,6 +30,14 @@ enum outcome {
 	OUTCOME_BACK     /* was not tried: give it to someone else */
 };
 
+/* What a report of success says of a recipient. */
+enum dsn_action {
+	DSN_DELIVERED = 1, /* to a mailbox, or to what stands for one; of a list: to the list */
+	DSN_RELAYED,       /* to a host that reports nothing */
+	DSN_EXPANDED,      /* became several others */
+	DSN_PASSED_ON      /* nothing: who has it now reports */
+};
+
 struct note_range {
 	uint32_t first, count;
 };

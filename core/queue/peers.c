@@ -8,6 +8,7 @@
 #include <posthouse/log.h>
 
 #include "queue/manager.h"
+#include "queue/probe.h"
 #include "queue/protocol.h"
 #include "queue/sweep.h"
 
@@ -17,6 +18,7 @@ peer_free(struct peer *peer)
 	struct manager *manager = peer->manager;
 
 	TAILQ_REMOVE(&manager->peers, peer, link);
+	probes_forget(peer);
 	if (peer->worker != NULL)
 		worker_lost(manager->scheduler, peer->worker, ph_now());
 	free(peer->role);
@@ -84,6 +86,9 @@ take_frame(struct peer *peer, unsigned type, ph_span payload)
 		break;
 	case FRAME_SWEEP:
 		take_sweep(peer, payload);
+		break;
+	case FRAME_VERIFY:
+		probes_ask(peer, payload);
 		break;
 	case FRAME_EXPANSION:
 		results_expansion(peer, payload);
@@ -189,6 +194,31 @@ put_target(struct wire_writer *writer, const struct rcpt *rcpt)
 }
 
 static void
+put_dsn(struct wire_writer *writer, const struct job *job)
+{
+	const struct body *body = job->message->body;
+
+	wire_put_string(writer, body->envelope.envid);
+	wire_put_u8(writer, body->envelope.ret);
+	for (uint32_t i = 0; i < job->count; i++) {
+		const struct rcpt *rcpt = &body->rcpts[job->numbers[i]];
+
+		wire_put_u8(writer, rcpt->notify);
+		wire_put_string(writer, rcpt->orcpt);
+	}
+}
+
+static void
+put_client(struct wire_writer *writer, const struct envelope *envelope)
+{
+	wire_put_string(writer, envelope->client_address);
+	wire_put_string(writer, envelope->client_name);
+	wire_put_string(writer, envelope->helo);
+	wire_put_string(writer, envelope->protocol);
+	wire_put_string(writer, envelope->sasl_username);
+}
+
+static void
 put_job(struct wire_writer *writer, const struct job *job)
 {
 	const struct message *message = job->message;
@@ -215,6 +245,8 @@ put_job(struct wire_writer *writer, const struct job *job)
 		wire_put_string(writer, rcpt->original);
 		put_target(writer, rcpt);
 	}
+	put_dsn(writer, job);
+	put_client(writer, &body->envelope);
 }
 
 void

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include <posthouse/dsn.h>
 #include <posthouse/log.h>
 
 #include "process/channel.h"
@@ -156,14 +157,19 @@ say_result(struct office *office, struct kept *kept, const struct ph_delivery *d
 	wire_put_u32(&writer, d->count);
 	for (uint32_t i = 0; i < d->count; i++) {
 		const struct delivery_recipient *recipient = &d->recipients[i];
-		/* why mail went well is for the log only */
-		bool mute = recipient->outcome == OUTCOME_SENT && !ph_delivery_is_probe(d);
+		/* why mail went well is for the log, and for a sender who has asked */
+		bool mute = recipient->outcome == OUTCOME_SENT && !ph_delivery_is_probe(d) &&
+			(recipient->notify & PH_NOTIFY_SUCCESS) == 0;
 
 		wire_put_u32(&writer, recipient->number);
 		wire_put_u8(&writer, recipient->outcome);
 		wire_put_string(&writer, mute ? "" : recipient->status);
 		wire_put_string(&writer, mute ? "" : recipient->text);
 		wire_put_string(&writer, mute ? "" : recipient->relay);
+	}
+	for (uint32_t i = 0; i < d->count; i++) {
+		wire_put_u8(&writer, d->recipients[i].action);
+		wire_put_string(&writer, d->recipients[i].final);
 	}
 	if (!writer.failed)
 		say(office, kept, FRAME_RESULT, wire_span(&writer));
@@ -242,7 +248,8 @@ take_job(struct office *office, ph_span payload, unsigned flags)
 	d->flags |= flags;
 	d->transport = config_find(office->role->config, PH_CLASS_TRANSPORT, d->transport_name);
 	d->storage = config_find(office->role->config, PH_CLASS_QUEUE, d->storage_name);
-	if (d->transport == NULL || d->storage == NULL || !serves(office, d->transport) ||
+	/* a probe is in no storage */
+	if (d->transport == NULL || (d->storage == NULL && flags != JOB_PROBE) || !serves(office, d->transport) ||
 		office->draining || (work = calloc(1, sizeof(*work))) == NULL) {
 		give_back(office, d);
 		return;

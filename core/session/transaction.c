@@ -211,19 +211,39 @@ pass_discard_on(ph_session *session)
 		ph_intake_discard(session->intake, "a restriction's verdict");
 }
 
+/* What policy looks up comes and goes: the parameters stay. */
 static int
-accept_recipient(ph_session *session, const char *recipient,
-	const struct ph_rcpt_parameters *parameters, ph_reply *reply)
+keep_rcpt(ph_session *session, const char *recipient, const struct ph_rcpt_parameters *given,
+	struct ph_rcpt_parameters *parameters)
 {
 	ph_pool *pool = ph_message_pool(session);
+	size_t size = sizeof(*parameters);
 
-	session->recipient = pool != NULL ? ph_pool_strdup(pool, recipient) : NULL;
-	if (session->recipient == NULL)
+	*parameters = (struct ph_rcpt_parameters){.size = (uint32_t)size};
+	if (pool == NULL || (session->recipient = ph_pool_strdup(pool, recipient)) == NULL)
+		return -1;
+	if (given == NULL)
+		return 0;
+	memcpy(parameters, given, given->size < size ? given->size : size);
+	parameters->size = (uint32_t)size;
+	if (parameters->orcpt != NULL &&
+		(parameters->orcpt = ph_pool_strdup(pool, parameters->orcpt)) == NULL)
+		return -1;
+	return 0;
+}
+
+static int
+accept_recipient(ph_session *session, const char *recipient,
+	const struct ph_rcpt_parameters *given, ph_reply *reply)
+{
+	struct ph_rcpt_parameters parameters;
+
+	if (keep_rcpt(session, recipient, given, &parameters) == -1)
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	if (policy_check(session, POLICY_RCPT, "RCPT", reply) == -1 ||
 		open_intake(session, reply) == -1)
 		return -1;
-	if (!session->rehearsal && ph_intake_recipient(session->intake, session->recipient, parameters) == -1)
+	if (!session->rehearsal && ph_intake_recipient(session->intake, session->recipient, &parameters) == -1)
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	pass_discard_on(session);
 	return 0;

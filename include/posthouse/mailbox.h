@@ -15,7 +15,11 @@ PH_BEGIN_DECLS
 enum {
 	/* A file that somebody named, and no mailbox of a user: texts say so, and what cannot be opened
 	 * returns the mail. */
-	PH_MAILBOX_FILE = 1
+	PH_MAILBOX_FILE = 1,
+	/* Messages get no Delivered-To. */
+	PH_MAILBOX_BARE = 2,
+	/* Of ph_mailbox_head(): "From sender  date" before the headers. */
+	PH_MAILBOX_FROM = 4
 };
 
 struct ph_mailbox {
@@ -29,7 +33,7 @@ struct ph_mailbox {
 };
 
 /*
- * Writes a batch of messages, each begun with Return-Path, X-Original-To and Delivered-To (an mbox's
+ * Writes a batch of messages, each begun with Return-Path, X-Original-To and Delivered-To (in an mbox
  * with "From " before that), and syncs once for all. What does not succeed is taken back. One whose
  * headers have a Delivered-To that names its recipient is returned, 5.4.6. fds has a descriptor for
  * each; requests and results lie as far apart as their sizes say. Fills every result.
@@ -53,10 +57,10 @@ enum {
 PH_API int ph_mailbox_open(const char *path, unsigned locks, int64_t time, ph_error *why);
 PH_API void ph_mailbox_unlock(const char *path);
 
-/* "Return-Path:", "X-Original-To:" and "Delivered-To:", each ended by LF, behind "From sender  date"
- * if from_line is set. In the pool; NULL: no memory. Pure, but for the clock. */
+/* "Return-Path:", "X-Original-To:" and "Delivered-To:", each ended by LF; flags: PH_MAILBOX_BARE and
+ * PH_MAILBOX_FROM. In the pool; NULL: no memory. Pure, but for the clock. */
 PH_API const char *ph_mailbox_head(ph_pool *pool, const struct ph_user_delivery *request,
-	bool from_line);
+	unsigned flags);
 
 /* Was the message here before: has it a Delivered-To that names this recipient? Reads the content at
  * offset in fd. 1, 0, or -1 with errno. In any process; a disk may hold it up. */

@@ -35,6 +35,17 @@ PH_API const char *ph_delivery_original(const ph_delivery *delivery, size_t inde
 PH_API bool ph_delivery_is_final(const ph_delivery *delivery, size_t index);
 /* 7BIT or 8BITMIME content, SMTPUTF8: what the next hop must be able to do. */
 PH_API bool ph_delivery_8bit(const ph_delivery *delivery);
+/*
+ * What the sender asked about reports (RFC 3461), for transports that can pass it on: as in struct
+ * ph_mail_parameters and struct ph_rcpt_parameters, "" where there is none.
+ */
+PH_API const char *ph_delivery_envid(const ph_delivery *delivery);
+PH_API uint32_t ph_delivery_ret(const ph_delivery *delivery);
+PH_API uint32_t ph_delivery_notify(const ph_delivery *delivery, size_t index);
+PH_API const char *ph_delivery_orcpt(const ph_delivery *delivery, size_t index);
+/* Who handed the message in: "client_address", "client_hostname", "client_helo", "client_protocol",
+ * "sasl_username". "" of what is not known, and of a name that this version does not know. Never NULL. */
+PH_API const char *ph_delivery_client(const ph_delivery *delivery, const char *name);
 /* Was it submitted with SMTPUTF8 (RFC 6531)? It may go only to who offers that. */
 PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
 /*
@@ -65,6 +76,10 @@ PH_API void ph_delivery_defer(ph_delivery *delivery, size_t index, const char *s
 	const char *relay, const char *format, ...) PH_PRINTF(5, 6);
 PH_API void ph_delivery_bounce(ph_delivery *delivery, size_t index, const char *status,
 	const char *relay, const char *format, ...) PH_PRINTF(5, 6);
+/* Before ph_delivery_sent(): the recipient is another host's now. reports: that host was told what
+ * the sender asked, and reports a delivery; else the sender hears that it was relayed. Without this
+ * call it was delivered. */
+PH_API void ph_delivery_relayed(ph_delivery *delivery, size_t index, bool reports);
 /* The recipient becomes these addresses instead; final ones are not expanded again. The expansion
  * is durable before the recipient counts as done. The struct's layout is fixed. */
 struct ph_expansion {
@@ -161,6 +176,13 @@ struct ph_user_delivery {
 	char target[2044];    /* a command, or an absolute path; "~/" is the user's home */
 	char extension[332];  /* of the recipient's address, without its delimiter */
 	char nexthop[256];
+	/* For commands that want to know (ph_delivery_client(), ph_delivery_envid()). */
+	char client_address[48];
+	char client_hostname[256];
+	char client_helo[256];
+	char client_protocol[16];
+	char sasl_username[256];
+	char envid[104];
 };
 #define PH_USER_DELIVERY_1_0 1112
 

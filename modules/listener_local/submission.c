@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <posthouse/address.h>
+#include <posthouse/dsn.h>
 #include <posthouse/log.h>
 
 /* What a client may have us keep beside the intake: texts of its envelope. */
@@ -168,6 +169,9 @@ line_name(struct submission *submission, ph_span value)
 static int
 line_envid(struct submission *submission, ph_span value)
 {
+	for (size_t i = 0; i < value.size; i++)
+		if (value.data[i] < ' ' || value.data[i] > '~')
+			return refuse(submission, 501, "5.5.4", "Error: bad value of envid");
 	submission->mail.envid = ph_pool_copy(submission->pool, value);
 	return submission->mail.envid != NULL ? 0 : refuse_memory(submission);
 }
@@ -182,11 +186,7 @@ line_body(struct submission *submission, ph_span value)
 static int
 line_ret(struct submission *submission, ph_span value)
 {
-	if (ph_span_equal_nocase(value, ph_span_of("FULL")))
-		submission->mail.ret = 1;
-	else if (ph_span_equal_nocase(value, ph_span_of("HDRS")))
-		submission->mail.ret = 2;
-	else
+	if (ph_dsn_ret_parse(value, &submission->mail.ret) == -1)
 		return refuse(submission, 501, "5.5.4", "Error: bad value of ret");
 	return 0;
 }
@@ -196,7 +196,7 @@ line_notify(struct submission *submission, ph_span value)
 {
 	uint64_t notify;
 
-	if (ph_parse_uint(value, 15, &notify) == -1 || (notify > 1 && (notify & 1)))
+	if (ph_parse_uint(value, 15, &notify) == -1 || (notify > PH_NOTIFY_NEVER && (notify & PH_NOTIFY_NEVER)))
 		return refuse(submission, 501, "5.5.4", "Error: bad value of notify");
 	submission->notify = (uint32_t)notify;
 	return 0;

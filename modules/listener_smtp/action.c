@@ -30,7 +30,7 @@ static void
 say_extensions(struct dialogue *d)
 {
 	static const char *const keywords[] = {"PIPELINING", "SIZE", "VRFY", "ETRN", "ENHANCEDSTATUSCODES",
-		"8BITMIME"};
+		"8BITMIME", "DSN"};
 	const char *pending = d->self->hostname;
 	int64_t limit = ph_session_size_limit(d->session);
 	char size[32];
@@ -158,10 +158,18 @@ take_path(struct dialogue *d, const struct command *command, ph_span *rest)
 	return NULL;
 }
 
+/* take_path() has emptied the pool. */
+static struct params_setting
+setting_of(const struct dialogue *d)
+{
+	return (struct params_setting){ph_scratch_pool(d->session), !discards_keyword(d->self, "DSN")};
+}
+
 static bool
 do_mail(struct dialogue *d, const struct command *command)
 {
 	struct mail_params params;
+	struct params_setting setting;
 	ph_reply reply = {0};
 	const char *sender;
 	ph_span rest;
@@ -169,7 +177,8 @@ do_mail(struct dialogue *d, const struct command *command)
 	sender = take_path(d, command, &rest);
 	if (sender == NULL)
 		return false;
-	if (params_mail(rest, &params, &reply) == -1 ||
+	setting = setting_of(d);
+	if (params_mail(&setting, rest, &params, &reply) == -1 ||
 		ph_session_mail(d->session, sender, &params.envelope, params.size, &reply) == -1) {
 		dialogue_reply(d, &reply);
 		return false;
@@ -182,6 +191,7 @@ static bool
 do_rcpt(struct dialogue *d, const struct command *command)
 {
 	struct ph_rcpt_parameters params;
+	struct params_setting setting;
 	ph_reply reply = {0};
 	const char *recipient;
 	ph_span rest;
@@ -189,7 +199,8 @@ do_rcpt(struct dialogue *d, const struct command *command)
 	recipient = take_path(d, command, &rest);
 	if (recipient == NULL)
 		return false;
-	if (params_rcpt(rest, &params, &reply) == -1 ||
+	setting = setting_of(d);
+	if (params_rcpt(&setting, rest, &params, &reply) == -1 ||
 		ph_session_rcpt(d->session, recipient, &params, &reply) == -1) {
 		dialogue_reply(d, &reply);
 		return false;

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <posthouse/dsn.h>
+
 /* One "KEYWORD=value" or "KEYWORD". */
 struct param {
 	ph_span keyword, value;
@@ -44,6 +46,14 @@ malformed(ph_reply *reply, const char *text)
 	reply->code = 501;
 	memcpy(reply->status, "5.5.4", sizeof("5.5.4"));
 	snprintf(reply->text, sizeof(reply->text), "%s", text);
+	return -1;
+}
+
+static int
+no_dsn(ph_reply *reply)
+{
+	malformed(reply, "DSN support is disabled");
+	memcpy(reply->status, "5.7.1", sizeof("5.7.1"));
 	return -1;
 }
 
@@ -92,38 +102,80 @@ parse_body(const struct param *param, struct mail_params *params, ph_reply *repl
 	return 0;
 }
 
-int
-params_mail(ph_span text, struct mail_params *params, ph_reply *reply)
+static int
+parse_ret(const struct params_setting *setting, const struct param *param, struct mail_params *params,
+	ph_reply *reply)
 {
-	bool size = false, body = false;
-	struct param param;
+	if (!setting->dsn)
+		return no_dsn(reply);
+	if (params->envelope.ret != 0 || ph_dsn_ret_parse(param->value, &params->envelope.ret) == -1)
+		return malformed(reply, "Bad RET parameter syntax");
+	return 0;
+}
 
-	*params = (struct mail_params){.envelope.size = sizeof(params->envelope)};
-	while (next_param(&text, &param) == 1) {
-		if (is_keyword(&param, "SIZE")) {
-			if (size)
-				return malformed(reply, "Duplicate SIZE parameter");
-			size = true;
-			if (parse_size(&param, params, reply) == -1)
-				return -1;
-		} else if (is_keyword(&param, "BODY")) {
-			if (body)
-				return malformed(reply, "Duplicate BODY parameter");
-			body = true;
-			if (parse_body(&param, params, reply) == -1)
-				return -1;
-		} else {
-			return unsupported(reply, &param);
-		}
-	}
+static int
+parse_envid(const struct params_setting *setting, const struct param *param,
+	struct mail_params *params, ph_reply *reply)
+{
+	if (!setting->dsn)
+		return no_dsn(reply);
+	if (params->envelope.envid != NULL ||
+		ph_dsn_envid_parse(setting->pool, param->value, &params->envelope.envid) == -1)
+		return malformed(reply, "Bad ENVID parameter syntax");
 	return 0;
 }
 
 int
-params_rcpt(ph_span text, struct ph_rcpt_parameters *params, ph_reply *reply)
+params_mail(const struct params_setting *setting, ph_span text, struct mail_params *params,
+	ph_reply *reply)
+{
+	bool size = false, body = false;
+	struct param param;
+	int result = 0;
+
+	*params = (struct mail_params){.envelope.size = sizeof(params->envelope)};
+	while (result == 0 && next_param(&text, &param) == 1) {
+		if (is_keyword(&param, "SIZE")) {
+			if (size)
+				return malformed(reply, "Duplicate SIZE parameter");
+			size = true;
+			result = parse_size(&param, params, reply);
+		} else if (is_keyword(&param, "BODY")) {
+			if (body)
+				return malformed(reply, "Duplicate BODY parameter");
+			body = true;
+			result = parse_body(&param, params, reply);
+		} else if (is_keyword(&param, "RET")) {
+			result = parse_ret(setting, &param, params, reply);
+		} else if (is_keyword(&param, "ENVID")) {
+			result = parse_envid(setting, &param, params, reply);
+		} else {
+			return unsupported(reply, &param);
+		}
+	}
+	return result;
+}
+
+int
+params_rcpt(const struct params_setting *setting, ph_span text, struct ph_rcpt_parameters *params,
+	ph_reply *reply)
 {
 	struct param param;
 
 	*params = (struct ph_rcpt_parameters){.size = sizeof(*params)};
-	return next_param(&text, &param) == 1 ? unsupported(reply, &param) : 0;
+	while (next_param(&text, &param) == 1) {
+		bool notify = is_keyword(&param, "NOTIFY");
+
+		if (!notify && !is_keyword(&param, "ORCPT"))
+			return unsupported(reply, &param);
+		if (!setting->dsn)
+			return no_dsn(reply);
+		if (notify && (params->notify != 0 ||
+			ph_dsn_notify_parse(param.value, &params->notify) == -1))
+			return malformed(reply, "Error: Bad NOTIFY parameter syntax");
+		if (!notify && (params->orcpt != NULL ||
+			ph_dsn_orcpt_parse(setting->pool, param.value, &params->orcpt) == -1))
+			return malformed(reply, "Error: Bad ORCPT parameter syntax");
+	}
+	return 0;
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <posthouse/dsn.h>
+
 #include "command.h"
 #include "params.h"
 
@@ -122,15 +124,22 @@ test_mail(void **state)
 		{"FOO", 555, 0, 0},
 		{"=1", 555, 0, 0},
 		{"SMTPUTF8", 555, 0, 0},
-		{"RET=FULL", 555, 0, 0},
-		{"ENVID=x", 555, 0, 0},
+		{"RET=FULL ENVID=x BODY=8BITMIME", 0, 0, 1},
+		{"RET=FULL RET=FULL", 501, 0, 0},
+		{"RET=BODY", 501, 0, 0},
+		{"RET", 501, 0, 0},
+		{"ENVID=x ENVID=x", 501, 0, 0},
+		{"ENVID=", 501, 0, 0},
+		{"ENVID=a+4", 501, 0, 0},
 		{"AUTH=<>", 555, 0, 0},
 	};
+
+	struct params_setting setting = {ph_pool_new(0), true};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct mail_params params;
 		ph_reply reply = {0};
-		int result = params_mail(ph_span_of(cases[i].text), &params, &reply);
+		int result = params_mail(&setting, ph_span_of(cases[i].text), &params, &reply);
 
 		assert_int_equal(result, cases[i].code == 0 ? 0 : -1);
 		assert_int_equal(reply.code, cases[i].code);
@@ -141,20 +150,101 @@ test_mail(void **state)
 		assert_int_equal(params.size, cases[i].size);
 		assert_int_equal(params.envelope.body, cases[i].body);
 	}
+	ph_pool_free(setting.pool);
+}
+
+/* What RFC 3461 adds to MAIL. */
+static void
+test_mail_dsn(void **state)
+{
+	struct params_setting setting = {ph_pool_new(0), true};
+	struct mail_params params;
+	ph_reply reply = {0};
+
+	assert_int_equal(params_mail(&setting, ph_span_of("ret=hdrs envid=QQ+2B314+20x"), &params, &reply), 0);
+	assert_int_equal(params.envelope.ret, PH_RET_HDRS);
+	assert_string_equal(params.envelope.envid, "QQ+314 x");
+	assert_int_equal(params_mail(&setting, ph_span_of("ENVID=x=y"), &params, &reply), -1);
+	assert_string_equal(reply.text, "Bad ENVID parameter syntax");
+	assert_int_equal(params_mail(&setting, ph_span_of("RET=none"), &params, &reply), -1);
+	assert_string_equal(reply.text, "Bad RET parameter syntax");
+	setting.dsn = false;
+	assert_int_equal(params_mail(&setting, ph_span_of("RET=FULL"), &params, &reply), -1);
+	assert_int_equal(reply.code, 501);
+	assert_string_equal(reply.status, "5.7.1");
+	assert_string_equal(reply.text, "DSN support is disabled");
+	ph_pool_free(setting.pool);
 }
 
 static void
 test_rcpt(void **state)
 {
+	static const struct {
+		const char *text;
+		int code; /* 0: good */
+		uint32_t notify;
+		const char *orcpt;
+	} cases[] = {
+		{"", 0, 0, NULL},
+		{"NOTIFY=NEVER", 0, PH_NOTIFY_NEVER, NULL},
+		{"notify=success,Delay", 0, PH_NOTIFY_SUCCESS | PH_NOTIFY_DELAY, NULL},
+		{"NOTIFY=FAILURE ORCPT=rfc822;a+2Bb+40example.org", 0, PH_NOTIFY_FAILURE, "rfc822;a+b@example.org"},
+		{"ORCPT=X400;/c+3Dde", 0, 0, "X400;/c=de"},
+		{"NOTIFY=NEVER,FAILURE", 501, 0, NULL},
+		{"NOTIFY=FAILURE,FAILURE", 501, 0, NULL},
+		{"NOTIFY=FAILURE NOTIFY=FAILURE", 501, 0, NULL},
+		{"NOTIFY=FAILURE,", 501, 0, NULL},
+		{"NOTIFY=", 501, 0, NULL},
+		{"NOTIFY", 501, 0, NULL},
+		{"NOTIFY=always", 501, 0, NULL},
+		{"ORCPT=a@example.org", 501, 0, NULL},
+		{"ORCPT=;a@example.org", 501, 0, NULL},
+		{"ORCPT=rfc822;", 501, 0, NULL},
+		{"ORCPT=rfc822;a+0Ab", 501, 0, NULL},
+		{"ORCPT=rfc822;a+00b", 501, 0, NULL},
+		{"ORCPT=rfc822;a+4x", 501, 0, NULL},
+		{"ORCPT=rfc822;a ORCPT=rfc822;a", 501, 0, NULL},
+		{"\x01\xff=1", 555, 0, NULL},
+	};
+	struct params_setting setting = {ph_pool_new(0), true};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ph_rcpt_parameters params;
+		ph_reply reply = {0};
+		int result = params_rcpt(&setting, ph_span_of(cases[i].text), &params, &reply);
+
+		assert_int_equal(result, cases[i].code == 0 ? 0 : -1);
+		assert_int_equal(reply.code, cases[i].code);
+		if (result == -1) {
+			assert_string_equal(reply.status, "5.5.4");
+			continue;
+		}
+		assert_int_equal(params.size, sizeof(params));
+		assert_int_equal(params.notify, cases[i].notify);
+		assert_int_equal(params.orcpt == NULL, cases[i].orcpt == NULL);
+		if (params.orcpt != NULL)
+			assert_string_equal(params.orcpt, cases[i].orcpt);
+	}
+	ph_pool_free(setting.pool);
+}
+
+static void
+test_rcpt_refusals(void **state)
+{
+	struct params_setting setting = {ph_pool_new(0), true};
 	struct ph_rcpt_parameters params;
 	ph_reply reply = {0};
 
-	assert_int_equal(params_rcpt(ph_span_of(""), &params, &reply), 0);
-	assert_int_equal(params.size, sizeof(params));
-	assert_int_equal(params_rcpt(ph_span_of("NOTIFY=NEVER"), &params, &reply), -1);
-	assert_int_equal(reply.code, 555);
-	assert_int_equal(params_rcpt(ph_span_of("\x01\xff=1"), &params, &reply), -1);
+	assert_int_equal(params_rcpt(&setting, ph_span_of("\x01\xff=1"), &params, &reply), -1);
 	assert_string_equal(reply.text, "Unsupported option: ?" "?");
+	assert_int_equal(params_rcpt(&setting, ph_span_of("NOTIFY=x"), &params, &reply), -1);
+	assert_string_equal(reply.text, "Error: Bad NOTIFY parameter syntax");
+	assert_int_equal(params_rcpt(&setting, ph_span_of("ORCPT=x"), &params, &reply), -1);
+	assert_string_equal(reply.text, "Error: Bad ORCPT parameter syntax");
+	setting.dsn = false;
+	assert_int_equal(params_rcpt(&setting, ph_span_of("NOTIFY=NEVER"), &params, &reply), -1);
+	assert_string_equal(reply.text, "DSN support is disabled");
+	ph_pool_free(setting.pool);
 }
 
 int
@@ -165,7 +255,9 @@ main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_mail),
+		cmocka_unit_test(test_mail_dsn),
 		cmocka_unit_test(test_rcpt),
+		cmocka_unit_test(test_rcpt_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,7 @@ struct step {
 #define SEND(text) {text, sizeof(text) - 1}
 #define BANNER {SEND(""), "220 mail.example.com ESMTP Posthouse\r\n"}
 #define EHLO {SEND("EHLO c.example\r\n"), "250-mail.example.com\r\n250-PIPELINING\r\n" \
-	"250-SIZE 1000\r\n250-VRFY\r\n250-ETRN\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"}
+	"250-SIZE 1000\r\n250-VRFY\r\n250-ETRN\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 DSN\r\n"}
 #define ENVELOPE {SEND("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@here.example>\r\nDATA\r\n"), \
 	"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n"}
 #define QUEUED "250 2.0.0 Ok: queued as 4FADF218FED8\r\n"
@@ -293,7 +293,7 @@ test_commands(void **state)
 		{SEND("mail from: a@b SIZE=10\r\n"), "250 2.1.0 Ok\r\n"},
 		{SEND("MAIL FROM:<a@b>\r\n"), "503 5.5.1 Error: nested MAIL command\r\n"},
 		{SEND("RCPT TO:<>\r\n"), "501 5.1.3 Bad recipient address syntax\r\n"},
-		{SEND("RCPT TO:<c@d> NOTIFY=NEVER\r\n"), "555 5.5.4 Unsupported option: NOTIFY\r\n"},
+		{SEND("RCPT TO:<c@d> NOTE=NEVER\r\n"), "555 5.5.4 Unsupported option: NOTE\r\n"},
 		{SEND("EXPN l\r\n"), "502 5.5.1 Error: command not implemented\r\n"},
 		{SEND("TURN\r\n"), "502 5.5.1 Error: command not implemented\r\n"},
 		{SEND("NOOP x\r\n"), "250 2.0.0 Ok\r\n"},

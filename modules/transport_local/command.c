@@ -157,7 +157,8 @@ run(const struct params *params, const struct ph_user_context *user,
 	add_all(&environment, request);
 	choose_argv(params, pool, text, &command);
 	command.environment = environment.items;
-	command.head = ph_mailbox_head(pool, request, true);
+	command.head = ph_mailbox_head(pool, request, PH_MAILBOX_FROM |
+		(params_bare(params, "command") ? PH_MAILBOX_BARE : 0));
 	command.directory = directory_of(params, user, pool);
 	if (command.argv == NULL && *text == '\0')
 		ph_user_answer(result, PH_USER_BOUNCED, "5.3.0", "the command is empty");

@@ -8,6 +8,7 @@
 
 /* Part of the instance, in the local role and in the children of the spawner. */
 struct params {
+	ph_strings prepend_delivered_header;
 	int64_t mailbox_size_limit;
 	const char *home_mailbox;
 	const char *mailbox_command;
@@ -17,5 +18,8 @@ struct params {
 	const char *command_execution_directory;
 	int64_t command_time_limit; /* milliseconds */
 };
+
+/* Is this kind of delivery ("command", "file") without Delivered-To? */
+bool params_bare(const struct params *params, const char *kind);
 
 #endif

@@ -7,6 +7,17 @@
 
 #include "command.h"
 
+bool
+params_bare(const struct params *params, const char *kind)
+{
+	const ph_strings *list = &params->prepend_delivered_header;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->items[i], kind) == 0)
+			return false;
+	return true;
+}
+
 /* Not when it was here before. */
 static bool
 may_go(const struct ph_user_delivery *request, int fd, struct ph_user_result *result)
@@ -41,7 +52,8 @@ user_deliver(const struct params *params, const struct ph_user_context *user,
 	struct ph_user_result *results)
 {
 	bool mailbox = requests->kind == PH_USER_MAILBOX || (requests->flags & PH_USER_HOME_MAILBOX) != 0;
-	const struct ph_mailbox box = {.size = sizeof(box), .flags = mailbox ? 0 : PH_MAILBOX_FILE,
+	const struct ph_mailbox box = {.size = sizeof(box), .flags = (mailbox ? 0 : PH_MAILBOX_FILE) |
+		(params_bare(params, "file") ? PH_MAILBOX_BARE : 0),
 		.path = user->mailbox, .user = user->name, .fd = user->mailbox_fd,
 		.failure = user->mailbox_errno, .limit = params->mailbox_size_limit};
 

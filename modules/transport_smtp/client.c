@@ -71,7 +71,7 @@ client_reply(struct client *client, struct reply *reply, int64_t timeout, const 
 int
 client_command(struct client *client, ph_deadline deadline, const char *format, ...)
 {
-	char command[1100];
+	char command[1800]; /* a path of 256, ORCPT of 500 and more */
 	va_list arguments;
 	int size;
 
@@ -93,7 +93,8 @@ take_capability(struct client *client, ph_span line)
 		const char *keyword;
 		unsigned capability;
 	} known[] = {{"PIPELINING", CAN_PIPELINE}, {"8BITMIME", CAN_8BIT}, {"SIZE", CAN_SIZE},
-		{"SMTPUTF8", CAN_SMTPUTF8}, {"ENHANCEDSTATUSCODES", CAN_ENHANCED}};
+		{"SMTPUTF8", CAN_SMTPUTF8}, {"ENHANCEDSTATUSCODES", CAN_ENHANCED},
+		{"DSN", CAN_DSN}};
 	ph_span word = {line.data, 0}, rest;
 
 	while (word.size < line.size && word.data[word.size] != ' ')

@@ -15,7 +15,8 @@ enum {
 	CAN_8BIT = 2,
 	CAN_SIZE = 4,
 	CAN_SMTPUTF8 = 8,
-	CAN_ENHANCED = 16
+	CAN_ENHANCED = 16,
+	CAN_DSN = 32
 };
 
 struct client {

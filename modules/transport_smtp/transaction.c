@@ -2,6 +2,7 @@
 
 #include "generic.h"
 
+#include <posthouse/dsn.h>
 #include <posthouse/log.h>
 
 #include <stdio.h>
@@ -89,6 +90,64 @@ make_temporary(struct reply *reply)
 	}
 }
 
+/* ---- What the sender asked about reports (RFC 3461) ---------------------------------------------- */
+
+static bool
+passes_dsn(const struct transaction *t)
+{
+	return (t->client->capabilities & CAN_DSN) != 0 && !t->probe;
+}
+
+/* " RET=… ENVID=…", or "". */
+static const char *
+mail_dsn(struct transaction *t)
+{
+	ph_pool *pool = ph_delivery_pool(t->delivery);
+	uint32_t ret = ph_delivery_ret(t->delivery);
+	const char *envid = ph_delivery_envid(t->delivery), *text = NULL;
+
+	if (!passes_dsn(t))
+		return "";
+	if (*envid != '\0')
+		envid = ph_dsn_envid_text(pool, envid);
+	if (envid != NULL)
+		text = ph_pool_printf(pool, "%s%s%s",
+			ret == PH_RET_FULL ? " RET=FULL" : ret == PH_RET_HDRS ? " RET=HDRS" : "",
+			*envid != '\0' ? " ENVID=" : "", envid);
+	return text == NULL ? "" : text;
+}
+
+/* The recipient as the sender knows it: as it was said, or else as it came in. */
+static const char *
+orcpt_of(struct transaction *t, size_t index)
+{
+	ph_pool *pool = ph_delivery_pool(t->delivery);
+	const char *orcpt = ph_delivery_orcpt(t->delivery, index);
+	const char *original = ph_delivery_original(t->delivery, index);
+
+	if (*orcpt == '\0')
+		orcpt = ph_pool_printf(pool, "rfc822;%s",
+			*original != '\0' ? original : ph_delivery_recipient(t->delivery, index));
+	return orcpt == NULL ? NULL : ph_dsn_orcpt_text(pool, orcpt);
+}
+
+/* " NOTIFY=… ORCPT=…", or "". */
+static const char *
+rcpt_dsn(struct transaction *t, size_t index)
+{
+	uint32_t notify = ph_delivery_notify(t->delivery, index);
+	const char *orcpt, *text;
+
+	if (!passes_dsn(t))
+		return "";
+	orcpt = orcpt_of(t, index);
+	text = ph_pool_printf(ph_delivery_pool(t->delivery), "%s%s%s%s", notify != 0 ? " NOTIFY=" : "",
+		ph_dsn_notify_text(notify), orcpt != NULL ? " ORCPT=" : "", orcpt != NULL ? orcpt : "");
+	return text == NULL ? "" : text;
+}
+
+/* ---- Commands ----------------------------------------------------------------------------------- */
+
 static int
 say_mail(struct transaction *t)
 {
@@ -98,10 +157,10 @@ say_mail(struct transaction *t)
 	if (client->capabilities & CAN_SIZE && !t->probe)
 		snprintf(size, sizeof size, " SIZE=%lld", (long long)t->length);
 	return client_command(client, ph_in(client->settings->smtp_mail_timeout),
-		"MAIL FROM:<%s>%s%s%s\r\n",
+		"MAIL FROM:<%s>%s%s%s%s\r\n",
 		t->generic.sender != NULL ? t->generic.sender : ph_delivery_sender(t->delivery), size,
 		ph_delivery_8bit(t->delivery) && client->capabilities & CAN_8BIT ? " BODY=8BITMIME" : "",
-		ph_delivery_smtputf8(t->delivery) ? " SMTPUTF8" : "");
+		ph_delivery_smtputf8(t->delivery) ? " SMTPUTF8" : "", mail_dsn(t));
 }
 
 static int
@@ -111,8 +170,8 @@ say_rcpt(struct transaction *t, size_t i)
 
 	t->asked[i] = true;
 	return client_command(t->client, ph_in(t->client->settings->smtp_rcpt_timeout),
-		"RCPT TO:<%s>\r\n", t->generic.recipients != NULL
-			? t->generic.recipients[index] : ph_delivery_recipient(t->delivery, index));
+		"RCPT TO:<%s>%s\r\n", t->generic.recipients != NULL ? t->generic.recipients[index]
+			: ph_delivery_recipient(t->delivery, index), rcpt_dsn(t, index));
 }
 
 static int
@@ -334,6 +393,9 @@ decide(struct transaction *t, size_t i)
 		refused(t, i, "0.0", "end of DATA");
 		return;
 	}
+	/* an LMTP server has delivered it, unless it will say so itself */
+	if (passes_dsn(t) || !t->client->settings->lmtp)
+		ph_delivery_relayed(t->delivery, t->pending[i].index, passes_dsn(t));
 	ph_delivery_sent(t->delivery, t->pending[i].index, reply_status(t->reply, "0.0", status),
 		t->client->relay, "%s", t->reply->text);
 	t->pending[i].done = true;

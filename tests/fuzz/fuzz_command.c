@@ -16,17 +16,19 @@ check_reply(const ph_reply *reply)
 static void
 check_parameters(ph_span text)
 {
+	struct params_setting setting = {ph_pool_new(0), true};
 	struct mail_params mail;
 	struct ph_rcpt_parameters rcpt;
 	ph_reply reply = {0};
 
-	if (params_mail(text, &mail, &reply) == -1)
+	if (params_mail(&setting, text, &mail, &reply) == -1)
 		check_reply(&reply);
 	else
 		CHECK(mail.size >= 0);
 	reply = (ph_reply){0};
-	if (params_rcpt(text, &rcpt, &reply) == -1)
+	if (params_rcpt(&setting, text, &rcpt, &reply) == -1)
 		check_reply(&reply);
+	ph_pool_free(setting.pool);
 }
 
 int

@@ -155,16 +155,18 @@ writes_the_head(void **unused)
 
 	setenv("TZ", "EET-2", 1);
 	tzset();
-	assert_string_equal(headers_text(pool, &plain, 1518883689),
+	assert_string_equal(headers_text(pool, &plain, false, 1518883689),
 		"From root@example.com  Sat Feb 17 18:08:09 2018\n"
 		"Return-Path: <root@example.com>\n"
 		"X-Original-To: root@example.com\n"
 		"Delivered-To: root@example.com\n");
-	assert_string_equal(headers_text(pool, &awkward, 1518883689),
+	assert_string_equal(headers_text(pool, &awkward, false, 1518883689),
 		"From MAILER-DAEMON  Sat Feb 17 18:08:09 2018\n"
 		"Return-Path: <>\n"
 		"X-Original-To: a?b\n"
 		"Delivered-To: c\n");
+	assert_string_equal(headers_trace(pool, &plain, true),
+		"Return-Path: <root@example.com>\nX-Original-To: root@example.com\n");
 	ph_pool_free(pool);
 }
 
