@@ -46,7 +46,7 @@ static const struct ph_param params[] = {
 	{.name = "virtual_mailbox_maps", .type = PH_MAP_REF, .flags = PH_PER_SECTION | PH_FOR_USER,
 		.offset = FIELD(virtual_mailbox_maps),
 		.doc = "Tables of all recipients in $virtual_mailbox_domains, with the paths of their mailboxes "
-		       "below $virtual_mailbox_base; a slash at the end makes one a Maildir. Empty: any."},
+		       "below $virtual_mailbox_base; a slash at the end makes one a Maildir; empty: any."},
 	{.name = "virtual_minimum_uid", .type = PH_INT, .flags = PH_PER_SECTION,
 		.offset = FIELD(virtual_minimum_uid), .default_value = "100", .min = 1, .max = UINT32_MAX - 1,
 		.doc = "The smallest number of a user that virtual_uid_maps may give."},
