@@ -349,14 +349,21 @@ texts_ok(const struct ph_user_delivery *request)
 		terminated(request->queue_id, sizeof(request->queue_id)) &&
 		terminated(request->target, sizeof(request->target)) &&
 		terminated(request->extension, sizeof(request->extension)) &&
-		terminated(request->nexthop, sizeof(request->nexthop));
+		terminated(request->nexthop, sizeof(request->nexthop)) &&
+		terminated(request->client_address, sizeof(request->client_address)) &&
+		terminated(request->client_hostname, sizeof(request->client_hostname)) &&
+		terminated(request->client_helo, sizeof(request->client_helo)) &&
+		terminated(request->client_protocol, sizeof(request->client_protocol)) &&
+		terminated(request->sasl_username, sizeof(request->sasl_username)) &&
+		terminated(request->envid, sizeof(request->envid));
 }
 
 /* Does the user's name go with what is asked for? */
 static bool
 user_ok(const struct batch *batch, const char *user)
 {
-	if (rights_of_instance(batch->transport))
+	if (rights_of_instance(batch->transport) ||
+		((const struct ph_transport_ops *)batch->transport->ops)->find_rights)
 		return !*user && batch->kind == PH_USER_INSTANCE;
 	if (!*user)
 		return batch->kind != PH_USER_MAILBOX && batch->kind != PH_USER_INSTANCE;

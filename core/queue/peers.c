@@ -209,6 +209,16 @@ put_dsn(struct wire_writer *writer, const struct job *job)
 }
 
 static void
+put_client(struct wire_writer *writer, const struct envelope *envelope)
+{
+	wire_put_string(writer, envelope->client_address);
+	wire_put_string(writer, envelope->client_name);
+	wire_put_string(writer, envelope->helo);
+	wire_put_string(writer, envelope->protocol);
+	wire_put_string(writer, envelope->sasl_username);
+}
+
+static void
 put_job(struct wire_writer *writer, const struct job *job)
 {
 	const struct message *message = job->message;
@@ -236,6 +246,7 @@ put_job(struct wire_writer *writer, const struct job *job)
 		put_target(writer, rcpt);
 	}
 	put_dsn(writer, job);
+	put_client(writer, &body->envelope);
 }
 
 void

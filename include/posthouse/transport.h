@@ -43,6 +43,9 @@ PH_API const char *ph_delivery_envid(const ph_delivery *delivery);
 PH_API uint32_t ph_delivery_ret(const ph_delivery *delivery);
 PH_API uint32_t ph_delivery_notify(const ph_delivery *delivery, size_t index);
 PH_API const char *ph_delivery_orcpt(const ph_delivery *delivery, size_t index);
+/* Who handed the message in: "client_address", "client_hostname", "client_helo", "client_protocol",
+ * "sasl_username". "" of what is not known, and of a name that this version does not know. Never NULL. */
+PH_API const char *ph_delivery_client(const ph_delivery *delivery, const char *name);
 /* Was it submitted with SMTPUTF8 (RFC 6531)? It may go only to who offers that. */
 PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
 /*
@@ -173,13 +176,26 @@ struct ph_user_delivery {
 	char target[2044];    /* a command, or an absolute path; "~/" is the user's home */
 	char extension[332];  /* of the recipient's address, without its delimiter */
 	char nexthop[256];
+	/* For commands that want to know (ph_delivery_client(), ph_delivery_envid()). */
+	char client_address[48];
+	char client_hostname[256];
+	char client_helo[256];
+	char client_protocol[16];
+	char sasl_username[256];
+	char envid[104];
 };
 #define PH_USER_DELIVERY_1_0 1112
+
+enum ph_user_outcome {
+	PH_USER_SENT,
+	PH_USER_DEFERRED,
+	PH_USER_BOUNCED
+};
 
 /* What the child answers, for each request. */
 struct ph_user_result {
 	uint32_t size;
-	int32_t outcome;      /* 0 sent, 1 deferred, 2 bounced; of a file to be read enum ph_user_read */
+	int32_t outcome;      /* enum ph_user_outcome; of a file to be read enum ph_user_read */
 	char status[12];
 	char text[244];
 	char output[768];     /* what a command wrote, for the log and the report */
@@ -230,6 +246,17 @@ struct ph_user_context {
 	const char *shell;
 };
 
+/* What find_rights() says of a request: the numbers of a user and a group, whom the system need not
+ * know; or, with another outcome than PH_USER_SENT, what becomes of the recipient instead. */
+struct ph_user_rights {
+	uint32_t size;
+	int32_t outcome;      /* enum ph_user_outcome */
+	uint32_t uid;
+	uint32_t gid;
+	char status[12];
+	char text[244];
+};
+
 struct ph_transport_ops {
 	uint32_t size;
 	uint32_t flags;
@@ -246,6 +273,18 @@ struct ph_transport_ops {
 	/* What "module = NAME" means in a section, and the name of the instance that loading makes. NULL:
 	 * the module's name without "transport_". Letters, digits and underscores. */
 	const char *name;
+	/*
+	 * Whose rights deliver_as_user() has for each request, where that is for the instance's tables to
+	 * say (requests of PH_USER_INSTANCE without a user). A child of the spawner asks, in a process
+	 * of its own that has only the rights of default_privs and the tables with PH_FOR_USER open;
+	 * then deliver_as_user() runs once for each user and group that was found. Neither number is
+	 * ever 0, nor the user mail_owner. NULL: rights_offset or the requests say it.
+	 */
+	void (*find_rights)(void *self, const struct ph_user_delivery *requests, size_t count,
+		struct ph_user_rights *rights);
+	/* Where in the instance is the smallest number of a user (int64_t) that find_rights() may find:
+	 * it is held against it once more where no module's code has run. 0: nowhere. */
+	uint32_t minimum_offset;
 };
 
 enum {
