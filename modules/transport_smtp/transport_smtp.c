@@ -4,6 +4,7 @@
 #include "cache.h"
 #include "transaction.h"
 
+#include <posthouse/checks.h>
 #include <posthouse/log.h>
 #include <posthouse/transport.h>
 
@@ -196,6 +197,16 @@ static int
 check(void *self, ph_error *error)
 {
 	return check_one(settings_of(self), ph_transport_name(self), error);
+}
+
+/* smtp_header_checks and the like; other tables have addresses. */
+static int
+check_entry(void *self, const char *parameter, ph_span value, ph_error *error)
+{
+	if (strstr(parameter, "_checks") == NULL)
+		return 0;
+	return ph_check_entry(value, PH_CHECK_ON_DELIVERY |
+		(strstr(parameter, "_body_checks") != NULL ? 0 : PH_CHECK_IN_HEADER), error);
 }
 
 static int
@@ -425,5 +436,5 @@ static const struct ph_transport_ops transports[] = {
 
 PH_MODULE(transport_smtp, "1.0", "delivers mail to other hosts by SMTP, to mailbox servers by LMTP",
 	PH_INSTANCE(struct smtp_instance, params),
-	PH_LIFE(.check = check, .start = start, .stop = stop),
+	PH_LIFE(.check = check, .check_entry = check_entry, .start = start, .stop = stop),
 	PH_TRANSPORT_TABLE(transports));

@@ -440,3 +440,32 @@ def test_reports_and_forwards(posthouse, sink, tmp_path):
         server.command("posthouse", "reload")
         mail = delivered(server, sink, "X-Sent-On: 0\r\n\r\nbody\r\n", to=["sendon@test.example"])
         assert mail[1] == ["you@far.example"] and "X-Sent-On: 10\r\n" in mail[2]
+
+
+def test_check_reads_the_entries(posthouse, sink, tmp_path):
+    """An action that is none, or lacks what it needs, is told with the table's file and line."""
+    table(tmp_path, "header", "# comment", "/^a/ REJECT", "", "/^b/ REJCT go", "if /^c/", "/^cc/ REDIRECT nobody", "endif",
+          "/^d: (.*)/ REDIRECT $1", "/^e (.*)/ $1", "/^f/ REPLACE plain text", "/^g (.*)/ PREPEND $1 text")
+    table(tmp_path, "body", "/^a/ REPLACE plain text", "/^b/ FILTER nowhere")
+    table(tmp_path, "out", "/^a/ IGNORE", "/^b/ HOLD", "/^c/ REJECT $0 x".replace("$0", "$$"))
+    (tmp_path / "plain").write_text("# comment\n\"Subject: a\" DISCARD\n\"Subject: B\"  DISGARD\n")
+    server = posthouse(**options(
+        sink, header_checks="{regexp:%s/header, flat:%s/plain}" % (tmp_path, tmp_path),
+        body_checks="pcre:%s/body" % tmp_path, smtp_header_checks="regexp:%s/out" % tmp_path,
+        nested_header_checks="{'inline:{ { x = NOTHING } }'}"))
+    code, _, errors = server.command("posthouse", "check", check=False)
+    assert code == 1
+    found = [line.split(": ", 1) for line in errors.splitlines() if "_checks: " in line]
+    inline = [(where, text) for where, text in found if "posthouse.conf:" in where]
+    assert len(inline) == 1 and 'entry x: "NOTHING" is no action; expected REJECT, ' in inline[0][1], errors
+    assert [(where.rsplit("/", 1)[1], text) for where, text in found if where.startswith(str(tmp_path))] == [
+        ("header:4", 'header_checks: "REJCT" is no action; did you mean REJECT?'),
+        ("header:6", "header_checks: REDIRECT needs an address: REDIRECT user@example.com"),
+        ("header:10", "header_checks: REPLACE needs a header: REPLACE X-Checked: yes"),
+        ("plain:3", 'header_checks: "DISGARD" is no action; did you mean DISCARD?'),
+        ("body:2", "body_checks: FILTER needs a transport and a destination: FILTER smtp:[127.0.0.1]:10025"),
+        ("out:2", "smtp_header_checks: HOLD has no meaning for mail on its way out; write it into header_checks, "
+         "which are asked when mail comes in"),
+        ("out:3", "smtp_header_checks: REJECT has no meaning for mail on its way out; write it into header_checks, "
+         "which are asked when mail comes in"),
+    ], errors
