@@ -256,6 +256,8 @@ check_rewriting(struct config *config)
 		"alias canonical forward generic include virtual");
 	check_words(config, "local_header_rewrite_clients", &settings->local_header_rewrite_clients,
 		"permit_inet_interfaces permit_mynetworks permit_sasl_authenticated");
+	check_words(config, "internal_mail_filter_classes", &settings->internal_mail_filter_classes,
+		"bounce notify");
 }
 
 /* ---- Tables of tables ---------------------------------------------------------------------------- */
@@ -332,8 +334,10 @@ config_check(struct config *config)
 	check_route(config, "local_transport", config->settings.local_transport);
 	check_route(config, "relay_transport", config->settings.relay_transport);
 	check_route(config, "default_transport", config->settings.default_transport);
-	/* whose default may be missing: most have no such domains */
-	if (setting_find(&config->set, "virtual_transport"))
+	/* whose default may be missing where there are no such domains */
+	if (setting_find(&config->set, "virtual_transport") ||
+		setting_find(&config->set, "virtual_mailbox_domains") ||
+		setting_find(&config->set, "virtual_mailbox_maps"))
 		check_route(config, "virtual_transport", config->settings.virtual_transport);
 	check_words(config, "parent_domain_matches_subdomains",
 		&config->settings.parent_domain_matches_subdomains,

@@ -56,6 +56,9 @@ const struct ph_param settings_params[] = {
 	SETTING(address_verify_sender_dependent_relayhost_maps, PH_MAP_REF,
 		.default_value = "$sender_dependent_relayhost_maps",
 		.doc = "What sender_dependent_relayhost_maps is for probes of address verification."),
+	SETTING(address_verify_sender_ttl, PH_TIME, .default_value = "0", .max = YEAR,
+		.doc = "How long $address_verify_sender stays the same: then other digits are appended to its "
+		       "local part; 0: it never changes."),
 	SETTING(address_verify_transport_maps, PH_MAP_REF, .default_value = "$transport_maps",
 		.doc = "What transport_maps is for probes of address verification."),
 	SETTING(address_verify_virtual_transport, PH_STRING, .default_value = "$virtual_transport",
@@ -134,6 +137,10 @@ const struct ph_param settings_params[] = {
 	SETTING(initial_destination_concurrency, PH_INT, .default_value = "5", .min = 1,
 		.max = 10000,
 		.doc = "How many deliveries to one destination run at the same time at first."),
+	SETTING(internal_mail_filter_classes, PH_STRINGS,
+		.doc = "Mail of this host itself that filters of content see all the same: bounce (reports to "
+		       "senders), notify (reports to the postmaster). A report that a filter refuses is sent "
+		       "all the same; one that it discards is not."),
 	SETTING(local_destination_concurrency_limit, PH_INT, .default_value = "128", .min = 1,
 		.max = 10000,
 		.doc = "The most deliveries to one local recipient at the same time; those that wait "

@@ -17,6 +17,7 @@ struct settings {
 	const char *mail_name;       /* "Posthouse", in Received and banner */
 	/* network */
 	ph_strings inet_interfaces;  /* all, loopback-only, addresses, host names */
+	ph_strings internal_mail_filter_classes;
 	int inet_protocols;          /* all, ipv4, ipv6 */
 	const ph_networks *mynetworks;
 	ph_addresses dns_servers;
@@ -56,6 +57,7 @@ struct settings {
 	/* address verification */
 	const char *address_verify_map;
 	const char *address_verify_sender;
+	int64_t address_verify_sender_ttl;
 	bool address_verify_negative_cache;
 	int64_t address_verify_cache_limit;
 	int64_t address_verify_positive_expire_time, address_verify_positive_refresh_time;
