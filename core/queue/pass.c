@@ -91,7 +91,7 @@ pass_over(struct manager *manager, struct message *message)
 {
 	if (!message->hold)
 		expire(manager, message);
-	if (message->body->in_state[RCPT_FAILED] > 0)
+	if (bounce_is_due(manager, message))
 		bounce_start(manager, message);
 	else
 		pass_finish(manager, message);
@@ -157,7 +157,7 @@ pass_finish(struct manager *manager, struct message *message)
 {
 	int64_t delay = 0;
 
-	if (body_open_count(message->body) == 0) {
+	if (body_is_finished(message->body)) {
 		manager_remove(manager, message);
 		return;
 	}
