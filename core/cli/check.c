@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,7 +12,6 @@
 #include <unistd.h>
 
 #include <posthouse/log.h>
-#include <posthouse/map.h>
 
 #include "cli/cli.h"
 #include "config/state.h"
@@ -75,74 +73,12 @@ check_host(const struct config *config, struct problems *problems)
 	if (exists(settings->queue_directory))
 		check_directory(problems, settings->queue_directory, "queue_directory",
 			config_path(config), uid, settings->mail_owner);
+	if (exists(settings->data_directory))
+		check_directory(problems, settings->data_directory, "data_directory",
+			config_path(config), uid, settings->mail_owner);
 	if (exists(settings->run_directory))
 		check_directory(problems, settings->run_directory, "run_directory", config_path(config), -1,
 			"");
-}
-
-static const char *
-place_of(const struct config *config, const struct instance *instance)
-{
-	return instance->file ? instance->file : config_path(config);
-}
-
-/* Was the source edited, and not compiled again? A missing one of both is another matter. */
-static void
-check_age(const struct config *config, struct problems *problems, const struct instance *instance)
-{
-	const struct ph_map_ops *ops = instance->ops;
-	const struct module *module = instance_module(instance);
-	const struct ph_param *param = section_param(module->class, module, "path");
-	char compiled[PATH_MAX];
-	struct stat source, result;
-	const char *path;
-
-	if (!ops->build || !ops->suffix || !param || param->type != PH_PATH)
-		return;
-	path = *(const char *const *)((const char *)instance->self + param->offset);
-	if (snprintf(compiled, sizeof(compiled), "%s%s", path, ops->suffix) >= (int)sizeof(compiled) ||
-		stat(path, &source) == -1 || stat(compiled, &result) == -1 ||
-		source.st_mtim.tv_sec < result.st_mtim.tv_sec ||
-		(source.st_mtim.tv_sec == result.st_mtim.tv_sec &&
-			source.st_mtim.tv_nsec <= result.st_mtim.tv_nsec))
-		return;
-	problems_warn(problems, place_of(config, instance), instance->line,
-		"%s is newer than its compiled form; run: posthouse map build %s:%s", path, ops->type, path);
-}
-
-/* Can it be read now? */
-static void
-check_table(const struct config *config, struct problems *problems, struct instance *instance,
-	ph_pool *pool)
-{
-	const struct ph_map_ops *ops = instance->ops;
-	ph_error error = {""};
-	ph_span value;
-
-	if (instance_open(instance, &error) != 0)
-		problems_warn(problems, place_of(config, instance), instance->line,
-			"%s; the daemon does not start without it", error.text);
-	else if (ops->find(instance->self, pool, ph_span_of("posthouse"), &value, &error) == PH_FAILED)
-		problems_warn(problems, place_of(config, instance), instance->line,
-			"%s: %s; lookups in it fail", instance->name, error.text);
-	instance_close(instance);
-}
-
-/* Tables, those of defaults too. */
-static void
-check_tables(const struct config *config, struct problems *problems)
-{
-	ph_pool *pool = ph_pool_new(0);
-	struct instance *instance;
-
-	for (size_t i = 0; pool && (instance = config_instance(config, PH_CLASS_MAP, i)); i++) {
-		const struct ph_map_ops *ops = instance->ops;
-
-		if (!(ops->flags & PH_MAP_WAITS))
-			check_table(config, problems, instance, pool);
-		check_age(config, problems, instance);
-	}
-	ph_pool_free(pool);
 }
 
 static void

@@ -27,6 +27,9 @@ enum { POLICY_PLACE_TEXT = 160 };
 const char *policy_place(const struct ph_rule *rule, const struct ph_rule *from,
 	char text[POLICY_PLACE_TEXT]);
 
+/* ---- Tables that cannot be read, or were not compiled (check_tables.c); opens them, and closes them */
+void check_tables(const struct config *config, struct problems *problems);
+
 /* ---- Rules that no session can reach, and rules that stand twice (check_reach.c) */
 void check_reach(const struct config *config, struct problems *problems);
 /* The same for one list; pure. */

@@ -17,7 +17,7 @@ static const struct command subcommands[] = {
 		"shows and edits parameters"},
 	{"explain", command_explain, "--client A [--helo H] [--from S --to R ...] ...",
 		"says what a session would be answered, and why"},
-	{"map", command_map, "build | query | dump type:path ...", "builds and asks tables"},
+	{"map", command_map, "build | query | dump | test type:path ...", "builds, asks and tests tables"},
 	{"module", command_module, "list | info name", "shows modules and what they provide"},
 	{"queue", command_queue, "list | flush | show | delete | hold | release ...",
 		"shows and changes the queue"},

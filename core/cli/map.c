@@ -12,10 +12,11 @@
 #include <posthouse/map.h>
 #include <posthouse/table.h>
 
-#include "config/config.h"
+#include "cli/maptest.h"
+#include "config/state.h"
 
 /* The syntax of a source. */
-enum source {
+enum source_kind {
 	SOURCE_AUTO,
 	SOURCE_PAIRS,
 	SOURCE_ALIASES
@@ -95,7 +96,7 @@ looks_like_aliases(const char *path)
 
 /* Builds; a table of a type that needs no building is only tried. 0 or -1. */
 static int
-build_one(struct config *config, const char *name, enum source source)
+build_one(struct config *config, const char *name, enum source_kind source)
 {
 	struct instance *instance = find_map(config, name);
 	const struct ph_map_ops *ops;
@@ -119,7 +120,7 @@ build_one(struct config *config, const char *name, enum source source)
 }
 
 static int
-build_all(struct config *config, char **names, int count, enum source source)
+build_all(struct config *config, char **names, int count, enum source_kind source)
 {
 	int status = 0;
 
@@ -131,53 +132,28 @@ build_all(struct config *config, char **names, int count, enum source source)
 
 /* ---- Asking ------------------------------------------------------------------------------------ */
 
-/* As a lookup in the daemon: tables of fixed strings get keys in lower case. */
+/* Asks the tables in order, as the daemon does; prints the value, with_key after the key. */
 static ph_found
-find_value(struct instance *instance, ph_pool *pool, const char *key, ph_span *value,
-	ph_error *error)
-{
-	const struct ph_map_ops *ops = instance->ops;
-	char *folded = ph_pool_strdup(pool, key);
-	ph_error why = {"failed"};
-	ph_found found;
-
-	if (folded == NULL) {
-		ph_error_set(error, "no memory");
-		return PH_FAILED;
-	}
-	for (char *c = folded; (ops->flags & PH_MAP_PATTERNS) == 0 && *c != '\0'; c++)
-		if (*c >= 'A' && *c <= 'Z')
-			*c += 'a' - 'A';
-	found = ops->find(instance->self, pool, ph_span_of(folded), value, &why);
-	if (found == PH_FAILED)
-		ph_error_set(error, "%s: %s", instance->name, why.text);
-	return found;
-}
-
-/* Asks the tables in order; prints the value, with_key after the key. */
-static ph_found
-query(struct instance **maps, int count, const char *key, bool with_key)
+query(const ph_map *map, const char *key, bool with_key)
 {
 	ph_pool *pool = ph_pool_new(0);
 	ph_error error = {"no memory"};
-	ph_found found = pool != NULL ? PH_NOT_FOUND : PH_FAILED;
-	ph_span value = {"", 0};
+	const char *value = "";
+	ph_found found = pool != NULL ? ph_map_lookup(pool, map, key, &value, &error) : PH_FAILED;
 
-	for (int i = 0; i < count && found == PH_NOT_FOUND; i++)
-		found = find_value(maps[i], pool, key, &value, &error);
 	if (found == PH_FAILED)
 		cli_error("%s", error.text);
 	if (found == PH_FOUND && with_key)
 		printf("%s\t", key);
 	if (found == PH_FOUND)
-		printf("%.*s\n", (int)value.size, value.data);
+		printf("%s\n", value);
 	ph_pool_free(pool);
 	return found;
 }
 
 /* Keys from standard input, one a line. An exit code: 0 when one was found. */
 static int
-query_input(struct instance **maps, int count)
+query_input(const ph_map *map)
 {
 	char *line = NULL;
 	size_t room = 0;
@@ -187,7 +163,7 @@ query_input(struct instance **maps, int count)
 	while ((size = getline(&line, &room, stdin)) != -1) {
 		while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
 			line[--size] = '\0';
-		switch (*line != '\0' ? query(maps, count, line, true) : PH_NOT_FOUND) {
+		switch (*line != '\0' ? query(map, line, true) : PH_NOT_FOUND) {
 		case PH_FOUND:
 			status = 0;
 			break;
@@ -228,28 +204,56 @@ dump(struct instance **maps, int count)
 	return 0;
 }
 
-/* Opens the tables and asks them for key ("-": those of standard input), or lists them (NULL). */
+/* What is to be done with tables. */
+struct request {
+	enum { REQUEST_DUMP, REQUEST_QUERY, REQUEST_QUERY_INPUT, REQUEST_TEST } kind;
+	const char *argument; /* a key, or the file with the tests */
+};
+
 static int
-ask_all(struct config *config, char **names, int count, const char *key)
+run_request(const struct config *config, const struct request *request, struct instance **maps, int count)
+{
+	const ph_map *map = map_make(config->pool, maps, (size_t)count);
+
+	switch (request->kind) {
+	case REQUEST_DUMP:
+		return dump(maps, count);
+	case REQUEST_QUERY:
+		return query(map, request->argument, false) == PH_FOUND ? 0 : 1;
+	case REQUEST_QUERY_INPUT:
+		return query_input(map);
+	case REQUEST_TEST:
+		return maptest_file(map, request->argument);
+	}
+	return 1;
+}
+
+/* Opens the tables, and does it. An exit code. */
+static int
+with_maps(struct config *config, char **names, int count, const struct request *request)
 {
 	struct instance **maps = calloc((size_t)count, sizeof(struct instance *));
-	int status = 0, opened;
+	int status = 1, opened;
 
 	for (opened = 0; maps != NULL && opened < count; opened++)
 		if ((maps[opened] = find_opened_map(config, names[opened])) == NULL)
 			break;
-	if (maps == NULL || opened < count)
-		status = 1;
-	else if (key == NULL)
-		status = dump(maps, count);
-	else if (strcmp(key, "-") == 0)
-		status = query_input(maps, count);
-	else
-		status = query(maps, count, key, false) == PH_FOUND ? 0 : 1;
+	if (maps != NULL && opened == count)
+		status = run_request(config, request, maps, count);
 	for (int i = 0; i < opened; i++)
 		instance_close(maps[i]);
 	free(maps);
 	return fflush(stdout) == 0 ? status : 1;
+}
+
+static int
+ask_all(struct config *config, char **names, int count, const char *key)
+{
+	struct request request = {.kind = REQUEST_DUMP, .argument = key};
+
+	if (key != NULL)
+		request.kind = strcmp(key, "-") == 0 ? REQUEST_QUERY_INPUT : REQUEST_QUERY;
+	return with_maps(config, names, count, &request);
 }
 
 /* ---- postmap, postalias ------------------------------------------------------------------------ */
@@ -262,7 +266,7 @@ traditional_usage(const char *name)
 }
 
 static int
-run_traditional(int argc, char **argv, enum source source)
+run_traditional(int argc, char **argv, enum source_kind source)
 {
 	const char *path = NULL, *key = NULL;
 	bool list = false;
@@ -347,6 +351,7 @@ map_usage(void)
 	fputs("usage: posthouse map [-c file] build [-a] [type:]path ...\n"
 		"       posthouse map [-c file] query [type:]path key\n"
 		"       posthouse map [-c file] dump [type:]path ...\n"
+		"       posthouse map [-c file] test [type:]path [file]\n"
 		"-a: the source is an aliases(5) file, whatever it looks like\n", stderr);
 	return 64;
 }
@@ -365,6 +370,9 @@ run_map(struct config *config, int argc, char **argv, bool aliases)
 		return ask_all(config, argv, 1, argv[1]);
 	if (strcmp(action, "dump") == 0 && argc > 0)
 		return ask_all(config, argv, argc, NULL);
+	if (strcmp(action, "test") == 0 && (argc == 1 || argc == 2))
+		return with_maps(config, argv, 1,
+			&(struct request){.kind = REQUEST_TEST, .argument = argc == 2 ? argv[1] : "-"});
 	return map_usage();
 }
 

@@ -90,13 +90,15 @@ print_restriction(const struct ph_restriction *restriction)
 		printf("      %s\n", restriction->doc);
 }
 
-/* Is what follows the colon of a table a file? */
-static bool
-takes_path(const struct module *module)
+/* What follows the colon of a table. */
+static const char *
+word_of_path(const struct module *module)
 {
 	const struct ph_param *param = section_param(module->class, module, "path");
 
-	return param && param->type == PH_PATH;
+	if (param && param->type == PH_MAP_REF)
+		return "{TYPE:PATH, ...}";
+	return param && param->type == PH_PATH ? "PATH" : "TEXT";
 }
 
 /* What a module provides beside parameters. */
@@ -116,7 +118,7 @@ print_operations(const struct module *module)
 	if (module->class->number == PH_CLASS_MAP) {
 		printf("\nTables:\n");
 		for (size_t i = 0; i < count; i++)
-			printf("  %s:%s%s\n", types[i].type, takes_path(module) ? "PATH" : "TEXT",
+			printf("  %s:%s%s\n", types[i].type, word_of_path(module),
 				types[i].build ? " (compiled)" : "");
 	}
 	if (module->class->number == PH_CLASS_TRANSPORT) {

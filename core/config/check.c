@@ -254,9 +254,40 @@ check_rewriting(struct config *config)
 	check_words(config, "recipient_canonical_classes", &settings->recipient_canonical_classes,
 		"envelope_recipient header_recipient");
 	check_words(config, "propagate_unmatched_extensions", &settings->propagate_unmatched_extensions,
-		"canonical virtual generic");
+		"alias canonical forward generic include virtual");
 	check_words(config, "local_header_rewrite_clients", &settings->local_header_rewrite_clients,
 		"permit_inet_interfaces permit_mynetworks permit_sasl_authenticated");
+}
+
+/* ---- Tables of tables ---------------------------------------------------------------------------- */
+
+/* Those on the way down are marked; error gets the way, "a -> b -> a". */
+static int
+find_loop(struct instance *instance, ph_error *error)
+{
+	ph_error below;
+	int result;
+
+	if (instance->visited)
+		return ph_error_set(error, "%s", instance->name);
+	instance->visited = true;
+	result = map_each_nested(instance, find_loop, &below);
+	instance->visited = false;
+	return result == 0 ? 0 : ph_error_set(error, "%s -> %s", instance->name, below.text);
+}
+
+/* Only sections can name each other in a circle. */
+static void
+check_nesting(struct config *config)
+{
+	for (size_t i = 0; i < config->section_count; i++) {
+		struct instance *instance = config->sections[i]->instance;
+		ph_error error;
+
+		if (instance && !instance_is_broken(instance) && find_loop(instance, &error) != 0)
+			problems_add(config->problems, instance->file, instance->line,
+				"map %s: is made of itself: %s", instance->name, error.text);
+	}
 }
 
 /* ---- Modules ------------------------------------------------------------------------------------- */
@@ -316,6 +347,7 @@ config_check(struct config *config)
 	check_times(config);
 	check_free_space(config);
 	check_rewriting(config);
+	check_nesting(config);
 	for (size_t class = 1; class < CLASS_COUNT; class++)
 		for (size_t i = 0; i < config->instance_count[class]; i++)
 			check_instance(config, config->instances[class][i]);

@@ -21,6 +21,7 @@ struct instance {
 	const struct policy_settings *policy; /* listeners only */
 	unsigned number;                /* among the instances of its class, from 0, in file order */
 	bool opened, started;
+	bool visited;                   /* on the way down through tables that are made of others */
 };
 
 /* Everything that a check found, one line each: "file:line: text". */
@@ -77,7 +78,7 @@ void config_stop_maps(const struct config *config);
 void config_close_maps(const struct config *config);
 
 /* Opens the tables of one map. 0 or -1. */
-int map_open(const ph_map *map, ph_error *error);
+int map_open_tables(const ph_map *map, ph_error *error);
 
 /* The map that "type:path" means, for a command: the type's module is loaded if the configuration
  * does not load it, and a path is taken from the working directory. It is checked, not opened: build() it, or instance_open() it. NULL with the

@@ -161,7 +161,10 @@ fill_field(const struct fill *fill, const struct ph_param *param, void *field)
 	ph_error error;
 
 	if (fill->path && strcmp(param->name, "path") == 0) {
-		fill_scalar(fill, param, &path, field);
+		if (fill->tables)
+			*(const ph_map **)field = fill->tables;
+		else
+			fill_scalar(fill, param, &path, field);
 		return;
 	}
 	setting = setting_in_force(fill->config, fill->section, param, &items, &count);

@@ -142,6 +142,8 @@ instance_open(struct instance *instance, ph_error *error)
 
 	if (instance->opened)
 		return 0;
+	if (map_each_nested(instance, instance_open, error) != 0)
+		return -1;
 	if (life_of(instance)->open && life_of(instance)->open(instance->self, &why) != 0)
 		return failed(instance, &why, error);
 	instance->opened = true;
@@ -176,6 +178,13 @@ instance_stop(struct instance *instance)
 	instance->started = false;
 }
 
+static int
+close_nested(struct instance *instance, ph_error *error)
+{
+	instance_close(instance);
+	return 0;
+}
+
 void
 instance_close(struct instance *instance)
 {
@@ -184,4 +193,5 @@ instance_close(struct instance *instance)
 	if (life_of(instance)->close)
 		life_of(instance)->close(instance->self);
 	instance->opened = false;
+	map_each_nested(instance, close_nested, NULL);
 }

@@ -10,22 +10,47 @@
 
 #include "config/grow.h"
 #include "config/nearest.h"
+#include "config/value.h"
 
 #define KEY_MAX 4096
 
 struct ph_map {
 	size_t count;
 	struct instance *const *items;
-	const char *name; /* of all of them */
+	const char *name;          /* of all of them */
+	const struct ph_map *parts; /* each on its own; NULL: there is but one */
 };
 
-int
-map_open(const ph_map *map, ph_error *error)
+static int
+each_of(const ph_map *map, int (*fn)(struct instance *, ph_error *), ph_error *error)
 {
-	for (size_t i = 0; i < map->count; i++)
-		if (instance_open(map->items[i], error) == -1)
-			return -1;
-	return 0;
+	int result = 0;
+
+	for (size_t i = 0; map && i < map->count && result == 0; i++)
+		result = fn(map->items[i], error);
+	return result;
+}
+
+int
+map_open_tables(const ph_map *map, ph_error *error)
+{
+	return each_of(map, instance_open, error);
+}
+
+int
+map_each_nested(const struct instance *instance, int (*fn)(struct instance *, ph_error *),
+	ph_error *error)
+{
+	const struct ph_module *module = instance->module;
+	int result = 0;
+
+	if (module->class_number != PH_CLASS_MAP)
+		return 0;
+	for (size_t i = 0; i < module->param_count && result == 0; i++)
+		if (module->params[i].type == PH_MAP_REF)
+			result = each_of(*(const ph_map *const *)((const char *)instance->self +
+				module->params[i].offset), fn, error);
+	return result;
 }
 
 /* ---- Asking ------------------------------------------------------------------------------------- */
@@ -46,6 +71,15 @@ folded(ph_pool *pool, const char *key)
 		if (*c >= 'A' && *c <= 'Z')
 			*c = (char)(*c - 'A' + 'a');
 	return copy;
+}
+
+unsigned
+map_flags(const struct instance *instance)
+{
+	const struct ph_map_ops *ops = ops_of(instance);
+	unsigned flags = ops->flags_of ? ops->flags_of(instance->self) : ops->flags;
+
+	return flags & PH_MAP_PATTERNS ? flags : flags | PH_MAP_FIXED;
 }
 
 static ph_found
@@ -86,10 +120,11 @@ lookup(ph_pool *pool, const ph_map *map, const char *key, bool fixed_only, const
 	if (strlen(key) > KEY_MAX)
 		return PH_NOT_FOUND;
 	for (size_t i = 0; map && i < map->count; i++) {
-		bool patterns = (ops_of(map->items[i])->flags & PH_MAP_PATTERNS) != 0;
+		unsigned flags = map_flags(map->items[i]);
+		bool patterns = (flags & PH_MAP_PATTERNS) != 0;
 		ph_found found;
 
-		if (patterns && fixed_only)
+		if (fixed_only && (flags & PH_MAP_FIXED) == 0)
 			continue;
 		if (!patterns && !lower && !(lower = folded(pool, key))) {
 			ph_error_set(error, "%s: out of memory", map->items[i]->name);
@@ -127,6 +162,24 @@ ph_map_name(const ph_map *map)
 	return map ? map->name : "";
 }
 
+const ph_map *
+ph_map_part(const ph_map *map, size_t number)
+{
+	if (!map || number >= map->count)
+		return NULL;
+	return map->parts ? &map->parts[number] : map;
+}
+
+unsigned
+ph_map_flags(const ph_map *map)
+{
+	unsigned flags = 0;
+
+	for (size_t i = 0; map && i < map->count; i++)
+		flags |= map_flags(map->items[i]);
+	return flags;
+}
+
 static const char *
 join_names(ph_pool *pool, struct instance *const *instances, size_t count)
 {
@@ -135,6 +188,16 @@ join_names(ph_pool *pool, struct instance *const *instances, size_t count)
 	for (size_t i = 1; i < count; i++)
 		names = memory_or_die(ph_pool_printf(pool, "%s, %s", names, instances[i]->name));
 	return names;
+}
+
+static const ph_map *
+make_parts(ph_pool *pool, struct instance *const *items, size_t count)
+{
+	ph_map *parts = count > 1 ? memory_or_die(ph_pool_array(pool, count, sizeof(*parts))) : NULL;
+
+	for (size_t i = 0; parts && i < count; i++)
+		parts[i] = (ph_map){.count = 1, .items = &items[i], .name = items[i]->name};
+	return parts;
 }
 
 const ph_map *
@@ -147,7 +210,7 @@ map_make(ph_pool *pool, struct instance *const *instances, size_t count)
 	if (count)
 		memcpy(items, instances, count * sizeof(*items));
 	*map = (ph_map){.count = count, .items = items,
-		.name = join_names(pool, instances, count)};
+		.name = join_names(pool, instances, count), .parts = make_parts(pool, items, count)};
 	return map;
 }
 
@@ -187,6 +250,52 @@ section_instance(const struct config *config, const char *name, ph_error *error)
 	return NULL;
 }
 
+/* The tables of "{hash:/a, hash:/b}"; NULL with the error. */
+static const ph_map *
+make_nested(struct config *config, const char *reference, const char *text, const char *file, int line,
+	ph_error *error)
+{
+	struct instance **items = NULL, *item;
+	size_t count = 0, room = 0;
+	const char *word;
+	ph_span rest;
+
+	if (map_nested(text, &rest) != 0) {
+		ph_error_set(error, "%s: expected tables in braces after the colon: {type:path, type:path}",
+			reference);
+		return NULL;
+	}
+	while (value_next_word(&rest, config->pool, &word)) {
+		item = map_instance(config, word, file, line, error);
+		if (!item)
+			return NULL;
+		items = grow(config->pool, items, count, &room, sizeof(*items));
+		items[count++] = item;
+	}
+	if (count)
+		return map_make(config->pool, items, count);
+	ph_error_set(error, "%s: no table stands in the braces", reference);
+	return NULL;
+}
+
+/* Is what follows the colon what the type takes there? 0 or -1. */
+static int
+check_path(const struct ph_param *param, const struct ph_map_ops *ops, const char *reference,
+	const char *path, ph_error *error)
+{
+	if (!param || (param->type != PH_PATH && param->type != PH_STRING && param->type != PH_MAP_REF))
+		return ph_error_set(error,
+			"%s: a table of type %s is made in a section: map NAME { module = %s }", reference,
+			ops->type, ops->type);
+	if (!path[0])
+		return ph_error_set(error, "%s: expected %s after the colon", reference,
+			param->type == PH_PATH ? "a path" :
+			param->type == PH_STRING ? "a text" : "{type:path, type:path}");
+	if (param->type == PH_PATH && path[0] != '/')
+		return ph_error_set(error, "%s: expected an absolute path after %s:", reference, ops->type);
+	return 0;
+}
+
 /* A map that is opened in place: an instance with that path. */
 static struct instance *
 make_instance(struct config *config, const struct module *module, const struct ph_map_ops *ops,
@@ -196,20 +305,11 @@ make_instance(struct config *config, const struct module *module, const struct p
 	struct instance *instance;
 	struct fill fill = {.config = config, .file = file, .line = line, .path = path};
 
-	if (!param || (param->type != PH_PATH && param->type != PH_STRING)) {
-		ph_error_set(error, "%s: a table of type %s is made in a section: map NAME { module = %s }",
-			reference, ops->type, ops->type);
+	if (check_path(param, ops, reference, path, error) != 0)
 		return NULL;
-	}
-	if (!path[0]) {
-		ph_error_set(error, "%s: expected %s after the colon", reference,
-			param->type == PH_PATH ? "a path" : "a text");
+	if (param->type == PH_MAP_REF &&
+		!(fill.tables = make_nested(config, reference, path, file, line, error)))
 		return NULL;
-	}
-	if (param->type == PH_PATH && path[0] != '/') {
-		ph_error_set(error, "%s: expected an absolute path after %s:", reference, ops->type);
-		return NULL;
-	}
 	instance = instance_new(config, module, reference, file, line);
 	instance->ops = ops;
 	fill_struct(&fill, module->descriptor.params, module->descriptor.param_count, instance->self);
@@ -247,15 +347,7 @@ map_instance(struct config *config, const char *reference, const char *file, int
 static int
 load_for_default(struct config *config, const char *reference, ph_error *error)
 {
-	const char *colon;
-
-	reference = map_without_proxy(config, reference);
-	colon = strchr(reference, ':');
-
-	if (!colon || (config->flags & CONFIG_DEFAULTS))
-		return 0;
-	return map_type_load(config, memory_or_die(ph_pool_copy(config->pool,
-		(ph_span){reference, (size_t)(colon - reference)})), error);
+	return config->flags & CONFIG_DEFAULTS ? 0 : map_types_load(config, reference, error);
 }
 
 struct instance *

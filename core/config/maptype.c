@@ -7,6 +7,7 @@
 
 #include "config/grow.h"
 #include "config/nearest.h"
+#include "config/value.h"
 
 static const char prefix[] = "map_";
 
@@ -70,7 +71,7 @@ map_type_provider(struct config *config, const char *type, struct nearest *neare
 	return NULL;
 }
 
-int
+static int
 map_type_load(struct config *config, const char *type, ph_error *error)
 {
 	const struct module *module;
@@ -90,6 +91,52 @@ map_type_load(struct config *config, const char *type, ph_error *error)
 	return 0;
 }
 
+int
+map_nested(const char *text, ph_span *inside)
+{
+	ph_span span = value_trim(ph_span_of(text));
+
+	if (span.size < 2 || span.data[0] != '{' || span.data[span.size - 1] != '}')
+		return -1;
+	*inside = (ph_span){span.data + 1, span.size - 2};
+	return 0;
+}
+
+static int
+load_nested(struct config *config, const char *type, const char *text, ph_error *error)
+{
+	const struct module *module;
+	const struct ph_param *param;
+	const char *word;
+	ph_span rest;
+
+	if (!map_type(config, type, &module))
+		return 0; /* who asks for it says so */
+	param = section_param(module->class, module, "path");
+	if (!param || param->type != PH_MAP_REF || map_nested(text, &rest) != 0)
+		return 0;
+	while (value_next_word(&rest, config->pool, &word))
+		if (map_types_load(config, word, error) != 0)
+			return -1;
+	return 0;
+}
+
+int
+map_types_load(struct config *config, const char *reference, ph_error *error)
+{
+	const char *colon, *type;
+
+	reference = map_without_proxy(config, reference);
+	colon = strchr(reference, ':');
+	if (!colon)
+		return 0;
+	type = memory_or_die(ph_pool_copy(config->pool,
+		(ph_span){reference, (size_t)(colon - reference)}));
+	if (map_type_load(config, type, error) != 0)
+		return -1;
+	return load_nested(config, type, colon + 1, error);
+}
+
 /* The nearest word among the types of the loaded modules too: they need not be installed any more. */
 static const char *
 near_type(const struct config *config, struct nearest *nearest)
@@ -103,6 +150,18 @@ near_type(const struct config *config, struct nearest *nearest)
 			nearest_try(nearest, types[j].type);
 	}
 	return nearest_result(nearest);
+}
+
+/* Types of compiled tables that other mailers have. */
+static bool
+is_compiled(const char *type)
+{
+	static const char *const types[] = {"btree", "cdb", "dbm", "lmdb", "sdbm"};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(types[i], type) == 0)
+			return true;
+	return false;
 }
 
 void
@@ -122,7 +181,10 @@ map_type_explain(struct config *config, const char *reference, const char *type,
 		return;
 	}
 	best = near_type(config, &nearest);
-	if (best)
+	if (is_compiled(type))
+		ph_error_set(error, "%s: no table of type %s is known; hash:%s is made of the same source",
+			reference, type, reference + strlen(type) + 1);
+	else if (best)
 		ph_error_set(error, "%s: no table of type %s is known; did you mean %s?", reference, type,
 			best);
 	else

@@ -151,6 +151,7 @@ struct fill {
 	const char *file;              /* for problems of defaults: what makes them count */
 	int line;
 	const char *path;              /* the value of "path": a map opened in place; else NULL */
+	const ph_map *tables;          /* the same for a map that is made of others */
 };
 void fill_struct(const struct fill *fill, const struct ph_param *params, size_t count, void *base);
 /* One parameter into a field. */
@@ -179,6 +180,11 @@ struct instance *map_for(const struct fill *fill, const struct text_item *item, 
 bool map_is_section(const struct config *config, const char *name);
 /* In the pool. */
 const ph_map *map_make(ph_pool *pool, struct instance *const *instances, size_t count);
+/* PH_MAP_... of an instance: PH_MAP_FIXED, PH_MAP_PATTERNS or both, and PH_MAP_WAITS. */
+unsigned map_flags(const struct instance *instance);
+/* Calls fn for each table that a map is made of, until it returns other than 0; that, or 0. */
+int map_each_nested(const struct instance *instance, int (*fn)(struct instance *, ph_error *),
+	ph_error *error);
 
 /* ---- Types of tables (maptype.c) */
 /* The operations of the loaded module that provides a type; NULL: there is none. module may be NULL. */
@@ -190,9 +196,11 @@ const char *map_without_proxy(const struct config *config, const char *reference
  * for a near one (nearest may be NULL). */
 struct nearest;
 const char *map_type_provider(struct config *config, const char *type, struct nearest *nearest);
-/* Loads an installed module that provides it, if none of the loaded does. -1: that failed; when there
- * is none that is no failure. */
-int map_type_load(struct config *config, const char *type, ph_error *error);
+/* Loads the installed modules that provide the types in "type:path", those of tables in its braces
+ * too, as far as none of the loaded does. -1: that failed; when there is none that is no failure. */
+int map_types_load(struct config *config, const char *reference, ph_error *error);
+/* What stands in the braces of a table that is made of others. 0, or -1: there are none. */
+int map_nested(const char *text, ph_span *inside);
 /* No loaded module provides the type of the reference: is there one that would, or is it misspelt? */
 void map_type_explain(struct config *config, const char *reference, const char *type,
 	ph_error *error);

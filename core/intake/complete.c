@@ -13,7 +13,13 @@ address_complete(ph_pool *pool, const struct settings *settings, const char *add
 		return address;
 	ph_span local = ph_address_local_part(address);
 	const char *domain = ph_address_domain(address);
+	size_t size = strlen(domain);
 
+	/* the root of the DNS, which no table has */
+	if (size > 1 && domain[size - 1] == '.' && domain[size - 2] != '.') {
+		address = ph_pool_copy(pool, (ph_span){address, strlen(address) - 1});
+		return address != NULL ? address_complete(pool, settings, address) : NULL;
+	}
 	if (*domain == '\0') {
 		if (!settings->append_at_myorigin)
 			return address;

@@ -359,7 +359,7 @@ open_tables(const struct errand *errand)
 		if (param->type != PH_MAP_REF || !(param->flags & PH_FOR_USER))
 			continue;
 		map = *(const ph_map *const *)((const char *)transport->self + param->offset);
-		if (map_open(map, &error) == -1)
+		if (map_open_tables(map, &error) == -1)
 			all_the_same(errand, 1, "4.3.0", "%s: %s", param->name, error.text);
 	}
 }

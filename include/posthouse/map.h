@@ -42,6 +42,11 @@ PH_API ph_found ph_map_lookup_address(ph_pool *pool, const ph_map *map, const ch
 PH_API bool ph_map_is_empty(const ph_map *map);
 /* How the configuration names its tables, "hash:/etc/aliases, people". Lives as long as the map. */
 PH_API const char *ph_map_name(const ph_map *map);
+/* Its tables one by one, from 0: each as a map of its own that lives as long as the whole. NULL: there
+ * are no more. */
+PH_API const ph_map *ph_map_part(const ph_map *map, size_t number);
+/* What its tables are, all PH_MAP_... together: PH_MAP_FIXED, PH_MAP_PATTERNS or both. */
+PH_API unsigned ph_map_flags(const ph_map *map);
 
 /* ---- The class ------------------------------------------------------------------------------ */
 
@@ -49,13 +54,16 @@ PH_API const char *ph_map_name(const ph_map *map);
 
 enum {
 	PH_MAP_PATTERNS = 1, /* keys are matched by patterns: give them whole and unfolded */
-	PH_MAP_WAITS = 2     /* find may wait: a network behind it */
+	PH_MAP_WAITS = 2,    /* find may wait: a network behind it */
+	PH_MAP_FIXED = 4     /* with PH_MAP_PATTERNS: some keys are fixed strings, give partial keys too */
 };
 
 /*
  * A type of tables. A map module provides one or several, in an array: the first is what
  * "module = NAME" means in a section; all share the parameters and the life of the module. It has a
- * parameter "path" of type PH_PATH or PH_STRING: what follows the colon in "hash:/etc/aliases".
+ * parameter "path" of type PH_PATH or PH_STRING: what follows the colon in "hash:/etc/aliases". Of
+ * type PH_MAP_REF: the table is made of others, "unionmap:{hash:/a, hash:/b}", which the core opens
+ * before it and closes with it.
  */
 struct ph_map_ops {
 	uint32_t size; /* sizeof(struct ph_map_ops) */
@@ -75,6 +83,8 @@ struct ph_map_ops {
 	const char *type;
 	/* What build() appends to the path for the name of what it makes, like ".cdb". NULL: not said. */
 	const char *suffix;
+	/* What this instance is, for a type whose instances differ: PH_MAP_... NULL: flags says it. */
+	uint32_t (*flags_of)(const void *self);
 };
 
 /* The type of an instance as it was asked for, "pcre" of "pcre:/etc/x": for the functions of

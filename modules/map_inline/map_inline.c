@@ -6,19 +6,21 @@
 #include <posthouse/map.h>
 
 #include <string.h>
+#include <sys/random.h>
 
 struct table {
 	const char *path;    /* what follows the colon */
 	ph_pool *pool;       /* while it is open: of what follows */
 	struct pairs pairs;  /* inline */
+	struct texts texts;  /* randmap; in path */
 	ph_span text;        /* static; in path */
 };
 
 static const struct ph_param params[] = {
 	{.name = "path", .type = PH_STRING, .flags = PH_SECTION_ONLY,
 		.offset = offsetof(struct table, path),
-		.doc = "The table itself: {key=value, …}, the text that every key has for its value, or why "
-			"every lookup fails."},
+		.doc = "The table itself: {key=value, …}, the text that every key has for its value, {text, …} of "
+			"which each lookup gets one, or why every lookup fails."},
 };
 
 static int
@@ -28,6 +30,8 @@ parse(struct table *table, const char *type, ph_pool *pool, ph_error *error)
 		return ph_error_set(error, "a table of type %s needs a text: path = '…'", type);
 	if (strcmp(type, "inline") == 0)
 		return pairs_parse(&table->pairs, pool, ph_span_of(table->path), error);
+	if (strcmp(type, "randmap") == 0)
+		return texts_parse(&table->texts, pool, ph_span_of(table->path), error);
 	if (pairs_unwrap(ph_span_of(table->path), &table->text, error) == -1)
 		return -1;
 	return table->text.size > 0 ? 0 : ph_error_set(error, "expected a text within the braces");
@@ -77,6 +81,19 @@ static_find(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *er
 }
 
 static ph_found
+randmap_find(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *error)
+{
+	const struct table *table = self;
+	uint64_t number;
+
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number)) {
+		ph_error_set(error, "the system has no random numbers yet");
+		return PH_FAILED;
+	}
+	return give(pool, table->texts.items[number % table->texts.count], value, error);
+}
+
+static ph_found
 fail_find(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *error)
 {
 	const struct table *table = self;
@@ -110,6 +127,7 @@ table_close(void *self)
 	ph_pool_free(table->pool);
 	table->pool = NULL;
 	table->pairs = (struct pairs){0};
+	table->texts = (struct texts){0};
 }
 
 static int
@@ -129,6 +147,7 @@ table_open(void *self, ph_error *error)
 static const struct ph_map_ops types[] = {
 	{.size = sizeof(struct ph_map_ops), .type = "inline", .find = inline_find, .each = inline_each},
 	{.size = sizeof(struct ph_map_ops), .type = "static", .find = static_find},
+	{.size = sizeof(struct ph_map_ops), .type = "randmap", .find = randmap_find},
 	{.size = sizeof(struct ph_map_ops), .type = "fail", .find = fail_find},
 };
 

@@ -98,6 +98,23 @@ take_element(ph_span *rest)
 	return element;
 }
 
+/* Counts the elements within the braces of the text, which become the rest. 0 or -1. */
+static int
+count_elements(ph_span text, ph_span *inside, size_t *count, const char *expected, ph_error *error)
+{
+	ph_span rest;
+
+	if (trim(text).size == 0 || trim(text).data[0] != '{')
+		return fail(error, text, expected);
+	if (pairs_unwrap(text, inside, error) == -1)
+		return -1;
+	*count = 0;
+	for (rest = *inside; take_element(&rest).size > 0;)
+		++*count;
+	return *count > 0 ? 0 : ph_error_set(error, "\"%.*s\": %s, found no entry",
+		(int)(text.size < SHOWN ? text.size : SHOWN), text.data, expected);
+}
+
 static char *
 fold(char *text)
 {
@@ -158,22 +175,16 @@ sort(struct pairs *pairs, ph_error *error)
 int
 pairs_parse(struct pairs *pairs, ph_pool *pool, ph_span text, ph_error *error)
 {
-	ph_span inside, rest, element;
-	size_t room = 0;
+	ph_span rest, element;
+	size_t room;
 
 	*pairs = (struct pairs){0};
-	if (trim(text).size == 0 || trim(text).data[0] != '{')
-		return fail(error, text, "expected { key=value, … }");
-	if (pairs_unwrap(text, &inside, error) == -1)
+	if (count_elements(text, &rest, &room, "expected { key=value, … }", error) == -1)
 		return -1;
-	for (rest = inside; take_element(&rest).size > 0;)
-		room++;
-	if (room == 0)
-		return fail(error, text, "expected { key=value, … }, found no entry");
 	pairs->items = ph_pool_array(pool, room, sizeof(*pairs->items));
 	if (pairs->items == NULL)
 		return ph_error_set(error, "no memory");
-	for (rest = inside; (element = take_element(&rest)).size > 0;)
+	while ((element = take_element(&rest)).size > 0)
 		if (add_element(pairs, pool, element, error) == -1)
 			return -1;
 	return sort(pairs, error);
@@ -185,4 +196,29 @@ pairs_find(const struct pairs *pairs, ph_span key)
 	struct pair wanted = {.key = key};
 
 	return bsearch(&wanted, pairs->items, pairs->count, sizeof(*pairs->items), compare);
+}
+
+/* ---- Texts ------------------------------------------------------------------------------------- */
+
+int
+texts_parse(struct texts *texts, ph_pool *pool, ph_span text, ph_error *error)
+{
+	ph_span rest, element;
+	size_t room;
+
+	*texts = (struct texts){0};
+	if (count_elements(text, &rest, &room, "expected { text, { text with spaces }, … }", error) == -1)
+		return -1;
+	texts->items = ph_pool_array(pool, room, sizeof(*texts->items));
+	if (texts->items == NULL)
+		return ph_error_set(error, "no memory");
+	while ((element = take_element(&rest)).size > 0) {
+		ph_span *item = &texts->items[texts->count++];
+
+		if (pairs_unwrap(element, item, error) == -1)
+			return -1;
+		if (item->size == 0)
+			return fail(error, element, "expected a text within the braces");
+	}
+	return 0;
 }

@@ -21,6 +21,15 @@ int pairs_parse(struct pairs *pairs, ph_pool *pool, ph_span text, ph_error *erro
 /* NULL: there is none. */
 const struct pair *pairs_find(const struct pairs *pairs, ph_span key);
 
+struct texts {
+	ph_span *items;
+	size_t count;
+};
+
+/* "{ text, { text with spaces } }": at least one; they are parts of the text. 0, or -1 with what is
+ * wrong. */
+int texts_parse(struct texts *texts, ph_pool *pool, ph_span text, ph_error *error);
+
 /* "{ text }" without its braces and the white space inside of them; other text as it is. 0 or -1. */
 int pairs_unwrap(ph_span text, ph_span *inside, ph_error *error);
 

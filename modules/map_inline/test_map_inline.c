@@ -14,6 +14,8 @@ static const struct map_subject subjects[] = {
 		.first = "one"},
 	{.module = &posthouse_module_map_inline, .type = "fail", .flags = MAP_NO_FILE | MAP_ANY_FAILS,
 		.first = "on purpose"},
+	{.module = &posthouse_module_map_inline, .type = "randmap", .flags = MAP_NO_FILE | MAP_ANY_KEY,
+		.first = "{ one, one\n{ one } }"},
 };
 
 static void
@@ -33,6 +35,33 @@ says_why_it_fails(void **unused)
 	assert_int_equal(map_open(&f, &error), 0);
 	assert_int_equal(map_find(&f, "x", NULL), PH_FAILED);
 	assert_string_equal(map_find_error(), "every lookup fails: on purpose");
+	map_teardown(&f);
+}
+
+/* Of three texts each must come; that one does not in 1000 lookups has a probability of 1e-176. */
+static void
+chance_leaves_none_out(void **unused)
+{
+	struct map_subject subject = {.module = &posthouse_module_map_inline, .type = "randmap",
+		.flags = MAP_NO_FILE, .first = "{ a, { b, c }, {{d}} }"};
+	static const char *const texts[] = {"a", "b, c", "{d}"};
+	unsigned seen = 0;
+	struct map_fixture f;
+	ph_error error = {""};
+
+	map_setup(&f, &subject);
+	assert_int_equal(map_open(&f, &error), 0);
+	for (size_t i = 0; i < 1000; i++) {
+		const char *value = NULL;
+		unsigned known = 0;
+
+		assert_int_equal(map_find(&f, "x", &value), PH_FOUND);
+		for (size_t j = 0; j < 3; j++)
+			known |= strcmp(value, texts[j]) == 0 ? 1U << j : 0;
+		assert_int_not_equal(known, 0);
+		seen |= known;
+	}
+	assert_int_equal(seen, 7);
 	map_teardown(&f);
 }
 
@@ -91,6 +120,12 @@ static const struct {
 	{"inline", "{a=}", "\"a=\": expected a value behind the ="},
 	{"inline", "{{a=b}c}", "\"c\": unexpected text behind a closing brace"},
 	{"inline", "{a=b, A=c}", "\"a\": this key is there twice"},
+	{"randmap", "", "a table of type randmap needs a text: path = '…'"},
+	{"randmap", "a", "\"a\": expected { text, { text with spaces }, … }"},
+	{"randmap", "{,}", "\"{,}\": expected { text, { text with spaces }, … }, found no entry"},
+	{"randmap", "{a, {}}", "\"{}\": expected a text within the braces"},
+	{"randmap", "{a, {b}c}", "\"c\": unexpected text behind a closing brace"},
+	{"randmap", "{a", "\"{a\": a brace is not closed"},
 	{"static", "{a", "\"{a\": a brace is not closed"},
 	{"static", "{ }", "expected a text within the braces"},
 	{"fail", "", "a table of type fail needs a text: path = '…'"},
@@ -106,7 +141,7 @@ names_what_is_wrong(void **unused)
 		struct map_fixture f;
 		ph_error error = {""};
 
-		if (strcmp(errors[i].type, "inline") == 0)
+		if (strcmp(errors[i].type, "inline") == 0 || strcmp(errors[i].type, "randmap") == 0)
 			subject.first = "{a=b}";
 		map_setup(&f, &subject);
 		*(const char **)f.self = errors[i].text; /* the path is its first field */
@@ -125,6 +160,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(conforms),
 		cmocka_unit_test(says_why_it_fails),
+		cmocka_unit_test(chance_leaves_none_out),
 		cmocka_unit_test(finds_what_it_should),
 		cmocka_unit_test(names_what_is_wrong),
 	};

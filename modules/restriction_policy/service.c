@@ -164,6 +164,10 @@ parse_server(struct service *service, ph_pool *pool, ph_span text, ph_error *err
 		return parse_inet(service, pool, text, error);
 	if (rest.size == 0)
 		return ph_error_set(error, "\"%.*s\" names no socket; write unix:PATH", shown(text), text.data);
+	for (size_t i = 0; i < rest.size; i++)
+		if (is_separator(rest.data[i]) || rest.data[i] == '{' || rest.data[i] == '}')
+			return ph_error_set(error, "a socket whose path holds blanks, commas or braces cannot be "
+				"named here");
 	service->path = ph_pool_copy(pool, rest);
 	service->name = ph_pool_printf(pool, "unix:%s", service->path);
 	return 0;

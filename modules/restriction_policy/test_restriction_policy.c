@@ -54,6 +54,7 @@ test_servers(void **state)
 		{"inet:[host]:25", NULL, "\"host\" is neither"},
 		{"tcp:a:1", NULL, "\"tcp:a\" is neither"},
 		{"unix:", NULL, "names no socket; write unix:PATH"},
+		{"unix:a{b c}", NULL, "a socket whose path holds blanks"},
 		{"inet:a:1 timeout=1s", NULL, "write { inet:HOST:PORT, timeout=10s }"},
 		{"{ inet:a:1", NULL, "a brace is missing"},
 		{"{ inet:a:1 } x", NULL, "a brace is missing, or something follows it"},

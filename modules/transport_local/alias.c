@@ -25,6 +25,7 @@ struct list {
 	ph_span text;
 	enum target_syntax syntax;
 	const char *sender;
+	const char *extension; /* for its targets; "" */
 	bool pattern;         /* pieces of an address that came in may be in it */
 };
 
@@ -74,6 +75,21 @@ alias_base(ph_pool *pool, const char *user, const char *delimiters, bool owner_s
 		(strncmp(user, "owner-", 6) == 0 || ends_with(user, "-request")))
 		return user;
 	return ph_pool_copy(pool, (ph_span){user, n});
+}
+
+const char *
+alias_extend(ph_pool *pool, const char *address, const char *extension)
+{
+	ph_span local = ph_address_local_part(address);
+	size_t size = strlen(extension);
+
+	if (size == 0 || *address == '"' || extension[size - 1] == '.' || strstr(extension, "..") != NULL)
+		return address;
+	for (const char *c = extension; *c != '\0'; c++)
+		if ((unsigned char)*c <= ' ' || *c == 127 || strchr("\"\\,:;<>()@[]", *c) != NULL)
+			return address;
+	return ph_pool_printf(pool, "%.*s%s%s", (int)local.size, local.data, extension,
+		address + local.size);
 }
 
 /* ---- The walk ---------------------------------------------------------------------------------- */
@@ -194,7 +210,8 @@ static enum alias_outcome
 push_include(struct walk *w, struct node *parent, const struct list *from, const char *path,
 	struct node ***at)
 {
-	struct list list = {.syntax = TARGET_LINES, .sender = from->sender};
+	struct list list = {.syntax = TARGET_LINES, .sender = from->sender,
+		.extension = w->source->propagate_included ? from->extension : ""};
 	const char *name = ph_pool_printf(w->pool, ":include:%s", path);
 	int is_new;
 
@@ -229,14 +246,15 @@ push_name(struct walk *w, struct node *parent, const struct list *list, const st
 	struct node ***at)
 {
 	struct node *node = ph_pool_alloc(w->pool, sizeof(*node));
+	const char *address = alias_extend(w->pool, target->text, list->extension);
 	enum alias_outcome outcome;
 
-	if (node == NULL)
+	if (node == NULL || address == NULL)
 		return no_memory(w);
 	*node = (struct node){.depth = parent->depth + 1, .parent = parent, .next = **at,
 		.sender = list->sender, .included = list->syntax == TARGET_LINES,
 		.kind = target->kind == TARGET_USER ? PH_TARGET_MAILBOX : PH_TARGET_ADDRESS};
-	if ((outcome = place(w, node, target->text)) != ALIAS_DONE)
+	if ((outcome = place(w, node, address)) != ALIAS_DONE)
 		return outcome;
 	/* "\\user" of another host is theirs */
 	if (node->user == NULL)
@@ -274,7 +292,8 @@ push_list(struct walk *w, struct node *parent, const struct list *list, struct n
 	return outcome;
 }
 
-/* The whole name first, then the name without its extension. Fills the list's name and text. */
+/* The whole name first, then the name without its extension. Fills the list's name, text and
+ * extension. */
 static ph_found
 find(struct walk *w, const char *user, const char **key, struct list *list)
 {
@@ -287,6 +306,8 @@ find(struct walk *w, const char *user, const char **key, struct list *list)
 		*key = alias_base(w->pool, user, source->delimiters, source->owner_special);
 		if (*key != NULL && strcmp(*key, user) != 0)
 			found = source->find(source->context, w->pool, *key, &value, &list->pattern, w->error);
+		if (found == PH_FOUND && source->propagate)
+			list->extension = user + strlen(*key);
 	}
 	if (*key == NULL || (list->name = ph_pool_printf(w->pool, "alias %s", *key)) == NULL) {
 		no_memory(w);
@@ -362,7 +383,7 @@ static enum alias_outcome
 without_alias(struct walk *w, struct node *node, struct node **pending)
 {
 	struct list root = {.name = "alias postmaster", .text = ph_span_of("root"),
-		.sender = node->sender};
+		.sender = node->sender, .extension = ""};
 
 	if (strcmp(node->user, "postmaster") == 0 && ancestor(node, "root") == NULL)
 		return push_list(w, node, &root, &pending);
@@ -378,7 +399,7 @@ static enum alias_outcome
 look_up(struct walk *w, struct node *node, struct node **pending)
 {
 	const struct node *same = ancestor(node, node->user);
-	struct list list = {.sender = node->sender};
+	struct list list = {.sender = node->sender, .extension = ""};
 	enum alias_outcome outcome;
 	const char *key;
 	int is_new;

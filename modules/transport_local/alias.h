@@ -29,6 +29,9 @@ struct alias_source {
 	bool owner_special;     /* "-" does not cut owner-NAME and NAME-request */
 	bool owners;            /* owner-NAME becomes the sender of what goes to NAME */
 	bool expand_owner;      /* not owner-NAME itself, but the address for which it stands */
+	/* The extension with which a name came and that its alias lacks goes to what the alias names; also
+	 * to what a file names that it includes. */
+	bool propagate, propagate_included;
 };
 
 struct alias_result {
@@ -73,6 +76,10 @@ enum alias_outcome alias_expand(const struct alias_source *source, ph_pool *pool
  * do. In the pool; NULL: no memory. */
 const char *alias_base(ph_pool *pool, const char *local_part, const char *delimiters,
 	bool owner_special);
+
+/* The address with an extension, its delimiter included, behind its local part. As it is when there is
+ * none, and when one of both would need quotes. NULL: no memory. */
+const char *alias_extend(ph_pool *pool, const char *address, const char *extension);
 
 /* A local part in lower case (ASCII), without quotes. NULL: no memory. */
 const char *alias_user(ph_pool *pool, const char *address);

@@ -159,7 +159,7 @@ run(const struct params *params, const struct ph_user_context *user,
 	add_all(&environment, request);
 	choose_argv(params, pool, text, &command);
 	command.environment = environment.items;
-	command.head = headers_text(pool, request, time(NULL));
+	command.head = headers_text(pool, request, headers_bare(params, "command"), time(NULL));
 	command.directory = directory_of(params, user, pool);
 	if (command.argv == NULL && *text == '\0')
 		answer(result, USER_BOUNCED, "5.3.0", "the command is empty");

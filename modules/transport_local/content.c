@@ -66,7 +66,8 @@ put_head(struct mbox *mbox, const struct ph_user_delivery *request, bool maildir
 	const char *head = NULL;
 
 	if (pool != NULL)
-		head = maildir ? headers_trace(pool, request) : headers_text(pool, request, time(NULL));
+		head = maildir ? headers_trace(pool, request, mbox->bare) :
+			headers_text(pool, request, mbox->bare, time(NULL));
 	if (head != NULL)
 		mbox_puts(mbox, head);
 	ph_pool_free(pool);

@@ -86,7 +86,7 @@ target_of(struct work *w, const struct addressee *to, const struct alias_result 
 	const char *origin = result->included ? "include" : "alias";
 
 	if (result->kind == PH_TARGET_FORWARD)
-		target.what = local_allows(&local->prepend_delivered_header, "forward") ? to->recipient : "";
+		target.what = local_allows(&local->rights.prepend_delivered_header, "forward") ? to->recipient : "";
 	if ((result->kind == PH_TARGET_COMMAND && !local_allows(&local->allow_mail_to_commands, origin)) ||
 		(result->kind == PH_TARGET_FILE && !local_allows(&local->allow_mail_to_files, origin)))
 		target.what = "";
@@ -176,7 +176,9 @@ expand(struct work *w, size_t i)
 		.delimiters = ph_global("recipient_delimiter"),
 		.owners = *ph_delivery_sender(w->delivery) != '\0' && !ph_delivery_is_probe(w->delivery),
 		.owner_special = w->local->owner_request_special,
-		.expand_owner = w->local->expand_owner_alias};
+		.expand_owner = w->local->expand_owner_alias,
+		.propagate = w->local->state->propagate_alias,
+		.propagate_included = w->local->state->propagate_include};
 	struct alias_expansion expansion;
 	struct addressee to;
 	ph_error error = {""};

@@ -154,6 +154,7 @@ struct reading {
 	struct ph_target *list;
 	size_t count, room;
 	unsigned includes;
+	const char *extension; /* for its addresses; "" */
 	bool nowhere;
 	bool forwards;   /* there is one that gets a message of its own */
 };
@@ -199,7 +200,7 @@ forward_place(struct work *w, const struct addressee *to, struct ph_target *targ
 	target->kind = local == PH_FOUND ? PH_TARGET_ADDRESS : PH_TARGET_FORWARD;
 	if (local == PH_FOUND)
 		return 0;
-	target->what = local_allows(&w->local->prepend_delivered_header, "forward") ? to->recipient : "";
+	target->what = local_allows(&w->local->rights.prepend_delivered_header, "forward") ? to->recipient : "";
 	switch (local_was_here(w, to->index, to->recipient)) {
 	case 1:
 		ph_delivery_bounce(w->delivery, to->index, "5.4.6", local_relay,
@@ -230,12 +231,12 @@ is_own_name(const struct reading *r, const char *address)
 static int
 add_address(struct reading *r, const struct target *from)
 {
-	struct ph_target target = {.size = sizeof(target), .address = from->text,
-		.sender = r->to->sender};
+	struct ph_target target = {.size = sizeof(target), .sender = r->to->sender};
 	int own;
 
-	if (*ph_address_domain(from->text) == '\0')
-		target.address = ph_pool_printf(r->w->pool, "%s@%s", from->text, ph_global("myorigin"));
+	target.address = alias_extend(r->w->pool, from->text, r->extension);
+	if (target.address != NULL && *ph_address_domain(target.address) == '\0')
+		target.address = ph_pool_printf(r->w->pool, "%s@%s", target.address, ph_global("myorigin"));
 	if (target.address == NULL || forward_place(r->w, r->to, &target) == -1)
 		return -1;
 	if (target.kind == PH_TARGET_ADDRESS) {
@@ -273,8 +274,15 @@ add_include(struct reading *r, const char *from, const char *path)
 		put_off(r, from, "it includes too many files");
 		return -1;
 	}
-	if (rights_include(r->w->local, r->w->pool, r->user->name, path, &text, &why) == FILE_TEXT)
-		return take_targets(r, path, text, true);
+	if (rights_include(r->w->local, r->w->pool, r->user->name, path, &text, &why) == FILE_TEXT) {
+		const char *extension = r->extension;
+		int result;
+
+		r->extension = r->w->local->state->propagate_include ? extension : "";
+		result = take_targets(r, path, text, true);
+		r->extension = extension;
+		return result;
+	}
 	put_off(r, from, *why.text != '\0' ? why.text : "a file that it includes is not there");
 	return -1;
 }
@@ -350,6 +358,31 @@ fail:
 	return -1;
 }
 
+/* With its delimiter, the extension that a file has not in its path, when it goes to the addresses in it
+ * (propagate_unmatched_extensions). "": there is none. NULL: no memory, or what cannot be expanded. */
+static const char *
+unmatched(struct work *w, const struct addressee *to, const struct user *user, const char *path)
+{
+	const ph_strings *templates = &w->local->forward_path;
+	struct forward_names names, bare;
+	ph_error error;
+
+	if (!w->local->state->propagate_forward)
+		return "";
+	if (forward_names(w, to, user, &names) == -1)
+		return NULL;
+	bare = names;
+	bare.extension = bare.delimiter = "";
+	for (size_t i = 0; i < templates->count && *names.extension != '\0'; i++) {
+		const char *other = ph_macros_expand(w->pool, templates->items[i],
+			w->local->forward_expansion_filter, forward_name, &bare, &error);
+
+		if (other != NULL && strcmp(other, path) == 0)
+			return ph_pool_printf(w->pool, "%s%s", names.delimiter, names.extension);
+	}
+	return "";
+}
+
 /* Reads and follows it. */
 static bool
 use(struct work *w, const struct addressee *to, const struct user *user, const char *const *paths,
@@ -362,6 +395,8 @@ use(struct work *w, const struct addressee *to, const struct user *user, const c
 
 	switch (rights_forward(w->local, w->pool, user->name, paths, count, &which, &text, &why)) {
 	case FILE_TEXT:
+		if ((reading.extension = unmatched(w, to, user, paths[which])) == NULL)
+			break;
 		return take_targets(&reading, paths[which], text, false) == -1 || follow(&reading);
 	case FILE_ABSENT:
 		return false;
@@ -372,7 +407,7 @@ use(struct work *w, const struct addressee *to, const struct user *user, const c
 		break;
 	}
 	ph_delivery_defer(w->delivery, to->index, "4.3.0", local_relay, "cannot read the .forward of \"%s\": %s",
-		user->name, why.text);
+		user->name, *why.text != '\0' ? why.text : "no memory");
 	return true;
 }
 

@@ -29,20 +29,31 @@ defused(ph_pool *pool, const char *address)
 	return copy;
 }
 
-const char *
-headers_trace(ph_pool *pool, const struct ph_user_delivery *request)
+bool
+headers_bare(const struct params *params, const char *kind)
 {
-	return ph_pool_printf(pool, "Return-Path: <%s>\nX-Original-To: %s\nDelivered-To: %s\n",
-		defused(pool, request->sender), defused(pool, headers_original(request)),
-		defused(pool, request->recipient));
+	const ph_strings *list = &params->prepend_delivered_header;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->items[i], kind) == 0)
+			return false;
+	return true;
 }
 
 const char *
-headers_text(ph_pool *pool, const struct ph_user_delivery *request, time_t now)
+headers_trace(ph_pool *pool, const struct ph_user_delivery *request, bool bare)
+{
+	return ph_pool_printf(pool, "Return-Path: <%s>\nX-Original-To: %s\n%s%s%s",
+		defused(pool, request->sender), defused(pool, headers_original(request)),
+		bare ? "" : "Delivered-To: ", bare ? "" : defused(pool, request->recipient), bare ? "" : "\n");
+}
+
+const char *
+headers_text(ph_pool *pool, const struct ph_user_delivery *request, bool bare, time_t now)
 {
 	char date[32] = "Thu Jan  1 00:00:00 1970\n";
 	struct tm tm;
-	const char *trace = headers_trace(pool, request);
+	const char *trace = headers_trace(pool, request, bare);
 
 	if (localtime_r(&now, &tm) != NULL)
 		asctime_r(&tm, date); /* with its newline */

@@ -16,14 +16,16 @@ struct state {
 	struct users *users;
 	struct batches *batches;
 	bool warned_of_postmaster;
+	bool propagate_alias, propagate_forward, propagate_include; /* propagate_unmatched_extensions */
 };
 
 struct local {
 	const ph_map *alias_maps, *fallback_transport_maps, *mailbox_transport_maps;
 	const ph_match_list *alias_domains;
-	ph_strings allow_mail_to_commands, allow_mail_to_files, forward_path, prepend_delivered_header;
+	ph_strings allow_mail_to_commands, allow_mail_to_files, forward_path;
 	const char *fallback_transport, *forward_expansion_filter, *luser_relay, *mailbox_transport;
 	struct params rights;
+	int64_t duplicate_filter_limit;
 	bool biff, expand_owner_alias, owner_request_special, require_home_directory;
 	struct state *state;
 };

@@ -12,6 +12,7 @@
 #include "answer.h"
 #include "content.h"
 #include "headers.h"
+#include "headers.h"
 #include "mbox.h"
 #include "user.h"
 
@@ -131,8 +132,8 @@ failed(struct maildir *maildir, struct placed *placed, int failure, struct ph_us
 
 /* Writes one message into tmp. */
 static void
-write_one(struct maildir *maildir, struct placed *placed, const struct ph_user_delivery *request,
-	int content, int64_t limit, char *buffer, struct ph_user_result *result)
+write_one(struct maildir *maildir, struct placed *placed, const struct params *params,
+	const struct ph_user_delivery *request, int content, char *buffer, struct ph_user_result *result)
 {
 	int fd = create(maildir, placed);
 	struct mbox file;
@@ -142,7 +143,8 @@ write_one(struct maildir *maildir, struct placed *placed, const struct ph_user_d
 		failed(maildir, placed, errno, result);
 		return;
 	}
-	mbox_open(&file, fd, limit, buffer);
+	mbox_open(&file, fd, params->mailbox_size_limit, buffer);
+	file.bare = headers_bare(params, "file");
 	if (content_copy(&file, request, content, true, buffer + MBOX_BUFFER) == -1) {
 		failed(maildir, placed, errno, result);
 		answer(result, USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
@@ -189,14 +191,15 @@ take_back(struct maildir *maildir, struct placed *placed, size_t count, struct p
 }
 
 static void
-deliver_all(struct maildir *maildir, struct placed *placed, const struct ph_user_delivery *requests,
-	const int *fds, size_t count, int64_t limit, char *buffer, struct ph_user_result *results)
+deliver_all(struct maildir *maildir, struct placed *placed, const struct params *params,
+	const struct ph_user_delivery *requests, const int *fds, size_t count, char *buffer,
+	struct ph_user_result *results)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < count; i++)
 		if (content_begin(&requests[i], fds[i], buffer + MBOX_BUFFER, &results[i]))
-			write_one(maildir, &placed[i], &requests[i], fds[i], limit, buffer, &results[i]);
+			write_one(maildir, &placed[i], params, &requests[i], fds[i], buffer, &results[i]);
 	for (size_t i = 0; i < count; i++)
 		if (*placed[i].tmp != '\0') {
 			place(maildir, &placed[i], &results[i]);
@@ -207,7 +210,8 @@ deliver_all(struct maildir *maildir, struct placed *placed, const struct ph_user
 }
 
 void
-maildir_deliver(const char *path, const struct ph_user_delivery *requests, const int *fds, size_t count, int64_t limit, char *buffer,
+maildir_deliver(const struct params *params, const char *path,
+	const struct ph_user_delivery *requests, const int *fds, size_t count, char *buffer,
 	struct ph_user_result *results)
 {
 	struct placed *placed = calloc(count, sizeof(*placed));
@@ -219,7 +223,7 @@ maildir_deliver(const char *path, const struct ph_user_delivery *requests, const
 		for (size_t i = 0; i < count; i++)
 			answer_errno(&results[i], "maildir delivery failed: cannot open", path, failure);
 	} else
-		deliver_all(&maildir, placed, requests, fds, count, limit, buffer, results);
+		deliver_all(&maildir, placed, params, requests, fds, count, buffer, results);
 	maildir_close(&maildir);
 	free(placed);
 }

@@ -15,6 +15,7 @@ struct mbox {
 	size_t used;
 	int failure;        /* errno of what went wrong first; 0: nothing */
 	bool over_limit;    /* what went wrong is the limit */
+	bool bare;          /* messages have no Delivered-To */
 };
 
 enum { MBOX_BUFFER = 64 * 1024 };

@@ -8,6 +8,7 @@
 
 /* Part of the instance, in the local role and in the children of the spawner. */
 struct params {
+	ph_strings prepend_delivered_header;
 	int64_t mailbox_size_limit;
 	const char *home_mailbox;
 	const char *mailbox_command;

@@ -290,6 +290,47 @@ expands_aliases(void **unused)
 	}
 }
 
+/* Bits: propagate, propagate_included. */
+static void
+propagates_extensions(void **unused)
+{
+	static const char *table[] = {"list", "ann, bob@x.example, \\joe, \"a b\"@x.example, :include:/more, |prog",
+		"/more", "sue, sam@x.example", "ann", "eve", "self", "self, far@x.example", NULL};
+	static const struct {
+		const char *address;
+		unsigned bits;
+		const char *expected;
+	} cases[] = {
+		{"list+t@here.example", 0, "list+t@here.example|prog;eve@here.example=eve;bob@x.example=-;"
+			"\\joe@here.example=joe;\"a b\"@x.example=-;isue@here.example=sue;isam@x.example=-;"},
+		{"list+t@here.example", 1, "list+t@here.example|prog;eve+t@here.example=eve+t;bob+t@x.example=-;"
+			"\\joe+t@here.example=joe+t;\"a b\"@x.example=-;isue@here.example=sue;isam@x.example=-;"},
+		{"list+t@here.example", 3, "list+t@here.example|prog;eve+t@here.example=eve+t;bob+t@x.example=-;"
+			"\\joe+t@here.example=joe+t;\"a b\"@x.example=-;isue+t@here.example=sue+t;isam+t@x.example=-;"},
+		{"list@here.example", 3, "list@here.example|prog;eve@here.example=eve;bob@x.example=-;"
+			"\\joe@here.example=joe;\"a b\"@x.example=-;isue@here.example=sue;isam@x.example=-;"},
+		{"\"list+a b\"@here.example", 1, "\"list+a b\"@here.example|prog;eve@here.example=eve;bob@x.example=-;"
+			"\\joe@here.example=joe;\"a b\"@x.example=-;isue@here.example=sue;isam@x.example=-;"},
+		{"self+t@here.example", 1, "self+t@here.example=self+t;far+t@x.example=-;"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ph_pool *pool = ph_pool_new(0);
+		struct alias_source source = {.context = (void *)table, .find = find_in_table,
+			.include = read_from_table, .is_local = is_local_domain, .origin = "here.example",
+			.delimiters = "+", .propagate = (cases[i].bits & 1) != 0,
+			.propagate_included = (cases[i].bits & 2) != 0};
+		struct alias_expansion expansion;
+		ph_error error = {""};
+		char text[512];
+
+		assert_int_equal(alias_expand(&source, pool, cases[i].address, &expansion, &error), ALIAS_DONE);
+		describe(&expansion, text, sizeof(text));
+		assert_string_equal(text, cases[i].expected);
+		ph_pool_free(pool);
+	}
+}
+
 /* Each name is an alias for the next; or, from 1000000, for very many. */
 static ph_found
 find_number(void *context, ph_pool *pool, const char *key, const char **value, bool *pattern,
@@ -618,16 +659,18 @@ writes_the_head(void **unused)
 
 	setenv("TZ", "EET-2", 1);
 	tzset();
-	assert_string_equal(headers_text(pool, &plain, 1518883689),
+	assert_string_equal(headers_text(pool, &plain, false, 1518883689),
 		"From root@example.com  Sat Feb 17 18:08:09 2018\n"
 		"Return-Path: <root@example.com>\n"
 		"X-Original-To: root@example.com\n"
 		"Delivered-To: root@example.com\n");
-	assert_string_equal(headers_text(pool, &awkward, 1518883689),
+	assert_string_equal(headers_text(pool, &awkward, false, 1518883689),
 		"From MAILER-DAEMON  Sat Feb 17 18:08:09 2018\n"
 		"Return-Path: <>\n"
 		"X-Original-To: a?b\n"
 		"Delivered-To: c\n");
+	assert_string_equal(headers_trace(pool, &plain, true),
+		"Return-Path: <root@example.com>\nX-Original-To: root@example.com\n");
 	ph_pool_free(pool);
 }
 
@@ -660,7 +703,8 @@ batch_add(struct batch *batch, struct box *box, const char *message, int64_t len
 static void
 batch_run(struct batch *batch, int64_t limit)
 {
-	const struct params params = {.mailbox_size_limit = limit};
+	const char *kinds[] = {"command", "file"};
+	const struct params params = {.mailbox_size_limit = limit, .prepend_delivered_header = {2, kinds}};
 
 	user_deliver(&params, &batch->user, batch->requests, batch->fds, batch->count, batch->results);
 	for (size_t i = 0; i < batch->count; i++)
@@ -782,6 +826,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_values_apart),
 		cmocka_unit_test(expands_aliases),
+		cmocka_unit_test(propagates_extensions),
 		cmocka_unit_test(has_limits),
 		cmocka_unit_test(expands_large_lists),
 		cmocka_unit_test(finds_the_base),

@@ -5,6 +5,7 @@
 #include <posthouse/log.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,6 +53,11 @@ static const struct ph_param params[] = {
 		.offset = offsetof(struct local, rights.command_time_limit), .default_value = "1000s",
 		.min = 1000, .max = 3000 * 1000,
 		.doc = "How long a command may run; then it is killed, and the mail returned."},
+	{.name = "duplicate_filter_limit", .type = PH_INT, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, duplicate_filter_limit), .default_value = "0", .min = 0,
+		.max = INT32_MAX,
+		.doc = "Understood for the sake of old configurations: whatever it says, each address that an alias "
+		       "names comes once."},
 	{.name = "expand_owner_alias", .type = PH_BOOL, .flags = PH_PER_SECTION,
 		.offset = offsetof(struct local, expand_owner_alias), .default_value = "no",
 		.doc = "The sender of a list's mail is the address for which owner-LIST stands, not owner-LIST."},
@@ -106,7 +112,7 @@ static const struct ph_param params[] = {
 		.offset = offsetof(struct local, owner_request_special), .default_value = "yes",
 		.doc = "With \"-\" as recipient_delimiter, owner-LIST and LIST-request are not cut."},
 	{.name = "prepend_delivered_header", .type = PH_STRINGS, .flags = PH_PER_SECTION,
-		.offset = offsetof(struct local, prepend_delivered_header),
+		.offset = offsetof(struct local, rights.prepend_delivered_header),
 		.default_value = "command, file, forward",
 		.doc = "Where Delivered-To is put in front of a message: of those that go to a command, into a "
 		       "file or mailbox, or are forwarded; without it loops are not found."},
@@ -114,6 +120,36 @@ static const struct ph_param params[] = {
 		.offset = offsetof(struct local, require_home_directory), .default_value = "no",
 		.doc = "Mail for a user whose home directory is not there waits."},
 };
+
+/* ---- Are they right? --------------------------------------------------------------------------- */
+
+/* words: of all that the list may have, each between blanks. */
+static int
+check_words(const char *name, const ph_strings *list, const char *words, ph_error *error)
+{
+	char word[32];
+
+	for (size_t i = 0; i < list->count; i++) {
+		int size = snprintf(word, sizeof(word), " %s ", list->items[i]);
+
+		if (size >= (int)sizeof(word) || strstr(words, word) == NULL)
+			return ph_error_set(error, "%s: \"%s\" is none of:%s", name, list->items[i], words);
+	}
+	return 0;
+}
+
+static int
+local_check(void *self, ph_error *error)
+{
+	const struct local *local = self;
+	static const char origins[] = " alias forward include ";
+
+	if (check_words("allow_mail_to_commands", &local->allow_mail_to_commands, origins, error) == -1 ||
+		check_words("allow_mail_to_files", &local->allow_mail_to_files, origins, error) == -1)
+		return -1;
+	return check_words("prepend_delivered_header", &local->rights.prepend_delivered_header,
+		" command file forward ", error);
+}
 
 /* ---- What the steps share ---------------------------------------------------------------------- */
 
@@ -339,7 +375,11 @@ static int
 local_start(void *self, ph_error *error)
 {
 	const struct local *local = self;
+	const char *propagate = ph_global("propagate_unmatched_extensions");
 
+	local->state->propagate_alias = strstr(propagate, "alias") != NULL;
+	local->state->propagate_forward = strstr(propagate, "forward") != NULL;
+	local->state->propagate_include = strstr(propagate, "include") != NULL;
 	return batches_start(local->state->batches) == 0 ? 0 : ph_error_set(error, "no task is left");
 }
 
@@ -355,4 +395,4 @@ PH_MODULE(transport_local, "1.0", "delivery on this host: aliases and mailboxes"
 	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL | PH_TRANSPORT_PROBES, .deliver = local_deliver,
 		.deliver_as_user = local_deliver_as_user),
 	PH_INSTANCE(struct local, params),
-	PH_LIFE(.open = local_open, .start = local_start, .stop = local_stop, .close = local_close));
+	PH_LIFE(.check = local_check, .open = local_open, .start = local_start, .stop = local_stop, .close = local_close));

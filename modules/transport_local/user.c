@@ -9,6 +9,7 @@
 #include "answer.h"
 #include "command.h"
 #include "content.h"
+#include "headers.h"
 #include "maildir.h"
 #include "mbox.h"
 
@@ -160,11 +161,13 @@ deliver(const struct params *params, const struct ph_user_context *user,
 	else if (user->mailbox_errno != 0)
 		answer_open_error(user, requests, count, user->mailbox_errno, results);
 	else if (size > 0 && user->mailbox[size - 1] == '/')
-		maildir_deliver(user->mailbox, requests, fds, count, limit, buffers, results);
+		maildir_deliver(params, user->mailbox, requests, fds, count, buffers, results);
 	else if (mbox_open(&mbox, user->mailbox_fd, limit, buffers) == -1)
 		answer_open_error(user, requests, count, errno, results);
-	else
+	else {
+		mbox.bare = headers_bare(params, "file");
 		deliver_mbox(&mbox, user, requests, fds, count, buffers + MBOX_BUFFER, results);
+	}
 }
 
 void

@@ -1,6 +1,7 @@
 #!/bin/bash
 # bench.sh all [REPS] | ref | report | PEER WORKLOAD [REP]
-#   PEER: the name of a file in peers/, or all.   WORKLOAD: W1a W1b W2 W3 W4 W5 W6 fsync, or all.
+#   PEER: the name of a file in peers/, or all.   WORKLOAD: W1a W1b W2 W3 W4 W5 W6 fsync, or all;
+#   Aplain Anames Anested Aincluded Aowned: a letter to one of the lists that "aliases" makes.
 # One line per run goes to results/runs.tsv; "report" makes medians of them.
 BENCH=$(cd "$(dirname "$0")" && pwd); . "$BENCH/lib/common.sh"
 mkdir -p "$RESULTS" "$BENCH/run"; ulimit -n 20000
@@ -44,13 +45,20 @@ measure() {
 warm() { # warm M RCPT MODE FILE
   source_ -s ${PEER_SESS:-20} -m "$1" -l 4096 -f $FROM -t "$2" 127.0.0.1:$PEER_PORT; "$BUILD/waitcount" "$3" "$4" "$1" 30 >/dev/null; settle; }
 
+local_role() { # MESSAGES RECIPIENTS: the time and the memory of local delivery, and whether the expansion was exact
+  local got=$(perl -e 'open F,$ARGV[0];read F,$b,16;print((unpack "Q2",$b)[1])' "$SINKOUT") p hwm=0 k
+  for p in $(grep -o '/local\[[0-9]*' "$RUN/log/syslog" | sort -u | tr -dc '0-9\n'); do
+    k=$(awk '/^VmHWM/{print $2}' "/proc/$p/status" 2>/dev/null); [ "${k:-0}" -gt $hwm ] && hwm=$k; done
+  echo "$PEER $W $REP local: $(perl -ne '/\/local\[.*relay=local, delay=([0-9.]+),.*sent \(forwarded/ and $n++, $t+=$1;
+    END{printf "%d messages, expanded and queued after %.3f s",$n,$n?$t/$n:0}' "$RUN/log/syslog"), VmHWM $((hwm/1024)) MB, recipients $got of $2" | tee -a "$RESULTS/aliases.txt"; }
+
 workload() { # PEER W REP
   PEER=$1 W=$2 REP=$3; PEER_TUNED= PEER_SESS= PEER_SPOOL= PEER_MSGS=; . "$BENCH/lib/common.sh"; . "$BENCH/peers/$PEER.sh"
   peer_supports "$W" || return 0
   case $PEER-$W in *-tuned-W[45]|*-sync-W[45]) return 0;; esac   # the same as untuned
   cg_init; kill_cg mta; kill_cg sink; kill_cg gen
-  local mode=relay; case $W in W3) mode=local;; W4) mode=idle;; esac
-  ns_up && peer_config $mode || { emit "$PEER $W $REP setup_failed"; cleanup; return; }
+  local mode=relay; case $W in W3) mode=local;; W4) mode=idle;; A*) mode=aliases;; esac
+  ns_up && { [ $mode != aliases ] || in_ns "$BENCH/aliases" /etc/bench-aliases; } && peer_config $mode || { emit "$PEER $W $REP setup_failed"; cleanup; return; }
   peer_start || { kill_cg mta; peer_start; } || { emit "$PEER $W $REP start_failed"; cleanup; return; }
   local m
   case $W in
@@ -75,6 +83,10 @@ workload() { # PEER W REP
     measure $m sink "$SINKOUT" $((m+20)) in_cg mta nsenter -t "$NSPID" -m "$BUILD/spawnloop" $m "$BENCH/run/msg" $(peer_sendmail) > "$BENCH/run/w5out"; cat "$BENCH/run/w5out";;
   W6) m=50000; start_sink csink; warm 20 $RCPT bin0 "$SINKOUT"
     measure $m bin1 "$SINKOUT" $((m+20)) source_ -s 5 -m 50 -r 1000 -l 4096 -f $FROM -t $RCPT 127.0.0.1:$PEER_PORT;;
+  A*) local n=$(in_ns wc -l < "$RUN/etc.up/bench-aliases/expected.${W#A}"); m=${MSGS:-5}
+    start_sink csink; warm 20 $RCPT bin0 "$SINKOUT"
+    measure $m bin1 "$SINKOUT" $((m*n+20)) source_ -s 1 -d -m $m -l 4096 -f $FROM -t ${W#A}@local.bench.example 127.0.0.1:$PEER_PORT
+    local_role "$m" "$((m*n+20))";;
   fsync) start_sink smtp-sink; warm 40 $RCPT sink "$SINKOUT"
     local o=$RESULTS/strace.$PEER pp; pp=$(peer_pids | sed 's/^/-p /')
     strace -f -q -yy -s 60 -e trace=fsync,fdatasync,sync_file_range,syncfs,msync,write,sendto,sendmsg,writev,rename -o "$o" $pp & local sp=$!; sleep 2

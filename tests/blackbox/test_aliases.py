@@ -214,6 +214,85 @@ def test_tables_of_several_types(posthouse, place, sink):
         assert len(sink.messages) == 4
 
 
+def test_extensions_go_on(posthouse, place, sink):
+    """propagate_unmatched_extensions: alias, forward, include; what was found by its extension keeps it for itself."""
+    server = posthouse(**options(place, sink), local_recipient_maps="{}")
+    (place / "list").write_text("c@far.example\n")
+    server.aliases.write_text(f"list: a@far.example, \"b c\"@far.example, :include:{place}/list\nlist+own: o@far.example\n")
+    forward_file(place, ME, f"f@far.example\n:include:{place}/list\n")
+    forward_file(place, f"{ME}+own", "g@far.example\n")
+
+    def got(to):
+        del sink.messages[:]
+        server.send("s@client.example", f"{to}@test.example")
+        sink.wait(1)
+        server.wait_empty()
+        return sorted(rcpt.split("@")[0] for _, rcpts, _ in sink.messages for rcpt in rcpts)
+
+    expected = {
+        "canonical, virtual": (["\"b c\"", "a", "c"], ["c", "f"]),
+        "alias": (["\"b c\"", "a+t", "c"], ["c", "f"]),
+        "alias, include": (["\"b c\"", "a+t", "c+t"], ["c", "f"]),
+        "forward": (["\"b c\"", "a", "c"], ["c", "f+t"]),
+        "alias, forward, include": (["\"b c\"", "a+t", "c+t"], ["c+t", "f+t"])}
+    for words, (alias, forward) in expected.items():
+        server.configure(propagate_unmatched_extensions="{%s}" % words)
+        with server:
+            assert got("list+t") == alias, words
+            assert got("list+own") == ["o"]
+            assert got(f"{ME}+t") == forward, words
+            assert got(f"{ME}+own") == ["g"]
+    code, out, errors = server.command("posthouse", "check", check=False)
+    assert code == 0
+    server.configure(propagate_unmatched_extensions="{aliases}")
+    code, out, errors = server.command("posthouse", "check", check=False)
+    assert code != 0 and '"aliases" is none of: alias canonical forward generic include virtual' in out + errors
+
+
+def test_delivered_to_where_it_is_wanted(posthouse, place, sink):
+    """prepend_delivered_header: each of its values, and none."""
+    server = posthouse(**options(place, sink), local_recipient_maps="{}")
+    server.aliases.write_text(f"all: x@far.example, {place}/out/file, {place}/out/maildir/, \"|/usr/bin/tee {place}/out/command\"\n")
+
+    def run():
+        server.send("s@client.example", ["all@test.example", f"{ME}@test.example"])
+        sink.wait(1)
+        server.wait_letters(1, user=ME)
+        server.wait_empty()
+        places = {"file": (place / "out/file").read_bytes(), "command": (place / "out/command").read_bytes(),
+                  "maildir": next((place / "out/maildir/new").iterdir()).read_bytes(),
+                  "mailbox": (server.mail / ME).read_bytes(), "forward": sink.messages[0][2]}
+        for path in (place / "out/file", place / "out/command", server.mail / ME):
+            path.unlink()
+        shutil.rmtree(place / "out/maildir")
+        del sink.messages[:]
+        for kind in ("file", "command", "maildir", "mailbox"):
+            assert b"\nReturn-Path: <s@client.example>\nX-Original-To: " in b"\n" + places[kind].replace(b"From ", b"\nFrom ", 1)
+        return {kind for kind, text in places.items() if b"Delivered-To: " in text}
+
+    for words, expected in (("command, file, forward", {"file", "command", "maildir", "mailbox", "forward"}),
+                            ("command", {"command"}), ("file", {"file", "maildir", "mailbox"}),
+                            ("forward", {"forward"}), ("", set())):
+        server.configure(prepend_delivered_header="{%s}" % words)
+        with server:
+            assert run() == expected, words
+    server.configure(prepend_delivered_header="{files}")
+    code, out, errors = server.command("posthouse", "check", check=False)
+    assert code != 0 and 'prepend_delivered_header: "files" is none of: command file forward' in out + errors
+
+
+def test_a_maildir_has_a_limit_for_each_message(posthouse, place, sink):
+    server = posthouse(**options(place, sink), local_recipient_maps="{}", mailbox_size_limit="2000")
+    server.aliases.write_text(f"box: {place}/out/maildir/\n")
+    with server:
+        for number in range(5):
+            outcome(server, server.send("s@client.example", "box@test.example", "Subject: test\r\n\r\n" + "x" * 900 + "\r\n"),
+                    "status=sent .delivered to maildir")
+        outcome(server, server.send("s@client.example", "box@test.example", "Subject: test\r\n\r\n" + "x\r\n" * 2000),
+                r"dsn=5\.2\.2, status=bounced \(maildir delivery failed: the message is larger than mailbox_size_limit")
+    assert len(list((place / "out/maildir/new").iterdir())) == 5 and not list((place / "out/maildir/tmp").iterdir())
+
+
 def test_strangers(posthouse, place, sink):
     with posthouse(**options(place, sink), local_recipient_maps="{}",
                    luser_relay="'lost+$local@far.example'") as server:

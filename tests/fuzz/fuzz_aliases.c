@@ -78,7 +78,8 @@ expand(ph_pool *pool, ph_span table)
 	struct search search = {.pool = pool, .table = table};
 	struct alias_source source = {.context = &search, .find = find, .include = include,
 		.is_local = is_local, .origin = "local.example", .delimiters = "+-", .owners = true,
-		.owner_special = true, .expand_owner = table.size % 2 == 0};
+		.owner_special = true, .expand_owner = table.size % 2 == 0,
+		.propagate = table.size % 3 == 0, .propagate_included = table.size % 6 == 0};
 	struct alias_expansion expansion;
 	ph_error error = {""};
 

@@ -1,4 +1,5 @@
-/* Tables in the configuration: every entry is found again, and no key comes twice. */
+/* Tables in the configuration: every entry is found again, no key comes twice, and texts are parts of
+ * what was given. */
 #include "fuzz.h"
 
 #include "../../modules/map_inline/pairs.h"
@@ -21,16 +22,34 @@ check(const struct pairs *pairs, size_t size)
 	CHECK(pairs->count > 0 && bytes < size);
 }
 
+static void
+check_texts(const struct texts *texts, ph_span text)
+{
+	CHECK(texts->count > 0);
+	for (size_t i = 0; i < texts->count; i++) {
+		const ph_span *item = &texts->items[i];
+
+		CHECK(item->size > 0 && item->data >= text.data);
+		CHECK(item->data + item->size <= text.data + text.size);
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	ph_pool *pool = ph_pool_new(0);
 	ph_span text = {(const char *)data, size}, inside;
 	struct pairs pairs;
+	struct texts texts;
 	ph_error error = {""};
 
 	if (pairs_parse(&pairs, pool, text, &error) == 0)
 		check(&pairs, size);
+	else
+		CHECK(error.text[0] != '\0');
+	error.text[0] = '\0';
+	if (texts_parse(&texts, pool, text, &error) == 0)
+		check_texts(&texts, text);
 	else
 		CHECK(error.text[0] != '\0');
 	if (pairs_unwrap(text, &inside, &error) == 0)

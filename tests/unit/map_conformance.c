@@ -11,6 +11,8 @@
 #include <posthouse/log.h>
 #include <posthouse/task.h>
 
+#include "config/state.h"
+
 /* ---- The services, played ---------------------------------------------------------------------- */
 
 int __wrap_ph_file_open(void *self, const char *parameter, const char *suffix, ph_error *error);
@@ -23,6 +25,7 @@ static struct {
 	const char *path;
 	const char *type;
 	const void *self;
+	const struct instance *nested;
 	int64_t now;
 	time_t file_time;   /* of the file that was written last */
 	int64_t file_age;   /* seconds */
@@ -60,6 +63,8 @@ __wrap_ph_wall_clock(void)
 const char *
 __wrap_ph_map_type(const void *self)
 {
+	if (world.nested != NULL && self == world.nested->self)
+		return ((const struct ph_map_ops *)world.nested->ops)->type;
 	return self == world.self ? world.type : ""; /* a copy of an instance is none */
 }
 
@@ -116,11 +121,9 @@ map_operations(const struct map_fixture *f)
 
 /* As the core does it: zeroed, path and defaults filled. */
 static void *
-make_instance(const struct map_fixture *f)
+make_instance(const struct ph_module *m, const void *path)
 {
-	const struct ph_module *m = f->subject->module;
 	char *self = calloc(1, m->instance_size);
-	const char *path = f->subject->flags & MAP_NO_FILE ? f->subject->first : f->source;
 
 	assert_non_null(self);
 	for (size_t i = 0; i < m->param_count; i++)
@@ -129,11 +132,41 @@ make_instance(const struct map_fixture *f)
 	return self;
 }
 
-void
-map_setup(struct map_fixture *f, const struct map_subject *subject)
+/* What a type that is made of other tables has for its path. */
+static const void *
+make_nested(struct map_fixture *f)
+{
+	const struct ph_module *module = f->subject->nested;
+
+	f->nested = calloc(1, sizeof(*f->nested));
+	assert_non_null(f->nested);
+	*f->nested = (struct instance){.module = module, .ops = module->operations, .name = f->source,
+		.self = make_instance(module, f->source)};
+	return map_make(f->pool, &f->nested, 1);
+}
+
+static const void *
+path_of(struct map_fixture *f)
+{
+	if (f->subject->nested != NULL)
+		return make_nested(f);
+	return f->subject->flags & MAP_NO_FILE ? f->subject->first : f->source;
+}
+
+static void
+check_it(struct map_fixture *f)
 {
 	ph_error error = {""};
 
+	if (f->subject->module->life->check(f->self, &error) != 0)
+		fail_msg("%s", error.text);
+	if (f->nested != NULL && f->nested->module->life->check(f->nested->self, &error) != 0)
+		fail_msg("%s", error.text);
+}
+
+void
+map_setup(struct map_fixture *f, const struct map_subject *subject)
+{
 	*f = (struct map_fixture){.subject = subject, .folder = "/tmp/ph-map-XXXXXX"};
 	assert_non_null(mkdtemp(f->folder));
 	snprintf(f->source, sizeof(f->source), "%s/table", f->folder);
@@ -144,10 +177,10 @@ map_setup(struct map_fixture *f, const struct map_subject *subject)
 		subject->module->name + strlen("map_");
 	f->pool = ph_pool_new(0);
 	assert_non_null(f->pool);
-	f->self = make_instance(f);
+	f->self = make_instance(subject->module, path_of(f));
 	world.self = f->self;
-	if (subject->module->life->check(f->self, &error) != 0)
-		fail_msg("%s", error.text);
+	world.nested = f->nested;
+	check_it(f);
 }
 
 void
@@ -164,6 +197,9 @@ map_teardown(struct map_fixture *f)
 	map_close(f);
 	ph_pool_free(f->pool);
 	free(f->self);
+	if (f->nested != NULL)
+		free(f->nested->self);
+	free(f->nested);
 	unlink(f->source);
 	snprintf(path, sizeof(path), "%s%s", f->source, f->subject->suffix ? f->subject->suffix : "");
 	unlink(path);
@@ -206,12 +242,24 @@ map_build(struct map_fixture *f, bool aliases, ph_error *error)
 	return map_operations(f)->build != NULL ? map_operations(f)->build(f->self, aliases, error) : 0;
 }
 
+static int
+open_nested(struct instance *nested, ph_error *error)
+{
+	const struct ph_life *life = nested->module->life;
+
+	nested->opened = life->open == NULL || life->open(nested->self, error) == 0;
+	return nested->opened ? 0 : -1;
+}
+
 int
 map_open(struct map_fixture *f, ph_error *error)
 {
 	const struct ph_life *life = f->subject->module->life;
-	int result = life->open != NULL ? life->open(f->self, error) : 0;
+	int result;
 
+	if (f->nested != NULL && open_nested(f->nested, error) == -1)
+		return -1;
+	result = life->open != NULL ? life->open(f->self, error) : 0;
 	f->opened = result == 0; /* what failed to open is not closed */
 	return result;
 }
@@ -222,6 +270,10 @@ map_close(struct map_fixture *f)
 	if (f->opened && f->subject->module->life->close != NULL)
 		f->subject->module->life->close(f->self);
 	f->opened = false;
+	if (f->nested != NULL && f->nested->opened && f->nested->module->life->close != NULL)
+		f->nested->module->life->close(f->nested->self);
+	if (f->nested != NULL)
+		f->nested->opened = false;
 }
 
 static ph_found

@@ -35,7 +35,12 @@ struct map_subject {
 	const char *const *keys;
 	const char *const *values; /* what stands for their values; NULL: those above */
 	const char *const *others; /* more that must not be found, up to a NULL; NULL: none */
+	/* A type that is made of other tables gets one of this module, and the source is that one's. */
+	const struct ph_module *nested;
 };
+
+struct instance;
+
 
 /* A table in a folder of its own. */
 struct map_fixture {
@@ -45,6 +50,7 @@ struct map_fixture {
 	void *self;
 	ph_pool *pool;
 	bool opened;
+	struct instance *nested; /* the table that it is made of; NULL: it is none of these */
 };
 
 void map_setup(struct map_fixture *fixture, const struct map_subject *subject);
@@ -59,6 +65,7 @@ void map_write_in_place(struct map_fixture *fixture, const char *text);
 const struct ph_map_ops *map_operations(const struct map_fixture *fixture);
 /* Builds, where the module builds. 0 or -1. */
 int map_build(struct map_fixture *fixture, bool aliases, ph_error *error);
+/* A nested table is opened before, as the core does it. */
 int map_open(struct map_fixture *fixture, ph_error *error);
 void map_close(struct map_fixture *fixture);
 ph_found map_find(struct map_fixture *fixture, const char *key, const char **value);

@@ -167,6 +167,79 @@ types_named_in_the_text(void **state)
 		"5: lazy_tables: second:/etc/lazy: no table of type second is loaded; load(map_types) provides it\n"));
 }
 
+/* What the tables say that a table is made of, "first second"; it is opened with them, and they are
+ * closed with it. */
+static char answers[64];
+
+static int
+add_answer(struct instance *instance, ph_error *error)
+{
+	assert_true(instance->opened);
+	strcat(strcat(answers, answers[0] ? " " : ""), answer(instance));
+	return 0;
+}
+
+static int
+is_closed(struct instance *instance, ph_error *error)
+{
+	assert_false(instance->opened);
+	return map_each_nested(instance, is_closed, error);
+}
+
+static const char *
+opened_answers(struct config *config, const char *name)
+{
+	struct instance *instance = config_find(config, PH_CLASS_MAP, name);
+	ph_error error = {""};
+
+	assert_non_null(instance);
+	answers[0] = '\0';
+	if (instance_open(instance, &error) != 0)
+		fail_msg("%s", error.text);
+	assert_int_equal(map_each_nested(instance, add_answer, &error), 0);
+	instance_close(instance);
+	is_closed(instance, &error);
+	return answers;
+}
+
+static void
+tables_of_tables(void **state)
+{
+	struct config *config = load("load(map_types, map_nested)\n"
+		"mydestination = {'nested:{ first:/x, second:/x }', 'nested:{nested:{second:/x} {first:/y}}', out}\n"
+		"map out { module = nested path = {second:/z, in} }\nmap in { module = second path = /y }\n", "");
+
+	assert_non_null(config);
+	assert_string_equal(opened_answers(config, "nested:{ first:/x, second:/x }"), "first second");
+	assert_string_equal(opened_answers(config, "nested:{nested:{second:/x} {first:/y}}"), "nested first");
+	assert_string_equal(opened_answers(config, "out"), "second second");
+	config_free(config);
+	/* what a command asks needs no load() */
+	config = load("", "");
+	assert_non_null(config);
+	assert_non_null(config_map_open(config, "nested:{nested:{second:/x, first:/x}}", &(ph_error){""}));
+	assert_string_equal(opened_answers(config, "nested:{second:/x, first:/x}"), "second first");
+	config_free(config);
+}
+
+static void
+wrong_tables_of_tables(void **state)
+{
+	assert_null(load("load(map_types, map_nested)\nmydestination = {nested:/x, 'nested:{}', 'nested:{secnd:/x}', "
+		"'nested:{first:x}', 'nested:{nobody}', nested:}\n",
+		"5: mydestination: nested:/x: expected tables in braces after the colon: {type:path, type:path}\n"
+		"5: mydestination: nested:{}: no table stands in the braces\n"
+		"5: mydestination: secnd:/x: no table of type secnd is known; did you mean second?\n"
+		"5: mydestination: first:x: expected an absolute path after first:\n"
+		"5: mydestination: nobody: is neither type:path nor the name of a map section\n"
+		"5: mydestination: nested:: expected {type:path, type:path} after the colon\n"));
+	assert_null(load("load(map_types, map_nested)\nmydestination = {a}\nmap a { module = nested path = {b, first:/x} }\n"
+		"map b { module = nested path = {'nested:{a}'} }\nmap c { module = nested path = {a} }\n",
+		"6: map a: is made of itself: a -> b -> nested:{a} -> a\n"
+		"7: map b: is made of itself: b -> nested:{a} -> a -> b\n"
+		"8: map c: is made of itself: c -> a -> b -> nested:{a} -> a\n"));
+}
+
 /* The last test: it takes the module away. */
 static void
 a_default_whose_module_is_not_installed(void **state)
@@ -184,7 +257,7 @@ static int
 begin(void **state)
 {
 	static const char *const modules[] =
-		{"map_test", "map_types", "queue_test", "transport_test", "transport_lazy"};
+		{"map_test", "map_types", "map_nested", "queue_test", "transport_test", "transport_lazy"};
 
 	if (scratch_begin(state) != 0)
 		return -1;
@@ -204,6 +277,8 @@ main(void)
 		cmocka_unit_test(tables_in_braces),
 		cmocka_unit_test(types_of_defaults),
 		cmocka_unit_test(types_named_in_the_text),
+		cmocka_unit_test(tables_of_tables),
+		cmocka_unit_test(wrong_tables_of_tables),
 		cmocka_unit_test(a_default_whose_module_is_not_installed),
 	};
 

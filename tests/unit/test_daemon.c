@@ -168,7 +168,7 @@ files_open(const char *path, ph_error *error)
 }
 
 int
-map_open(const ph_map *map, ph_error *error)
+map_open_tables(const ph_map *map, ph_error *error)
 {
 	return 0;
 }

@@ -74,7 +74,7 @@ files_set_reopen(files_reopen_fn *fn)
 }
 
 int
-map_open(const ph_map *map, ph_error *error)
+map_open_tables(const ph_map *map, ph_error *error)
 {
 	return 0;
 }

@@ -31,6 +31,10 @@ smtpd_relay_restrictions = {permit_mynetworks, reject_unauth_destination}
 listener smtp { module = smtp port = $port }
 listener local { module = local }
 Y
+if [ $mode = aliases ]; then
+  sed -i 's|^alias_maps = .*|myorigin = local.bench.example\nalias_maps = {hash:/etc/bench-aliases/aliases}|' /etc/posthouse/posthouse.conf
+  LD_LIBRARY_PATH=$P/lib "$P/bin/posthouse" map -c /etc/posthouse/posthouse.conf build -a hash:/etc/bench-aliases/aliases
+fi
 X
 }
 peer_start() { peer_exec env LD_LIBRARY_PATH=$P/lib $P/sbin/posthoused -c /etc/posthouse/posthouse.conf && wait_port $PEER_PORT; }

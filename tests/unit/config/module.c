@@ -54,6 +54,24 @@ static const struct ph_map_ops types[] = {
 
 PH_MODULE(map_types, "1.0", "two types of tables for tests", PH_MAP_TABLE(types),
 	PH_INSTANCE(struct map, map_params));
+#elif defined(MAP_NESTED)
+struct map {
+	const ph_map *tables;
+};
+
+static const struct ph_param map_params[] = {
+	{.name = "path", .type = PH_MAP_REF, .flags = PH_SECTION_ONLY, .offset = offsetof(struct map, tables)},
+};
+
+static ph_found
+map_find(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *error)
+{
+	*value = (ph_span){"nested", 6};
+	return PH_FOUND;
+}
+
+PH_MODULE(map_nested, "1.0", "tables of tables for tests", PH_MAP(.find = map_find),
+	PH_INSTANCE(struct map, map_params));
 #elif defined(TRANSPORT_LAZY)
 struct lazy {
 	const ph_map *tables;
