@@ -149,6 +149,10 @@ const struct ph_param settings_params[] = {
 	SETTING(initial_destination_concurrency, PH_INT, .default_value = "5", .min = 1,
 		.max = 10000,
 		.doc = "How many deliveries to one destination run at the same time at first."),
+	SETTING(internal_mail_filter_classes, PH_STRINGS,
+		.doc = "Mail of this host itself that filters of content see all the same: bounce (reports to "
+		       "senders), notify (reports to the postmaster). A report that a filter refuses is sent "
+		       "all the same; one that it discards is not."),
 	SETTING(local_destination_concurrency_limit, PH_INT, .default_value = "128", .min = 1,
 		.max = 10000,
 		.doc = "The most deliveries to one local recipient at the same time; those that wait "

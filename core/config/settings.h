@@ -17,6 +17,7 @@ struct settings {
 	const char *mail_name;       /* "Posthouse", in Received and banner */
 	/* network */
 	ph_strings inet_interfaces;  /* all, loopback-only, addresses, host names */
+	ph_strings internal_mail_filter_classes;
 	int inet_protocols;          /* all, ipv4, ipv6 */
 	const ph_networks *mynetworks;
 	ph_addresses dns_servers;

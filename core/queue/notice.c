@@ -87,7 +87,7 @@ begin_intake(struct message *message, struct notice *notice, ph_pool *pool, ph_e
 {
 	struct report *report = &notice->report;
 	struct ph_intake_origin origin = {.size = sizeof(origin), .origin = PH_ORIGIN_INTERNAL,
-		.queue = message->storage->name};
+		.queue = message->storage->name, .report = PH_REPORT_BOUNCE};
 	struct ph_mail_parameters mail = {.size = sizeof(mail), .smtputf8 = report->utf8,
 		.body = message->body->envelope.body_8bit};
 	struct ph_rcpt_parameters rcpt = {.size = sizeof(rcpt),
