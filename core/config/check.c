@@ -335,8 +335,10 @@ config_check(struct config *config)
 	check_route(config, "local_transport", config->settings.local_transport);
 	check_route(config, "relay_transport", config->settings.relay_transport);
 	check_route(config, "default_transport", config->settings.default_transport);
-	/* whose default may be missing: most have no such domains */
-	if (setting_find(&config->set, "virtual_transport"))
+	/* whose default may be missing where there are no such domains */
+	if (setting_find(&config->set, "virtual_transport") ||
+		setting_find(&config->set, "virtual_mailbox_domains") ||
+		setting_find(&config->set, "virtual_mailbox_maps"))
 		check_route(config, "virtual_transport", config->settings.virtual_transport);
 	check_words(config, "parent_domain_matches_subdomains",
 		&config->settings.parent_domain_matches_subdomains,
