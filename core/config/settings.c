@@ -274,8 +274,8 @@ const struct ph_param settings_params[] = {
 		.doc = "Names of lists of restrictions that you define, each under its name "
 		       "(greylist = {…}), and that may stand in other lists and in access tables."),
 	SETTING(soft_bounce, PH_BOOL, .default_value = "no",
-		.doc = "Refuse nothing for good: the server says 4xx instead of 5xx, and what would be "
-		       "returned waits in the queue. For trying out a configuration."),
+		.doc = "Refuse nothing for good, while a configuration is tried out: the server says 4xx "
+		       "instead of 5xx, and what would be returned waits in the queue."),
 	SETTING(syslog_name, PH_STRING, .default_value = "posthouse",
 		.doc = "The name in front of every log line."),
 	SETTING(transport_maps, PH_MAP_REF,
