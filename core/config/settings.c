@@ -56,6 +56,9 @@ const struct ph_param settings_params[] = {
 	SETTING(address_verify_sender_dependent_relayhost_maps, PH_MAP_REF,
 		.default_value = "$sender_dependent_relayhost_maps",
 		.doc = "What sender_dependent_relayhost_maps is for probes of address verification."),
+	SETTING(address_verify_sender_ttl, PH_TIME, .default_value = "0", .max = YEAR,
+		.doc = "How long $address_verify_sender stays the same: then other digits are appended to its "
+		       "local part; 0: it never changes."),
 	SETTING(address_verify_transport_maps, PH_MAP_REF, .default_value = "$transport_maps",
 		.doc = "What transport_maps is for probes of address verification."),
 	SETTING(address_verify_virtual_transport, PH_STRING, .default_value = "$virtual_transport",

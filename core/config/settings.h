@@ -57,6 +57,7 @@ struct settings {
 	/* address verification */
 	const char *address_verify_map;
 	const char *address_verify_sender;
+	int64_t address_verify_sender_ttl;
 	bool address_verify_negative_cache;
 	int64_t address_verify_cache_limit;
 	int64_t address_verify_positive_expire_time, address_verify_positive_refresh_time;

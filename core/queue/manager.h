@@ -148,6 +148,9 @@ void pass_fail(struct manager *manager, struct message *message, uint32_t number
 	const char *status, const char *text);
 void pass_defer(struct manager *manager, struct message *message, uint32_t number,
 	const char *status, const char *text);
+/* It counts as sent, and is seen by nobody (in_pass). */
+void pass_throw_away(struct manager *manager, struct message *message, uint32_t number,
+	const char *text);
 
 /* bounce.c: writes the report of a message's failed recipients, in a task of its own; then
  * pass_finish(). */

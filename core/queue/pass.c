@@ -70,6 +70,32 @@ manager_lifetime(const struct manager *manager, const struct message *message)
 		: manager->settings->maximal_queue_lifetime;
 }
 
+/* When nothing is left the message goes as a whole. */
+static void
+note_sent(struct manager *manager, struct message *message, uint32_t number)
+{
+	const struct note_range range = {number, 1};
+	struct note_writer writer;
+
+	if (body_open_count(message->body) == 0)
+		return;
+	note_writer_begin(&writer, manager->scratch);
+	note_put(&writer, &(const struct note){.type = NOTE_RESULT, .attempt = message->attempts + 1u,
+		.outcome = OUTCOME_SENT, .ranges = &range, .range_count = 1});
+	manager_note(manager, message, note_bytes(&writer));
+	ph_pool_reset(manager->scratch);
+}
+
+void
+pass_throw_away(struct manager *manager, struct message *message, uint32_t number, const char *text)
+{
+	body_set_reason(message->body, number, "2.0.0", text, "none");
+	body_set_done(message->body, number, OUTCOME_SENT);
+	log_recipient(manager, message, &message->body->rcpts[number],
+		message->probe ? "deliverable" : "sent");
+	note_sent(manager, message, number);
+}
+
 /* Too old: what was put off has failed. */
 static void
 expire(struct manager *manager, struct message *message)

@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "intake/verify_sender.h"
 #include "queue/verify_cache.h"
 #include "queue/verify_client.h"
 #include "queue/verify_file.h"
@@ -89,14 +88,9 @@ look_only(struct question *question)
 static ph_verdict
 later(const struct question *question, int code, const char *what, const char *why)
 {
-	const char *status = question->sender ? "4.1.7" : "4.1.1";
-	const char *class = question->sender ? "Sender" : "Recipient";
-
-	if (question->how->tempfail_action == PH_TEMPFAIL_DEFER)
-		return ph_defer(question->session, code, status, "<%s>: %s address rejected: %s%.250s",
-			question->address, class, what, why);
-	return ph_defer_if_permit(question->session, code, status, "<%s>: %s address rejected: %s%.250s",
-		question->address, class, what, why);
+	return ph_tempfail(question->session, question->how->tempfail_action, code,
+		question->sender ? "4.1.7" : "4.1.1", "<%s>: %s address rejected: %s%.250s",
+		question->address, question->sender ? "Sender" : "Recipient", what, why);
 }
 
 static ph_verdict
@@ -150,10 +144,9 @@ static bool
 is_of_probes(const struct question *question)
 {
 	ph_session *session = question->session;
-	ph_pool *pool = ph_scratch_pool(session);
 
-	return verify_sender_is(pool, session->settings, question->address) ||
-		(session->sender != NULL && verify_sender_is(pool, session->settings, session->sender));
+	return destination_prober(session, question->address) != NULL ||
+		(session->sender != NULL && destination_prober(session, session->sender) != NULL);
 }
 
 ph_verdict

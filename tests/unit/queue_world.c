@@ -286,7 +286,7 @@ worker_frame(struct channel *channel, void *context, unsigned type, ph_span payl
 		for (uint32_t left = wire_get_u32(&reader); left > 0; left--)
 			w->acks[w->ack_count++] = wire_get_u64(&reader);
 	} else if (type == FRAME_VERIFIED) {
-		struct got_answer *answer = &w->answers[w->answer_count++];
+		struct got_answer *answer = &w->answers[w->answer_count++ % JOBS_MAX];
 
 		answer->number = wire_get_u64(&reader);
 		answer->status = wire_get_u8(&reader);
