@@ -295,7 +295,8 @@ const struct ph_param settings_params[] = {
 	SETTING(virtual_mailbox_domains, PH_MATCH_LIST, .default_value = "$virtual_mailbox_maps",
 		.doc = "Domains whose mail $virtual_transport delivers."),
 	SETTING(virtual_mailbox_maps, PH_MAP_REF,
-		.doc = "Tables of all recipients in $virtual_mailbox_domains; empty: any."),
+		.doc = "Tables of all recipients in $virtual_mailbox_domains, with the paths of their mailboxes "
+		       "below $virtual_mailbox_base; a slash at the end makes one a Maildir; empty: any."),
 	SETTING(virtual_transport, PH_STRING, .default_value = "virtual",
 		.doc = "The transport, or transport:nexthop, for domains in $virtual_mailbox_domains."),
 	SETTING(watchdog_abort_time, PH_TIME, .default_value = "30s", .max = DAY,
