@@ -210,7 +210,7 @@ def test_lengths_and_limits(posthouse, sink, tmp_path):
         sink, body_checks_size_limit=1000, header_size_limit=300,
         header_checks=table(tmp_path, "header", "/^X-Long: .*late/ REJECT", "/^X-Drop:/ IGNORE",
                             "/^X-Keep: a+$/ INFO all"),
-        body_checks=table(tmp_path, "body", "/^late/ REJECT", "/^first/ REJECT first", "/x{2000}last$/ REJECT last")))
+        body_checks=table(tmp_path, "body", "/^late/ REJECT", "/^first/ REJECT first", "/x{2000}last$/ REJECT last", "/^k+cut$/ STRIP", "/^kut$/ REPLACE put")))
     with server:
         long = "a" * 290
         head = f"X-Long: {long} late\r\nX-Keep: {long}aab\r\n"
@@ -228,6 +228,10 @@ def test_lengths_and_limits(posthouse, sink, tmp_path):
         server.command("posthouse", "reload")
         post(server, "\r\n" + "w" * 2048 + "x" * 2000 + "last\r\n", 550)
         post(server, "\r\n" + "w" * 2000 + "x" * 2000 + "last\r\n")
+        # and a line that loses its end is still one
+        start = "\r\n" + "k" * 2048
+        assert delivered(server, sink, start + "kcut\r\nnext\r\n" + start[2:] + "kut\r\n")[2] == (
+            start + "\r\nnext\r\n" + start[2:] + "put\r\n")
 
 
 def test_many_headers_hide_nothing(posthouse, sink, tmp_path):
