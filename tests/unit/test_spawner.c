@@ -46,6 +46,17 @@ deliver_as_user(void *self, const struct ph_user_context *user, const struct ph_
 	}
 }
 
+static int
+confirm(void *self, const struct ph_user_context *user, const struct ph_user_delivery *delivery,
+	struct ph_user_result *result)
+{
+	if (strcmp(delivery->queue_id, "LIE") != 0)
+		return 0;
+	*result = (struct ph_user_result){.size = sizeof(*result), .outcome = 1, .status = "4.3.5"};
+	snprintf(result->text, sizeof(result->text), "%s did not ask for it", user->name);
+	return -1;
+}
+
 /* The numbers stand in the request: whatever a module finds has to be held against the limits. The
  * process that asks it has nobody's rights. */
 static void
@@ -72,7 +83,7 @@ find_rights(void *self, const struct ph_user_delivery *requests, size_t count, s
 
 static const struct ph_module transport_module = {.size = sizeof(transport_module)};
 static const struct ph_transport_ops transport_ops = {
-	.size = sizeof(transport_ops), .deliver_as_user = deliver_as_user};
+	.size = sizeof(transport_ops), .deliver_as_user = deliver_as_user, .confirm = confirm};
 static const struct ph_transport_ops network_ops = {.size = sizeof(network_ops)};
 static const struct ph_transport_ops virtual_ops = {.size = sizeof(virtual_ops),
 	.deliver_as_user = deliver_as_user, .find_rights = find_rights, .minimum_offset = sizeof(int64_t)};
@@ -684,6 +695,47 @@ test_named_files(void **state)
 	end(&fixture);
 }
 
+/* What is asked for in the name of a user the module holds against what the user wants, before anything
+ * is opened or run. */
+static void
+test_confirmed_targets(void **state)
+{
+	struct ph_user_delivery two[2] = {request(user_name, "LIE"), request(user_name, "A1")};
+	struct ph_user_result result = {0};
+	struct fixture fixture;
+	uint32_t number;
+
+	begin(&fixture, true);
+	for (unsigned kind = PH_USER_FILE; kind <= PH_USER_COMMAND; kind++) {
+		two[0].kind = kind;
+		snprintf(two[0].user, sizeof(two[0].user), "%s", user_name);
+		snprintf(two[0].target, sizeof(two[0].target), "%s/file", folder);
+		send_message(&fixture, "message\n");
+		send_request(&fixture, 7, 0, 2000, two, 1, 0);
+		assert_string_equal(answer(&fixture, &number, &result), "");
+		assert_int_equal(result.outcome, 1);
+		assert_string_equal(result.status, "4.3.5");
+		assert_string_equal(result.text, "nobody did not ask for it");
+		assert_int_equal(access(two[0].target, F_OK), -1);
+		/* nobody in particular has nothing to ask for */
+		two[0].user[0] = '\0';
+		send_message(&fixture, "message\n");
+		send_request(&fixture, 8, 0, 2000, two, 1, 0);
+		assert_string_equal(answer(&fixture, &number, &result), "");
+		assert_int_equal(result.outcome, 0);
+		unlink(two[0].target);
+	}
+	/* a batch has one target, so that one answer is enough */
+	two[0] = request(user_name, "A1");
+	two[0].kind = two[1].kind = PH_USER_COMMAND;
+	snprintf(two[0].target, sizeof(two[0].target), "true");
+	snprintf(two[1].target, sizeof(two[1].target), "false");
+	send_message(&fixture, "message\n");
+	send_request(&fixture, 9, 0, 2000, two, 2, 0);
+	assert_non_null(strstr(answer(&fixture, &number, &result), "request 1 is not acceptable"));
+	end(&fixture);
+}
+
 /* ---- Rights that the transport finds ----------------------------------------------------------- */
 
 static const struct {
@@ -872,6 +924,7 @@ main(void)
 		cmocka_unit_test(test_reading),
 		cmocka_unit_test(test_reading_as_root),
 		cmocka_unit_test(test_named_files),
+		cmocka_unit_test(test_confirmed_targets),
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_shares_name_nobody),
 		cmocka_unit_test(test_client),
