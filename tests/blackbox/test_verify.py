@@ -365,3 +365,28 @@ def test_explain_and_check_send_no_probes(posthouse, sink):
     assert code == 0 and "nothing is known in address_verify_map" in output
     server.command("posthouse", "check")
     assert sorted(probed) == ["good", "nobody"]
+
+
+@pytest.mark.parametrize("params,finding", [
+    (dict(smtpd_relay_restrictions="{reject_unverified_recipient, reject_unauth_destination}"),
+     "smtpd_relay_restrictions: reject_unverified_recipient is asked before anything refuses to relay"),
+    (dict(smtpd_sender_restrictions="{reject_unverified_recipient}"),
+     "smtpd_sender_restrictions: reject_unverified_recipient is asked before anything refuses to relay"),
+    (dict(smtpd_relay_restrictions="{permit_mynetworks}",
+          smtpd_recipient_restrictions="{reject_unverified_recipient, reject_unauth_destination}"),
+     "smtpd_recipient_restrictions: reject_unverified_recipient is asked before anything refuses to relay"),
+    (dict(data_directory="/nonexistent/data"),
+     "address_verify_map: there is no folder /nonexistent/data, so that what reject_unverified_recipient finds out"),
+    (dict(address_verify_sender="@test.example"), 'address_verify_sender: "@test.example" is no address; write user'),
+    (dict(address_verify_map="btree:/x/y"), 'address_verify_map: "btree:/x/y" is not an absolute path'),
+    (dict(unverified_recipient_reject_code="200"), "unverified_recipient_reject_code: 200 is"),
+    ({}, None),
+    (dict(smtpd_recipient_restrictions="{}", smtpd_relay_restrictions="{reject_unauth_destination, reject_unverified_recipient}"), None),
+])
+def test_findings(posthouse, sink, params, finding):
+    server = posthouse(**verifying(sink, **params))
+    _, output, errors = server.command("posthouse", "check", check=False)
+    if finding is None:
+        assert "verif" not in output + errors, output + errors
+    else:
+        assert finding in output + errors
