@@ -450,3 +450,136 @@ def test_double_bounce(posthouse):
         server.wait_empty()
         assert len(server.letters(ME)) == 1
     sink.close()
+
+
+def transcript(server, letter):
+    assert letter["To"] == f"{ME}@mx.test.example (Postmaster)"
+    assert letter["Return-Path"] == "<double-bounce@mx.test.example>"
+    assert letter["Subject"] == "Posthouse SMTP server: errors from unknown[127.0.0.1]"
+    return letter.get_payload()
+
+
+def test_transcripts(posthouse):
+    """Of sessions with refusals of the classes that the postmaster asked for, and of no others."""
+    with posthouse(notify_classes="{policy, protocol}", error_notice_recipient=ME,
+                   listener="smtpd_junk_command_limit = 1000") as server:
+        with server.client() as client:
+            client.hello()
+            client.expect("FOO \x01", 500)
+            client.expect("MAIL FROM:<a@client.example>", 250)
+            client.expect(f"RCPT TO:<no-such-user@test.example>", 550)
+            client.expect("QUIT", 221)
+        text = transcript(server, server.wait_letters(1, ME)[0])
+        for line in (" Out: 220 mx.test.example ESMTP Posthouse", " In:  EHLO client.example", " Out: 250-PIPELINING",
+                     " In:  FOO ?", " Out: 500 5.5.2 Error: command not recognized", " In:  RCPT TO:<no-such-user@test.example>",
+                     " In:  QUIT", " Out: 221 2.0.0 Bye"):
+            assert line in text.split("\n"), text
+        assert re.search(r" Out: 550 5\.1\.1 <no-such-user@test\.example>: Recipient address rejected", text)
+        # nothing was refused
+        server.send("a@client.example", f"{USERS[2]}@test.example")
+        server.wait_letters(1, USERS[2])
+        server.wait_empty()
+        assert len(server.letters(ME)) == 1
+        # a long session: the end of it is what counts
+        with server.client() as client:
+            client.hello()
+            for i in range(200):
+                client.expect(f"NOOP {i} {'x' * 100}", 250)
+            client.expect("RCPT TO:<a@test.example>", 503)
+        text = transcript(server, server.wait_letters(2, ME)[1])
+        assert "(what was said first is left out)" in text and len(text) < 9000 and "In:  RCPT TO:<a@test.example>" in text
+
+
+def test_transcripts_of_trouble_by_default(posthouse, folder):
+    """A server that cannot be asked is trouble of ours; a stranger who is refused is none."""
+    server = posthouse(error_notice_recipient=ME,
+                       smtpd_recipient_restrictions="{reject_unlisted_recipient, 'check_policy_service unix:%s/none'}" % folder)
+    with server:
+        with server.client() as client:
+            client.hello()
+            client.expect("MAIL FROM:<a@client.example>", 250)
+            client.expect("RCPT TO:<no-such-user@test.example>", 550)
+        server.wait_log("disconnect from")
+        with server.client() as client:
+            client.hello()
+            client.expect("MAIL FROM:<b@client.example>", 250)
+            client.expect(f"RCPT TO:<{ME}@test.example>", 451, "4.3.5")
+        text = transcript(server, server.wait_letters(1, ME)[0])
+        assert "b@client.example" in text and "a@client.example" not in text
+        server.wait_empty()
+        assert len(server.letters(ME)) == 1
+
+
+def test_soft_bounce(posthouse):
+    sink = DsnSink(replies={"RCPT": "550 5.1.1 no"})
+    with posthouse(soft_bounce="yes", **relay(sink)) as server:
+        with server.client() as client:
+            client.hello()
+            client.expect("FOO", 400, "4.5.2")
+            client.expect("MAIL FROM:<a@client.example>", 250)
+            client.expect("RCPT TO:<no-such-user@test.example>", 450, "4.1.1")
+            server.wait_log(r"reject: RCPT from unknown\[127.0.0.1\]: 450 4\.1\.1")
+        send(server, SENDER, {"a@far.example": ""})
+        server.wait_log(r"to=<a@far.example>.*dsn=5\.1\.1, status=SOFTBOUNCE \(host .* said: 550 5\.1\.1 no")
+        assert "a@far.example" in server.command("mailq")[1] and server.letters(USERS[2]) == []
+        server.configure(relayhost=None, default_transport="'error:5.7.1 not here'")
+        server.command("posthouse", "reload")
+        send(server, SENDER, {"b@far.example": ""})
+        server.wait_log(r"to=<b@far.example>.*dsn=5\.7\.1, status=SOFTBOUNCE \(not here\)")
+        server.configure(soft_bounce="no")
+        server.command("posthouse", "reload")
+        server.command("posthouse", "queue", "flush")
+        assert {address for found in reports(server, 2) for address in found.recipients} == {"a@far.example", "b@far.example"}
+    sink.close()
+
+
+# ---- Texts of one's own ----------------------------------------------------------------------------------------
+
+TEMPLATES = """# our texts
+failure_template = <<EOF
+Charset: utf-8
+From: The Post Office <post@test.example>
+Subject: Alas
+Postmaster-Subject: Alas again
+
+Gr\u00fc\u00dfe von ${myhostname}. It costs $$5.
+We tried $maximal_queue_lifetime_days days, that is ${maximal_queue_lifetime_hours} hours.
+EOF
+
+success_template = <<MARK
+Subject: Hooray
+
+It went well.
+MARK
+"""
+
+
+def test_templates(posthouse, folder):
+    file = folder / "bounce.cf"
+    file.write_text(TEMPLATES)
+    with posthouse(bounce_template_file=file, default_transport="'error:5.1.2 no way'", maximal_queue_lifetime="3d") as server:
+        send(server, SENDER, {"a@far.example": "", f"{ME}@test.example": " NOTIFY=SUCCESS"})
+        failure, success = sorted(reports(server, 2), key=lambda found: found.letter["Subject"])
+        assert failure.letter["Subject"] == "Alas" and failure.letter["From"] == "The Post Office <post@test.example>"
+        part = failure.letter.get_payload()[0]
+        assert part.get_content_charset() == "utf-8" and failure.letter["Content-Transfer-Encoding"] == "8bit"
+        text = part.get_payload(decode=True).decode()
+        assert text.startswith("Gr\u00fc\u00dfe von mx.test.example. It costs $5.\n"
+                               "We tried 3 days, that is 72 hours.\n\n<a@far.example>: no way")
+        assert success.letter["Subject"] == "Hooray" and success.text.startswith("It went well.\n\n<")
+        # the one that the file does not have is as it was
+        assert success.letter["From"] == "MAILER-DAEMON@mx.test.example (Mail Delivery System)"
+        # what is wrong is named, and what was in force stays
+        file.write_text(TEMPLATES.replace("Subject: Hooray", "Subjekt: Hurra").replace("$maximal_queue_lifetime_days",
+                                                                                       "$maximal_queue_days"))
+        assert server.command("posthouse", "reload", check=False)[0] != 0
+        code, output, errors = server.command("posthouse", "check", check=False)
+        said = output + errors
+        assert code != 0 and f"{file}:9: $maximal_queue_days: there is no such parameter" in said
+        assert f'{file}:13: "Subjekt: Hurra": expected Charset:, From:, Subject: or Postmaster-Subject:' in said
+        file.write_text("failure_template = <<EOF\nSubject: x\n\nno end\n")
+        said = "".join(server.command("posthouse", "check", check=False)[1:])
+        assert f'{file}:1: the template does not end: expected a line "EOF"' in said
+        file.unlink()
+        said = "".join(server.command("posthouse", "check", check=False)[1:])
+        assert re.search(rf"posthouse.conf:\d+: bounce_template_file: {file}: No such file or directory", said)
