@@ -6,6 +6,7 @@ import re
 import pytest
 
 from harness import USERS, Sink, wait_until
+from test_lmtp import LmtpServer
 
 ME = USERS[0]
 
@@ -411,6 +412,84 @@ def test_reports_ask_for_none(posthouse, sink):
         send(server, "a@far.example", {"x@bad.example": ""})
         sink.wait()
         assert sink.said[0].startswith("MAIL FROM:<>") and sink.said[1].startswith("RCPT TO:<a@far.example> NOTIFY=NEVER")
+        server.wait_empty()
+
+
+def test_both_addresses(posthouse, folder):
+    """The one that failed and the one that the sender wrote, whatever has changed it in between."""
+    tables = {"virtual": "v@test.example x@bad.example", "canonical": "c@test.example y@bad.example",
+              "relocated": "moved@test.example new@elsewhere.example"}
+    for name, text in tables.items():
+        (folder / name).write_text(text + "\n")
+    server = posthouse(virtual_alias_maps=f"flat:{folder}/virtual", recipient_canonical_maps=f"flat:{folder}/canonical",
+                       relocated_maps=f"flat:{folder}/relocated", local_recipient_maps="{}", relay_domains="{bad.example}",
+                       relay_transport="'error:5.1.2 no way'", smtpd_reject_unlisted_recipient="no")
+    server.aliases.write_text("one: z@bad.example\nprog: \"|exit 67\"\n")
+    expected = {"v": "x@bad.example", "c": "y@bad.example", "one": "z@bad.example", "plain@bad.example": None,
+                "prog": "prog@test.example", "moved": "moved@test.example"}
+    with server:
+        for name in expected:
+            send(server, SENDER, {name if "@" in name else f"{name}@test.example": ""})
+        found = {}
+        for one in reports(server, len(expected)):
+            (address, fields), = one.recipients.items()
+            assert fields["Action"] == "failed"
+            found[address] = fields["Original-Recipient"]
+        assert found.pop("plain@bad.example") is None and found.pop("moved@test.example") is None
+        assert found.pop("prog@test.example") in (None, "rfc822;prog@test.example")
+        assert found == {"x@bad.example": "rfc822;v@test.example", "y@bad.example": "rfc822;c@test.example",
+                         "z@bad.example": "rfc822;one@test.example"}
+
+
+@pytest.mark.parametrize("dsn", [False, True])
+@pytest.mark.parametrize("parameter", ["local_transport", "mailbox_transport"])
+def test_lmtp(posthouse, parameter, dsn):
+    """Who is delivered to by LMTP has the mail; a server with DSN says so itself."""
+    extensions = ("PIPELINING", "8BITMIME") + (("DSN",) if dsn else ())
+    with LmtpServer(extensions=extensions, fates={f"{USERS[1]}@test.example": "552 5.2.2 full"}) as peer:
+        # reports do not go there
+        server = posthouse(**{parameter: f"'lmtp:inet:127.0.0.1:{peer.port}'"}, local_recipient_maps="{}",
+                           transport_maps="'inline:{%s=discard:}'" % SENDER)
+        with server:
+            send(server, SENDER, {f"{ME}@test.example": " NOTIFY=SUCCESS", f"{USERS[1]}@test.example": " NOTIFY=SUCCESS,FAILURE"},
+                 mail=" ENVID=l")
+            server.wait_log("sender non-delivery notification")
+            server.wait_empty()
+            assert ("sender delivery status notification" in server.log()) != dsn
+            said = " ".join(peer.commands)
+            assert ("NOTIFY=SUCCESS" in said) == dsn and ("ENVID=l" in said) == dsn
+
+
+def test_pipe(posthouse, folder):
+    server = posthouse(local_recipient_maps="{}", transport_maps="'inline:{ok@test.example=good:, no@test.example=bad:}'")
+    (folder / "off").write_text("#!/bin/sh\necho 5.2.1 off\nexit 1\n")
+    (folder / "off").chmod(0o755)
+    server.loads += "load(transport_pipe)\n"
+    server.sections += f"""
+transport good {{ module = pipe user = {USERS[1]} argv = '/bin/true' }}
+transport bad {{ module = pipe user = {USERS[1]} argv = '{folder}/off' }}
+"""
+    server.configure()
+    with server:
+        send(server, SENDER, {"ok@test.example": " NOTIFY=SUCCESS", "no@test.example": " NOTIFY=SUCCESS,FAILURE"})
+        failure, success = sorted(reports(server, 2), key=lambda found: list(found.recipients))
+        assert failure.actions() == {"no@test.example": "failed"} and failure.recipients["no@test.example"]["Status"] == "5.2.1"
+        assert success.actions() == {"ok@test.example": "delivered"}
+        assert success.recipients["ok@test.example"]["Diagnostic-Code"] == "X-Posthouse; delivered via good service"
+
+
+def test_named_twice(posthouse, sink):
+    """One recipient is one, with what was asked about either."""
+    with posthouse(**relay(sink)) as server:
+        with server.client() as client:
+            client.hello()
+            client.expect(f"MAIL FROM:<{SENDER}>", 250)
+            for wish in ("NEVER", "SUCCESS", "DELAY ORCPT=rfc822;o"):
+                client.expect(f"RCPT TO:<a@far.example> NOTIFY={wish}", 250)
+            client.expect("DATA", 354)
+            client.expect(b"Subject: x\r\n\r\nx\r\n.", 250)
+        sink.wait()
+        assert sink.said[1:] == ["RCPT TO:<a@far.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;o"]
         server.wait_empty()
 
 
