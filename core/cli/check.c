@@ -144,11 +144,13 @@ command_check(int argc, char **argv)
 	if (config) {
 		check_host(config, problems);
 		check_tables(config, problems);
+		check_entries(config, problems);
 		check_endpoints(config, problems);
 		check_reach(config, problems);
 		check_places(config, problems);
 		check_unused(config, problems);
 		check_domains(config, problems);
+		check_verify(config, problems);
 		check_relay(config, problems);
 	}
 	logger_capture(NULL, NULL);

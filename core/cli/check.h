@@ -30,6 +30,9 @@ const char *policy_place(const struct ph_rule *rule, const struct ph_rule *from,
 /* ---- Tables that cannot be read, or were not compiled (check_tables.c); opens them, and closes them */
 void check_tables(const struct config *config, struct problems *problems);
 
+/* ---- Entries that nobody could act on (check_entries.c); opens tables, and closes them */
+void check_entries(const struct config *config, struct problems *problems);
+
 /* ---- Rules that no session can reach, and rules that stand twice (check_reach.c) */
 void check_reach(const struct config *config, struct problems *problems);
 /* The same for one list; pure. */
@@ -45,6 +48,9 @@ void check_unused(const struct config *config, struct problems *problems);
 
 /* ---- Settings that contradict each other (check_domains.c) */
 void check_domains(const struct config *config, struct problems *problems);
+
+/* ---- Address verification: for whom it is asked, and where it keeps what it finds (check_verify.c) */
+void check_verify(const struct config *config, struct problems *problems);
 
 /* ---- Listeners that relay for strangers (check_relay.c). The last check: it gives up root's rights,
  * and runs the loop of this process. */

@@ -1,7 +1,9 @@
 /*
  * Can mail be delivered to this address? The queue role is asked, which remembers, or sends a probe.
  */
+#include <posthouse/log.h>
 #include <posthouse/restriction.h>
+#include <posthouse/task.h>
 
 #include <string.h>
 
@@ -135,6 +137,8 @@ ask(struct question *question)
 	if (verify_client_ask(ph_scratch_pool(session), question->address, patience_of(session->settings),
 		&question->status, question->text) == PH_FOUND)
 		return judge(question);
+	if (ph_task_cancelled())
+		return ph_defer(session, 451, "4.3.2", "Service is shutting down");
 	ph_log(PH_LOG_WARNING, "address verification service failure: the queue process does not answer");
 	return later(question, 450, "address verification problem", "");
 }
