@@ -254,6 +254,9 @@ const struct ph_param settings_params[] = {
 		.doc = "How long sessions may go on under the old configuration after a reload."),
 	SETTING(relocated_maps, PH_MAP_REF,
 		.doc = "Tables of addresses whose users have moved, and where to: mail to them is returned."),
+	SETTING(remote_header_rewrite_domain, PH_STRING,
+		.doc = "The domain that completes header addresses of clients which are not in "
+		       "local_header_rewrite_clients; empty: their headers are not rewritten."),
 	SETTING(run_directory, PH_PATH, .default_value = RUN_DIR,
 		.doc = "The directory of sockets and process numbers."),
 	SETTING(sender_bcc_maps, PH_MAP_REF,

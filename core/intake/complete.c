@@ -6,8 +6,14 @@
 
 #include "config/origin.h"
 
-const char *
-address_complete(ph_pool *pool, const struct settings *settings, const char *address)
+/* What a user and a host are completed with. */
+struct completion {
+	const char *origin; /* NULL: nothing */
+	const char *domain; /* NULL: nothing */
+};
+
+static const char *
+complete(ph_pool *pool, const struct completion *with, const char *address)
 {
 	if (*address == '\0')
 		return address;
@@ -18,16 +24,34 @@ address_complete(ph_pool *pool, const struct settings *settings, const char *add
 	/* the root of the DNS, which no table has */
 	if (size > 1 && domain[size - 1] == '.' && domain[size - 2] != '.') {
 		address = ph_pool_copy(pool, (ph_span){address, strlen(address) - 1});
-		return address != NULL ? address_complete(pool, settings, address) : NULL;
+		return address != NULL ? complete(pool, with, address) : NULL;
 	}
-	if (*domain == '\0') {
-		if (!settings->append_at_myorigin)
-			return address;
-		return ph_pool_printf(pool, "%.*s@%s", (int)local.size, local.data, origin_domain(settings));
-	}
-	if (!settings->append_dot_mydomain || strchr(domain, '.') != NULL || domain[0] == '[')
+	if (*domain == '\0')
+		return with->origin == NULL ? address
+			: ph_pool_printf(pool, "%.*s@%s", (int)local.size, local.data, with->origin);
+	if (with->domain == NULL || strchr(domain, '.') != NULL || domain[0] == '[')
 		return address;
-	return ph_pool_printf(pool, "%s.%s", address, settings->mydomain);
+	return ph_pool_printf(pool, "%s.%s", address, with->domain);
+}
+
+const char *
+address_complete(ph_pool *pool, const struct settings *settings, const char *address)
+{
+	const struct completion with = {
+		settings->append_at_myorigin ? origin_domain(settings) : NULL,
+		settings->append_dot_mydomain ? settings->mydomain : NULL};
+
+	return complete(pool, &with, address);
+}
+
+const char *
+address_complete_remote(ph_pool *pool, const struct settings *settings, const char *address)
+{
+	const char *domain = settings->remote_header_rewrite_domain;
+	const struct completion with = {settings->append_at_myorigin ? domain : NULL,
+		settings->append_dot_mydomain ? domain : NULL};
+
+	return complete(pool, &with, address);
 }
 
 const char *

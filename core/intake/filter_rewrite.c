@@ -1,7 +1,8 @@
 /*
- * The second built-in filter: addresses in headers, completed and rewritten. Headers of strangers,
- * and of mail that came in before, stay as they are.
+ * The second built-in filter: addresses in headers, completed and rewritten. Headers of strangers
+ * (without remote_header_rewrite_domain), and of mail that came in before, stay as they are.
  */
+#include "intake/complete.h"
 #include "intake/rewrite.h"
 #include "intake/rewrite_header.h"
 
@@ -15,6 +16,11 @@ rewrite_one(void *context, const char *address, const char **rewritten)
 {
 	struct visit *visit = context;
 
+	if (!visit->message->rewrite_headers) {
+		address = address_complete_remote(visit->message->pool, visit->message->settings, address);
+		if (address == NULL)
+			return -1;
+	}
 	return rewrite_address(visit->message, visit->class, address, rewritten);
 }
 
@@ -36,7 +42,9 @@ rewrite_field(struct ph_filter_message *message, struct header *header)
 static ph_filter_result
 rewrite_headers(void *self, ph_filter_message *message, void **state)
 {
-	if (message->origin.again || !message->rewrite_headers)
+	bool remote = *message->settings->remote_header_rewrite_domain != '\0';
+
+	if (message->origin.again || (!message->rewrite_headers && !remote))
 		return PH_FILTER_CONTINUE;
 	for (size_t i = 0; i < message->header_count; i++) {
 		if (rewrite_field(message, &message->headers[i]) == 0)

@@ -216,6 +216,17 @@ def test_headers_of_strangers_stay(posthouse, sink):
             "a@old.example", ["x@far.example"], "From: a@new.example\r\nTo: a@old.example\r\nSubject: test")
 
 
+def test_headers_of_strangers_are_completed(posthouse, sink):
+    """remote_header_rewrite_domain: with a domain that is nobody's, and then as all others."""
+    server = posthouse(**options(sink, canonical_maps=table({"a@old.example": "a@new.example"}), append_dot_mydomain="yes",
+                                 local_header_rewrite_clients="''", remote_header_rewrite_domain="domain.invalid"))
+    with server:
+        assert letter(server, sink, "a@old.example", "x@far.example",
+                      "From: a@old.example\r\nTo: root, Joe <joe@host>, b@far.example\r\n") == (
+            "a@new.example", ["x@far.example"], "From: a@new.example\r\nTo: root@domain.invalid, "
+            "Joe <joe@host.domain.invalid>, b@far.example\r\nSubject: test")
+
+
 def test_words_that_mean_nothing_are_told(posthouse, sink):
     server = posthouse(**options(sink, canonical_classes="{envelope_sender, header_senders}"))
     code, out, errors = server.command("posthouse", "check", check=False)

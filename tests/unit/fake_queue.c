@@ -142,6 +142,7 @@ fake_reset(void)
 		.append_at_myorigin = true,
 		.enable_original_recipient = true,
 		.empty_address_recipient = "MAILER-DAEMON",
+		.remote_header_rewrite_domain = "",
 		.queue_minfree = 1000,
 		.message_size_limit = 500000,
 		.hopcount_limit = 50};
