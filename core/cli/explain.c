@@ -11,8 +11,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include <posthouse/address.h>
 #include <posthouse/listener.h>
+#include <posthouse/transport.h>
 
 #include "cli/cli.h"
 #include "config/grow.h"
@@ -21,8 +21,12 @@
 #include "ground/logger.h"
 #include "ground/loop.h"
 #include "ground/sockaddr.h"
+#include "intake/complete.h"
+#include "process/conduit.h"
 #include "process/endpoints.h"
 #include "process/owner.h"
+#include "process/process.h"
+#include "process/protocol.h"
 #include "session/interfaces.h"
 
 /* ---- The configuration ------------------------------------------------------------------------ */
@@ -188,62 +192,49 @@ learn_addresses(struct explain *explain, ph_error *error)
 	return 0;
 }
 
-/* ---- Where mail goes -------------------------------------------------------------------------- */
+/* ---- What becomes of mail --------------------------------------------------------------------- */
 
-/* What kind of address it is. */
 static const char *
-class_of(const struct resolved *resolved, const char *domain, ph_pool *pool)
+sender_of(const struct explain *explain)
 {
-	if (resolved->class == DOMAIN_FOREIGN)
-		return ph_pool_printf(pool, "none of mydestination, virtual_alias_domains, "
-			"virtual_mailbox_domains, relay_domains has %s", domain);
-	if (domain[0] == '[')
-		return ph_pool_printf(pool, "%s is an address of this host", domain);
-	return ph_pool_printf(pool, "%s has %s", domain_class_parameter(resolved->class), domain);
+	const char *sender = explain->script.sender;
+
+	if (sender != NULL)
+		sender = address_complete(explain->story.pool, config_settings(explain->config), sender);
+	return sender != NULL ? sender : "";
 }
 
-/* Which parameters decided, and what tables said. */
-static const char *
-reason_of(const struct explain *explain, const char *address, const struct resolved *resolved)
+static void
+begin_outlook(struct explain *explain)
 {
-	const char *domain = ph_address_domain(address), *hop = resolved->nexthop_parameter;
-	ph_pool *pool = explain->story.pool;
-	bool relayhost = hop != NULL && strcmp(hop, "relayhost") == 0;
-	const char *text = domain[0] == '\0' ? "an address without a domain is of this host"
-		: class_of(resolved, domain, pool);
-
-	if (text != NULL && relayhost)
-		text = ph_pool_printf(pool, "%s; relayhost is set", text);
-	if (text != NULL && resolved->table != NULL)
-		text = ph_pool_printf(pool, "%s; %s: %s has \"%s\"", text,
-			hop != NULL && !relayhost ? hop : resolved->transport_parameter, resolved->table,
-			resolved->answer);
-	return text != NULL ? text : "out of memory";
+	explain->maker.pool = explain->story.pool;
+	explain->maker.settings = config_settings(explain->config);
+	explain->maker.resolver = &explain->resolver;
+	explain->maker.sender = sender_of(explain);
+	explain->maker.filter = explain->story.message.filter;
 }
 
-struct route
-explain_route(struct explain *explain, const char *address)
+const struct outlook *
+explain_outlook(struct explain *explain, const char *address)
 {
-	const char *filter = explain->story.message.filter;
-	struct route route = {.address = address, .nexthop = "", .why = "out of memory"};
-	ph_pool *pool = explain->story.pool;
-	struct resolved resolved;
+	begin_outlook(explain);
+	return memory_or_die(outlook_make(&explain->maker, address));
+}
 
-	if ((filter != NULL ? resolve_filter(&explain->resolver, filter, address, pool, &resolved)
-		: resolve_address(&explain->resolver, explain->script.sender != NULL ? explain->script.sender : "",
-			address, pool, &resolved)) == -1)
-		return route;
-	route.refused = resolved.result == RESOLVE_REFUSE;
-	if (resolved.result != RESOLVE_OK) {
-		route.why = ph_pool_printf(pool, "%s %s%s%s", resolved.status, resolved.reason,
-			resolved.transport_parameter != NULL ? "; " : "",
-			resolved.transport_parameter != NULL ? reason_of(explain, address, &resolved) : "");
-		return route;
-	}
-	route.transport = resolved.transport->name;
-	route.nexthop = resolved.nexthop;
-	route.why = filter != NULL ? "FILTER says so" : reason_of(explain, address, &resolved);
-	return route;
+const struct outlook *
+explain_copies(struct explain *explain)
+{
+	ph_pool *pool = explain->story.pool;
+	const char **items = NULL;
+	size_t count = 0, room = 0;
+
+	for (const struct exchange *e = explain->story.exchanges; e != NULL; e = e->next)
+		if (strcmp(e->verb, "RCPT") == 0 && e->accepted) {
+			items = grow(pool, items, count, &room, sizeof(*items));
+			items[count++] = e->object;
+		}
+	begin_outlook(explain);
+	return count > 0 ? outlook_copies(&explain->maker, &(ph_strings){count, items}) : NULL;
 }
 
 /* ---- The rehearsal ---------------------------------------------------------------------------- */
@@ -256,17 +247,20 @@ on_log(const char *component, ph_log_level level, const char *line, void *contex
 
 	if (level != PH_LOG_WARNING && level != PH_LOG_ERROR)
 		return;
-	if (explain->story.now != NULL)
+	if (explain->maker.now != NULL)
+		outlook_note(&explain->maker, line);
+	else if (explain->story.now != NULL)
 		story_note(&explain->story, line);
 	else
 		cli_error("%s", line);
 }
 
-/* Starts what a session asks: tables and restrictions, and the one listener. */
+/* Starts what a session asks: tables and restrictions, transports that can be asked what they would do,
+ * and the one listener. */
 static int
 start(const struct explain *explain, ph_error *error)
 {
-	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION};
+	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_CLASS_TRANSPORT};
 	struct instance *instance;
 
 	for (size_t c = 0; c < sizeof(order) / sizeof(order[0]); c++)
@@ -308,6 +302,53 @@ rehearse(void *argument)
 	loop_stop();
 }
 
+/* The spawner reads with the rights of users what local delivery asks it for. It ends with us. */
+static int
+begin_spawner(struct explain *explain, const struct owner *owner, ph_error *error)
+{
+	struct conduit link;
+	int control[2], pair[2];
+	pid_t parent = getpid(), pid;
+
+	if (conduit_pair(control, error) == -1 || conduit_pair(pair, error) == -1)
+		return -1;
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		(void)close(control[0]);
+		(void)close(pair[1]);
+		(void)close(pair[0]);
+		spawner_run(&(struct process_setup){.config = explain->config, .owner = owner,
+			.control_fd = control[1], .spawner_fd = -1, .parent = parent});
+	}
+	(void)close(control[1]);
+	if (pid == -1 || conduit_open(&link, control[0]) == -1 ||
+		conduit_send(&link, PARENT_SPAWNER, (ph_span){0}, &pair[0], 1) == -1)
+		return ph_error_set(error, "the spawner cannot be started");
+	(void)close(pair[0]);
+	explain->spawner_fd = pair[1];
+	return 0;
+}
+
+/* Those that can say what they would do. */
+static int
+open_transports(struct explain *explain, const struct owner *owner, ph_error *error)
+{
+	struct instance *transport;
+	bool any = false;
+
+	for (size_t i = 0; (transport = config_instance(explain->config, PH_CLASS_TRANSPORT, i)) != NULL; i++) {
+		const struct ph_transport_ops *ops = transport->ops;
+
+		if ((ops->flags & PH_TRANSPORT_REHEARSES) == 0)
+			continue;
+		if (instance_open(transport, error) == -1)
+			return -1;
+		any = true;
+	}
+	return any ? begin_spawner(explain, owner, error) : 0;
+}
+
 /* What needs rights, and then what does not. */
 static int
 open_all(struct explain *explain, ph_error *error)
@@ -319,10 +360,13 @@ open_all(struct explain *explain, ph_error *error)
 	if (owner_find(settings->mail_owner, &owner, error) == -1 || open_tables(explain) == -1 ||
 		open_restrictions(explain->config, error) == -1 || instance_open(listener, error) == -1 ||
 		learn_addresses(explain, error) == -1 ||
-		resolver_open(&explain->resolver, explain->config, error) == -1)
+		resolver_open(&explain->resolver, explain->config, error) == -1 ||
+		open_transports(explain, &owner, error) == -1)
 		return -1;
 	if (owner_become(&owner, error) == -1 || loop_open(error) == -1)
 		return -1;
+	if (explain->spawner_fd != -1)
+		spawn_client_connect(explain->spawner_fd);
 	return dnsclient_open(&settings->dns_servers, settings->dns_timeout, settings->dns_trust_anchor,
 		error);
 }
@@ -361,6 +405,7 @@ command_explain(int argc, char **argv)
 	int status;
 
 	story_begin(&explain->story, pool);
+	explain->spawner_fd = -1;
 	status = explain_read_options(explain, &options, argc, argv);
 	return status != 0 ? status : run(explain, &options);
 }

@@ -34,6 +34,12 @@ typedef int rewrite_emit_fn(void *context, const char *address);
 int rewrite_expand(struct ph_filter_message *message, const char *address, rewrite_emit_fn *emit,
 	void *context);
 
+/* The first two steps of rewrite_envelope(), for who wants to see what each does: addresses in their
+ * final form; copies for others (always_bcc, sender_bcc_maps, recipient_bcc_maps), which become
+ * recipients behind those that are there. The third is rewrite_expand() for each. 0, or -1 as above. */
+int rewrite_addresses(struct ph_filter_message *message);
+int rewrite_copies(struct ph_filter_message *message);
+
 /* All of the envelope: sender, recipients, copies. 0, or -1 as above. Nothing happens when no table
  * is set. */
 int rewrite_envelope(struct ph_filter_message *message);

@@ -55,8 +55,8 @@ add_copies(struct ph_filter_message *message, const char *parameter, const ph_ma
 	return 0;
 }
 
-static int
-add_all_copies(struct ph_filter_message *message)
+int
+rewrite_copies(struct ph_filter_message *message)
 {
 	const struct settings *settings = message->settings;
 	size_t count = message->envelope.recipient_count;
@@ -149,18 +149,25 @@ expand_recipients(struct ph_filter_message *message)
 }
 
 int
+rewrite_addresses(struct ph_filter_message *message)
+{
+	struct envelope *envelope = &message->envelope;
+
+	if (!rewrite_is_configured(message->settings))
+		return 0;
+	if (*envelope->sender != '\0' && rewrite_address(message, REWRITE_ENVELOPE_SENDER,
+		envelope->sender, &envelope->sender) == -1)
+		return -1;
+	return rewrite_recipients(message);
+}
+
+int
 rewrite_envelope(struct ph_filter_message *message)
 {
 	struct envelope *envelope = &message->envelope;
 
-	if (rewrite_is_configured(message->settings)) {
-		if (*envelope->sender != '\0' && rewrite_address(message, REWRITE_ENVELOPE_SENDER,
-			envelope->sender, &envelope->sender) == -1)
-			return -1;
-		if (rewrite_recipients(message) == -1)
-			return -1;
-	}
-	if (add_all_copies(message) == -1 || expand_recipients(message) == -1)
+	if (rewrite_addresses(message) == -1 || rewrite_copies(message) == -1 ||
+		expand_recipients(message) == -1)
 		return -1;
 	if (!message->settings->enable_original_recipient)
 		for (size_t i = 0; i < envelope->recipient_count; i++)
