@@ -73,6 +73,9 @@ check_host(const struct config *config, struct problems *problems)
 	if (exists(settings->queue_directory))
 		check_directory(problems, settings->queue_directory, "queue_directory",
 			config_path(config), uid, settings->mail_owner);
+	if (exists(settings->data_directory))
+		check_directory(problems, settings->data_directory, "data_directory",
+			config_path(config), uid, settings->mail_owner);
 	if (exists(settings->run_directory))
 		check_directory(problems, settings->run_directory, "run_directory", config_path(config), -1,
 			"");

@@ -179,9 +179,34 @@ check_relayhost(const struct config *config, struct problems *problems)
 		}
 }
 
+/* ---- Names that nobody has -------------------------------------------------------------------- */
+
+/* Who takes mail for unknown users gets none from SMTP clients where those are refused before. */
+static void
+check_unknown_users(const struct config *config, struct problems *problems)
+{
+	static const char *const parameters[] = {"fallback_transport", "fallback_transport_maps", "luser_relay"};
+	const char *maps = config_value(config, "local_recipient_maps", true);
+	const char *refuses = config_value(config, "smtpd_reject_unlisted_recipient", true);
+
+	/* a table that has every name refuses none */
+	if (!maps || *maps == '\0' || strstr(maps, "static:") || (refuses && strcmp(refuses, "no") == 0))
+		return;
+	for (size_t i = 0; i < COUNT(parameters); i++) {
+		const struct setting *setting = setting_find(&config->set, parameters[i]);
+		const char *value = setting ? config_value(config, parameters[i], true) : NULL;
+
+		if (value && *value)
+			problems_warn(problems, setting->file, setting->line,
+				"%s: SMTP clients are told \"User unknown\" of names that local_recipient_maps does not "
+				"have, before this is asked; write local_recipient_maps = {}", parameters[i]);
+	}
+}
+
 void
 check_domains(const struct config *config, struct problems *problems)
 {
+	check_unknown_users(config, problems);
 	check_classes(config, problems);
 	check_networks(config, problems);
 	check_relayhost(config, problems);

@@ -46,11 +46,11 @@ static void
 on_answer(void *context, const struct map_answer *answer)
 {
 	struct outlook_maker *maker = context;
-	const char *text = answer->text != NULL ? answer->text : "an entry";
-	bool found = answer->found == PH_FOUND;
+	const char *text = answer->text != NULL ? answer->text : "";
+	bool found = answer->found == PH_FOUND, known = found && answer->text != NULL;
 	const char *line = ph_pool_printf(maker->pool, "%s: %s: \"%s\" %s%.*s%s%s", answer->parameter,
-		answer->table, answer->key, found ? "gives \"" : "cannot be looked up: ", SHOWN, text,
-		strlen(text) > SHOWN ? "…" : "", found ? "\"" : "");
+		answer->table, answer->key, known ? "gives \"" : found ? "is there" : "cannot be looked up: ",
+		SHOWN, text, strlen(text) > SHOWN ? "…" : "", known ? "\"" : "");
 
 	if (line != NULL)
 		outlook_note(maker, line);

@@ -256,6 +256,8 @@ check_rewriting(struct config *config)
 		"alias canonical forward generic include virtual");
 	check_words(config, "local_header_rewrite_clients", &settings->local_header_rewrite_clients,
 		"permit_inet_interfaces permit_mynetworks permit_sasl_authenticated");
+	check_words(config, "internal_mail_filter_classes", &settings->internal_mail_filter_classes,
+		"bounce notify");
 }
 
 /* ---- Tables of tables ---------------------------------------------------------------------------- */

@@ -536,6 +536,25 @@ lock_folder(const char *path, ph_error *error)
 	return fd;
 }
 
+/* All edits, one after another. NULL: the only one has the error, of several each that is wrong is in
+ * problems. */
+static const char *
+edit_all(const struct config *config, const char *text, const struct edit *edits, size_t count,
+	struct problems *problems, ph_error *error)
+{
+	for (size_t i = 0; i < count; i++) {
+		const char *edited = edit_text(config->pool, config, text, &edits[i], error);
+
+		if (!edited && count == 1)
+			return NULL;
+		if (edited)
+			text = edited;
+		else
+			problems_add(problems, NULL, 0, "%s", error->text);
+	}
+	return problems_count(problems) ? NULL : text;
+}
+
 static int
 edit_locked(const char *path, const char *real, int folder, const struct edit *edits, size_t count,
 	struct problems *problems, ph_error *error)
@@ -548,17 +567,17 @@ edit_locked(const char *path, const char *real, int folder, const struct edit *e
 
 	if (sources_read(&config->sources, path, &source, error) != 0)
 		goto done;
-	text = old = memory_or_die(ph_pool_copy(config->pool, source));
+	old = memory_or_die(ph_pool_copy(config->pool, source));
 	if (strlen(old) != source.size) {
 		ph_error_set(error, "%s: holds a NUL byte", path);
 		goto done;
 	}
-	for (size_t i = 0; i < count; i++)
-		if (!(text = edit_text(config->pool, config, text, &edits[i], error)))
-			goto done;
-	if (strcmp(text, old) == 0)
+	text = edit_all(config, old, edits, count, problems, error);
+	if (text && strcmp(text, old) == 0)
 		result = 0;
-	else if (validate(path, text, before, problems) != 0)
+	else if (!text && !problems_count(problems))
+		goto done;
+	else if (!text || validate(path, text, before, problems) != 0)
 		ph_error_set(error, "%s was not changed", path);
 	else
 		result = store(real, text, folder, error);

@@ -28,7 +28,8 @@ const char *edit_text(ph_pool *pool, const struct config *config, const char *te
 	const struct edit *edit, ph_error *error);
 
 /* Edits the file: through a symbolic link, atomically, with its owner and mode. Refused when there
- * would be problems that were not there before: those are in problems then. 0 or -1. */
+ * would be problems that were not there before: those are in problems then, as are those of all edits
+ * when several are asked for. 0 or -1. */
 int edit_file(const char *path, const struct edit *edits, size_t count, struct problems *problems,
 	ph_error *error);
 

@@ -12,7 +12,8 @@
 #include "config/nearest.h"
 #include "config/value.h"
 
-#define KEY_MAX 4096
+/* The longest key: of tables of fixed strings, and of patterns, which a whole header is matched with. */
+enum { KEY_MAX = 4096, SUBJECT_MAX = 1 << 20 };
 
 struct ph_map {
 	size_t count;
@@ -139,15 +140,15 @@ lookup(ph_pool *pool, const ph_map *map, const char *key, bool fixed_only, const
 	ph_error *error)
 {
 	const char *lower = NULL;
+	size_t size = strlen(key);
 
-	if (strlen(key) > KEY_MAX)
-		return PH_NOT_FOUND;
 	for (size_t i = 0; map && i < map->count; i++) {
 		unsigned flags = map_flags(map->items[i]);
 		bool patterns = (flags & PH_MAP_PATTERNS) != 0;
 		ph_found found;
 
-		if (fixed_only && (flags & PH_MAP_FIXED) == 0)
+		if ((fixed_only && (flags & PH_MAP_FIXED) == 0) ||
+			size > (patterns ? (size_t)SUBJECT_MAX : (size_t)KEY_MAX))
 			continue;
 		if (!patterns && !lower && !(lower = folded(pool, key))) {
 			ph_error_set(error, "%s: out of memory", map->items[i]->name);

@@ -152,6 +152,18 @@ near_type(const struct config *config, struct nearest *nearest)
 	return nearest_result(nearest);
 }
 
+/* Types of compiled tables that other mailers have. */
+static bool
+is_compiled(const char *type)
+{
+	static const char *const types[] = {"btree", "cdb", "dbm", "lmdb", "sdbm"};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(types[i], type) == 0)
+			return true;
+	return false;
+}
+
 void
 map_type_explain(struct config *config, const char *reference, const char *type, ph_error *error)
 {
@@ -169,7 +181,10 @@ map_type_explain(struct config *config, const char *reference, const char *type,
 		return;
 	}
 	best = near_type(config, &nearest);
-	if (best)
+	if (is_compiled(type))
+		ph_error_set(error, "%s: no table of type %s is known; hash:%s is made of the same source",
+			reference, type, reference + strlen(type) + 1);
+	else if (best)
 		ph_error_set(error, "%s: no table of type %s is known; did you mean %s?", reference, type,
 			best);
 	else

@@ -15,6 +15,51 @@
 	{.name = #field, .type = (param_type), .offset = offsetof(struct settings, field), __VA_ARGS__}
 
 const struct ph_param settings_params[] = {
+	SETTING(address_verify_cache_limit, PH_INT, .default_value = "100000", .min = 1, .max = 10000000,
+		.doc = "The most addresses that are remembered with what their verification gave; beyond "
+		       "that the oldest that failed are forgotten."),
+	SETTING(address_verify_default_transport, PH_STRING, .default_value = "$default_transport",
+		.doc = "What default_transport is for probes of address verification."),
+	SETTING(address_verify_local_transport, PH_STRING, .default_value = "$local_transport",
+		.doc = "What local_transport is for probes of address verification."),
+	SETTING(address_verify_map, PH_PATH, .default_value = "$data_directory/verify_cache",
+		.doc = "The file that keeps what address verification found out; empty: it is kept in memory, "
+		       "and forgotten with a restart."),
+	SETTING(address_verify_negative_cache, PH_BOOL, .default_value = "yes",
+		.doc = "Remember addresses whose verification failed; no: every mail to one is a new probe."),
+	SETTING(address_verify_negative_expire_time, PH_TIME, .default_value = "3d", .min = 1000, .max = YEAR,
+		.doc = "How long an address whose verification failed is remembered."),
+	SETTING(address_verify_negative_refresh_time, PH_TIME, .default_value = "3h", .min = 1000, .max = YEAR,
+		.doc = "After how long an address whose verification failed is verified again, while what is "
+		       "known of it still counts."),
+	SETTING(address_verify_poll_count, PH_INT, .default_value = "3", .min = 1, .max = 1000,
+		.doc = "How often, with $address_verify_poll_delay between, a verification in progress is asked "
+		       "for before the client is told to try again later; 1: it does not wait."),
+	SETTING(address_verify_poll_delay, PH_TIME, .default_value = "3s", .min = 1, .max = 3600000,
+		.doc = "How long a client waits for a verification in progress, for each time but one of "
+		       "$address_verify_poll_count."),
+	SETTING(address_verify_positive_expire_time, PH_TIME, .default_value = "31d", .min = 1000, .max = YEAR,
+		.doc = "How long an address that was found deliverable is remembered."),
+	SETTING(address_verify_positive_refresh_time, PH_TIME, .default_value = "7d", .min = 1000, .max = YEAR,
+		.doc = "After how long an address that was found deliverable is verified again, while what is "
+		       "known of it still counts."),
+	SETTING(address_verify_relay_transport, PH_STRING, .default_value = "$relay_transport",
+		.doc = "What relay_transport is for probes of address verification."),
+	SETTING(address_verify_relayhost, PH_STRING, .default_value = "$relayhost",
+		.doc = "What relayhost is for probes of address verification."),
+	SETTING(address_verify_sender, PH_STRING, .default_value = "$double_bounce_sender",
+		.doc = "The sender of probes of address verification, with @$myorigin if it has no domain, whose "
+		       "mail is accepted from everybody and who is not verified; <>: the empty one."),
+	SETTING(address_verify_sender_dependent_default_transport_maps, PH_MAP_REF,
+		.default_value = "$sender_dependent_default_transport_maps",
+		.doc = "What sender_dependent_default_transport_maps is for probes of address verification."),
+	SETTING(address_verify_sender_dependent_relayhost_maps, PH_MAP_REF,
+		.default_value = "$sender_dependent_relayhost_maps",
+		.doc = "What sender_dependent_relayhost_maps is for probes of address verification."),
+	SETTING(address_verify_transport_maps, PH_MAP_REF, .default_value = "$transport_maps",
+		.doc = "What transport_maps is for probes of address verification."),
+	SETTING(address_verify_virtual_transport, PH_STRING, .default_value = "$virtual_transport",
+		.doc = "What virtual_transport is for probes of address verification."),
 	SETTING(alias_database, PH_STRINGS, .default_value = "hash:/etc/aliases",
 		.doc = "The alias tables that newaliases builds."),
 	SETTING(always_bcc, PH_STRING,
@@ -43,6 +88,8 @@ const struct ph_param settings_params[] = {
 		       "header_recipient."),
 	SETTING(canonical_maps, PH_MAP_REF,
 		.doc = "Tables that rewrite addresses of senders and recipients, in envelope and headers."),
+	SETTING(data_directory, PH_PATH, .default_value = "$queue_directory/data",
+		.doc = "The directory of files that mail_owner writes beside the queue: caches."),
 	SETTING(default_destination_concurrency_limit, PH_INT, .default_value = "20", .min = 1,
 		.max = 10000, .doc = "The most deliveries to one destination at the same time."),
 	SETTING(default_destination_recipient_limit, PH_INT, .default_value = "50", .min = 1,
@@ -87,6 +134,10 @@ const struct ph_param settings_params[] = {
 	SETTING(initial_destination_concurrency, PH_INT, .default_value = "5", .min = 1,
 		.max = 10000,
 		.doc = "How many deliveries to one destination run at the same time at first."),
+	SETTING(internal_mail_filter_classes, PH_STRINGS,
+		.doc = "Mail of this host itself that filters of content see all the same: bounce (reports to "
+		       "senders), notify (reports to the postmaster). A report that a filter refuses is sent "
+		       "all the same; one that it discards is not."),
 	SETTING(local_destination_concurrency_limit, PH_INT, .default_value = "128", .min = 1,
 		.max = 10000,
 		.doc = "The most deliveries to one local recipient at the same time; those that wait "
@@ -164,6 +215,10 @@ const struct ph_param settings_params[] = {
 	SETTING(recipient_delimiter, PH_STRING,
 		.doc = "The characters that separate a user's name from an extension (user+tag); "
 		       "empty: none."),
+	SETTING(reject_tempfail_action, PH_ENUM, .default_value = "defer_if_permit",
+		.choices = "defer_if_permit, defer",
+		.doc = "What a restriction does that cannot find out for now: defer_if_permit asks the others "
+		       "first, defer does not."),
 	SETTING(relay_domains, PH_MATCH_LIST,
 		.doc = "The domains that mail is relayed to for anyone; example.com means those below it, "
 		       "too ($parent_domain_matches_subdomains)."),

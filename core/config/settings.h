@@ -17,6 +17,7 @@ struct settings {
 	const char *mail_name;       /* "Posthouse", in Received and banner */
 	/* network */
 	ph_strings inet_interfaces;  /* all, loopback-only, addresses, host names */
+	ph_strings internal_mail_filter_classes;
 	int inet_protocols;          /* all, ipv4, ipv6 */
 	const ph_networks *mynetworks;
 	ph_addresses dns_servers;
@@ -53,6 +54,21 @@ struct settings {
 	const char *always_bcc;
 	const ph_map *sender_bcc_maps, *recipient_bcc_maps;
 	bool enable_original_recipient;
+	/* address verification */
+	const char *address_verify_map;
+	const char *address_verify_sender;
+	bool address_verify_negative_cache;
+	int64_t address_verify_cache_limit;
+	int64_t address_verify_positive_expire_time, address_verify_positive_refresh_time;
+	int64_t address_verify_negative_expire_time, address_verify_negative_refresh_time;
+	int64_t address_verify_poll_count, address_verify_poll_delay;
+	const char *address_verify_local_transport, *address_verify_virtual_transport;
+	const char *address_verify_relay_transport, *address_verify_default_transport;
+	const char *address_verify_relayhost;
+	const ph_map *address_verify_transport_maps;
+	const ph_map *address_verify_sender_dependent_default_transport_maps;
+	const ph_map *address_verify_sender_dependent_relayhost_maps;
+	int reject_tempfail_action;    /* defer_if_permit, defer */
 	/* routes */
 	const char *local_transport;   /* "local" or "local:nexthop"; resp. relay, default: "smtp" */
 	const char *relay_transport;
@@ -69,6 +85,7 @@ struct settings {
 	const char *default_privs;
 	ph_strings export_environment; /* to commands */
 	const char *queue_directory;
+	const char *data_directory;
 	const char *run_directory;
 	const char *module_directory;
 	const char *mail_spool_directory;

@@ -32,13 +32,20 @@ session_client(const ph_session *session, struct intake_client *client)
 		.in_mynetworks = ph_client_in_mynetworks(session)};
 }
 
+static bool
+has_transport(const char *name)
+{
+	return config_find(config_current(), PH_CLASS_TRANSPORT, name) != NULL;
+}
+
 const struct intake_base *
 intake_base(void)
 {
 	static struct intake_base base = {.queue = configured_queue,
 		.filter = configured_filter,
 		.announce = queue_client_announce,
-		.client = session_client};
+		.client = session_client,
+		.has_transport = has_transport};
 
 	base.settings = config_settings(config_current());
 	return &base;

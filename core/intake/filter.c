@@ -20,8 +20,6 @@ add_step(struct ph_filter_message *message, const struct ph_filter_ops *ops, voi
 {
 	message->steps[message->step_count++] =
 		(struct filter_step){.ops = ops, .self = self, .name = name};
-	if (ops->body != NULL)
-		message->body_wanted = true;
 }
 
 int
@@ -43,96 +41,147 @@ filter_chain(struct ph_filter_message *message, const struct intake_base *base)
 	return 0;
 }
 
+/* What the log says of a message that does not go on. */
+static const char *
+reason_of(struct ph_filter_message *message, const struct filter_step *step)
+{
+	const char *reason = message->reason;
+
+	if (reason == NULL)
+		reason = ph_pool_printf(message->pool, "filter %s: from=<%s>", step->name,
+			message->envelope.sender);
+	message->reason = NULL;
+	return reason != NULL ? reason : step->name;
+}
+
+/* Whoever gave it to the sendmail command has gone by then: the message goes back by mail, with the
+ * reply as the reason. False: there is no transport for that. */
+static bool
+give_back(struct ph_filter_message *message)
+{
+	const ph_reply *reply = &message->reply;
+	char *route;
+
+	if (message->origin.origin != PH_ORIGIN_LOCAL || reply->code < 500 ||
+		!message->has_transport("error"))
+		return false;
+	route = ph_pool_printf(message->pool, "error:%s %s", reply->status, reply->text);
+	if (route == NULL)
+		return false;
+	for (char *p = route; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = '?';
+	message->envelope.filter = route;
+	message->redirect = NULL;
+	message->bcc.count = 0;
+	message->returned = true;
+	return true;
+}
+
 /* Reports are not refused: there would be nobody to tell. */
+static ph_filter_result
+refuse(struct ph_filter_message *message, const struct filter_step *step)
+{
+	bool told = message->reason != NULL;
+	ph_reply *reply = &message->reply;
+
+	if (message->origin.origin == PH_ORIGIN_INTERNAL) {
+		message->reason = NULL;
+		return PH_FILTER_CONTINUE;
+	}
+	if (reply->code == 0)
+		ph_filter_reply(message, 550, "5.7.1", "Message content rejected");
+	if (told)
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: reject: %s: %s %s", message->envelope.id,
+			reason_of(message, step), reply->status, reply->text);
+	else
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: reject: %s: %d %s %s", message->envelope.id,
+			reason_of(message, step), reply->code, reply->status, reply->text);
+	return give_back(message) ? PH_FILTER_CONTINUE : PH_FILTER_REFUSE;
+}
+
 static ph_filter_result
 judge(struct ph_filter_message *message, const struct filter_step *step, ph_filter_result result)
 {
-	bool internal = message->origin.origin == PH_ORIGIN_INTERNAL;
-
 	switch (result) {
 	case PH_FILTER_CONTINUE:
 		return PH_FILTER_CONTINUE;
 	case PH_FILTER_HOLD:
-		ph_log_as("cleanup", PH_LOG_INFO, "%s: hold: filter %s: from=<%s>", message->envelope.id,
-			step->name, message->envelope.sender);
-		message->content_flags |= PH_CONTENT_HOLD;
+		ph_filter_hold(message, reason_of(message, step));
 		return PH_FILTER_CONTINUE;
 	case PH_FILTER_DISCARD:
-		if (internal)
+		if (message->origin.origin == PH_ORIGIN_INTERNAL && message->exempt)
 			return PH_FILTER_CONTINUE;
-		ph_log_as("cleanup", PH_LOG_INFO, "%s: discard: filter %s: from=<%s>", message->envelope.id,
-			step->name, message->envelope.sender);
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: discard: %s", message->envelope.id,
+			reason_of(message, step));
 		return PH_FILTER_DISCARD;
 	case PH_FILTER_REFUSE:
-		if (internal)
-			return PH_FILTER_CONTINUE;
-		if (message->reply.code == 0)
-			ph_filter_reply(message, 550, "5.7.1", "Message content rejected");
-		ph_log_as("cleanup", PH_LOG_INFO, "%s: reject: filter %s: from=<%s>: %d %s %s",
-			message->envelope.id, step->name, message->envelope.sender, message->reply.code,
-			message->reply.status, message->reply.text);
-		return PH_FILTER_REFUSE;
+		return refuse(message, step);
 	}
 	return PH_FILTER_CONTINUE;
 }
 
-enum stage { STAGE_HEADER, STAGE_BODY, STAGE_END };
-
 static ph_filter_result
-call(struct ph_filter_message *message, struct filter_step *step, enum stage stage, ph_span bytes)
+call(struct ph_filter_message *message, struct filter_step *step, enum filter_stage stage,
+	ph_span bytes)
 {
 	const struct ph_filter_ops *ops = step->ops;
 
 	switch (stage) {
-	case STAGE_HEADER:
+	case FILTER_HEADER:
 		step->begun = true;
 		return ops->header != NULL ? ops->header(step->self, message, &step->state)
 					   : PH_FILTER_CONTINUE;
-	case STAGE_BODY:
-		return ops->body != NULL ? ops->body(step->self, message, step->state, bytes)
-					 : PH_FILTER_CONTINUE;
-	case STAGE_END:
+	case FILTER_BODY:
+		return ops->body(step->self, message, step->state, bytes);
+	case FILTER_BODY_END:
+		return ops->body_end != NULL ? ops->body_end(step->self, message, step->state)
+					     : PH_FILTER_CONTINUE;
+	case FILTER_END:
 		return ops->end != NULL ? ops->end(step->self, message, step->state) : PH_FILTER_CONTINUE;
 	}
 	return PH_FILTER_CONTINUE;
 }
 
 /* A filter that dies or hangs is named by its instance. */
-static ph_filter_result
-run(struct ph_filter_message *message, enum stage stage, ph_span bytes)
+ph_filter_result
+filter_call(struct ph_filter_message *message, struct filter_step *step, enum filter_stage stage,
+	ph_span bytes)
 {
 	struct task_context *context = task_context();
 	const char *outer = context != NULL ? context->instance : NULL;
+	ph_filter_result result;
+
+	if (context != NULL && step->self != NULL)
+		context->instance = step->name;
+	message->step = (size_t)(step - message->steps);
+	result = judge(message, step, call(message, step, stage, bytes));
+	message->step = SIZE_MAX;
+	if (context != NULL)
+		context->instance = outer;
+	return result;
+}
+
+static ph_filter_result
+run(struct ph_filter_message *message, enum filter_stage stage)
+{
 	ph_filter_result result = PH_FILTER_CONTINUE;
 
-	for (size_t i = 0; i < message->step_count && result == PH_FILTER_CONTINUE; i++) {
-		struct filter_step *step = &message->steps[i];
-
-		if (context != NULL && step->self != NULL)
-			context->instance = step->name;
-		result = judge(message, step, call(message, step, stage, bytes));
-		if (context != NULL)
-			context->instance = outer;
-	}
+	for (size_t i = 0; i < message->step_count && result == PH_FILTER_CONTINUE; i++)
+		result = filter_call(message, &message->steps[i], stage, (ph_span){NULL, 0});
 	return result;
 }
 
 ph_filter_result
 filter_run_header(struct ph_filter_message *message)
 {
-	return run(message, STAGE_HEADER, (ph_span){NULL, 0});
-}
-
-ph_filter_result
-filter_run_body(struct ph_filter_message *message, ph_span bytes)
-{
-	return message->body_wanted ? run(message, STAGE_BODY, bytes) : PH_FILTER_CONTINUE;
+	return run(message, FILTER_HEADER);
 }
 
 ph_filter_result
 filter_run_end(struct ph_filter_message *message)
 {
-	return run(message, STAGE_END, (ph_span){NULL, 0});
+	return run(message, FILTER_END);
 }
 
 void

@@ -81,12 +81,39 @@ received_value(ph_filter_message *message)
 		settings->mail_name, message->envelope.id, date);
 }
 
+static int
+make_trace(ph_filter_message *message)
+{
+	const char *value = received_value(message), *field;
+
+	field = value != NULL ? ph_pool_printf(message->pool, "Received: %s", value) : NULL;
+	if (field == NULL || message_make_field(message, field, &message->trace) == -1)
+		return -1;
+	message->trace_made = true;
+	return 0;
+}
+
+ph_span
+ph_header_trace(ph_filter_message *message)
+{
+	if (!message->trace_made && make_trace(message) == -1)
+		return (ph_span){NULL, 0};
+	return message->trace.raw;
+}
+
+int
+ph_header_set_trace(ph_filter_message *message, const char *field)
+{
+	message->trace_made = true;
+	message->trace = (struct header){.raw = {NULL, 0}};
+	return field != NULL ? message_make_field(message, field, &message->trace) : 0;
+}
+
 static ph_filter_result
 received_end(void *self, ph_filter_message *message, void *state)
 {
-	const char *value = received_value(message);
-
-	if (value == NULL || ph_header_insert(message, 0, "Received", value) == -1) {
+	if ((!message->trace_made && make_trace(message) == -1) ||
+		(message->trace.raw.size > 0 && message_insert(message, 0, message->trace) == -1)) {
 		ph_filter_reply(message, 451, "4.3.0", "Error: queue file write error");
 		return PH_FILTER_REFUSE;
 	}

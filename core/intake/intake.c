@@ -26,6 +26,8 @@ struct ph_intake {
 	size_t collected_size, collected_room;
 	bool in_body;
 	bool blank_line;        /* the head ends with one */
+	bool has_body;
+	char last[2];           /* of the body as it came in */
 	/* The body. */
 	struct content_scan content;
 	int64_t received;       /* bytes that were written to us */
@@ -33,6 +35,8 @@ struct ph_intake {
 	bool failed;            /* message.reply tells why */
 	bool discarded;
 };
+
+static ph_filter_result store_body(void *context, ph_span bytes);
 
 /* ---- Beginning ---------------------------------------------------------------------------------- */
 
@@ -77,6 +81,22 @@ copy_client(struct ph_filter_message *message, const struct intake_client *clien
 	return 0;
 }
 
+/* What filters of content let pass. */
+static bool
+is_exempt(const struct settings *settings, const struct ph_intake_origin *origin)
+{
+	static const char *const classes[] = {
+		[PH_REPORT_OTHER] = "", [PH_REPORT_BOUNCE] = "bounce", [PH_REPORT_NOTIFY] = "notify"};
+	const ph_strings *list = &settings->internal_mail_filter_classes;
+
+	if (origin->again || origin->origin != PH_ORIGIN_INTERNAL)
+		return origin->again;
+	for (size_t i = 0; i < list->count && origin->report <= PH_REPORT_NOTIFY; i++)
+		if (strcmp(list->items[i], classes[origin->report]) == 0)
+			return false;
+	return true;
+}
+
 static int
 take_origin(ph_intake *intake, const struct ph_intake_origin *origin)
 {
@@ -93,6 +113,7 @@ take_origin(ph_intake *intake, const struct ph_intake_origin *origin)
 	if (copy->user_name == NULL || copy->full_name == NULL || copy->queue == NULL)
 		return -1;
 	message->rewrite_headers = copy->origin != PH_ORIGIN_SMTP;
+	message->exempt = is_exempt(message->settings, copy);
 	if (copy->session == NULL)
 		return 0;
 	struct intake_client client = {.name = NULL};
@@ -121,6 +142,10 @@ ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
 
 	intake->base = intake_base();
 	message->pool = pool;
+	message->step = SIZE_MAX;
+	message->body_sink = store_body;
+	message->body_context = intake;
+	message->has_transport = intake->base->has_transport;
 	message->settings = intake->base->settings;
 	message->envelope = (struct envelope){.sender = "",
 		.arrival = ph_wall_clock(),
@@ -365,25 +390,36 @@ begin_storage(ph_intake *intake)
 	return 0;
 }
 
-static int
-take_body(ph_intake *intake, ph_span bytes)
+/* What is left of the body behind the filters. */
+static ph_filter_result
+store_body(void *context, ph_span bytes)
 {
+	ph_intake *intake = context;
 	const struct ph_queue_ops *ops = intake->queue->ops;
 	ph_error error = {""};
 
+	if (bytes.size == 0)
+		return PH_FILTER_CONTINUE;
+	content_scan(&intake->content, bytes);
+	if (begin_storage(intake) == -1)
+		return PH_FILTER_REFUSE;
+	intake->stored += (int64_t)bytes.size;
+	if (ops->append(intake->writer, bytes, &error) == -1) {
+		fail_storage(intake, &error);
+		return PH_FILTER_REFUSE;
+	}
+	return PH_FILTER_CONTINUE;
+}
+
+static int
+take_body(ph_intake *intake, ph_span bytes)
+{
 	if (bytes.size == 0 || intake->failed || intake->discarded)
 		return intake->failed ? -1 : 0;
-	content_scan(&intake->content, bytes);
-	if (take_verdict(intake, filter_run_body(&intake->message, bytes)) == -1)
-		return -1;
-	if (intake->discarded)
-		return 0;
-	if (begin_storage(intake) == -1)
-		return -1;
-	intake->stored += (int64_t)bytes.size;
-	if (ops->append(intake->writer, bytes, &error) == -1)
-		return fail_storage(intake, &error);
-	return 0;
+	intake->has_body = true;
+	intake->last[0] = bytes.size > 1 ? bytes.data[bytes.size - 2] : intake->last[1];
+	intake->last[1] = bytes.data[bytes.size - 1];
+	return take_verdict(intake, filter_run_body(&intake->message, 0, bytes));
 }
 
 /* ---- Header section ----------------------------------------------------------------------------- */
@@ -406,6 +442,7 @@ headers_complete(ph_intake *intake, ph_span section, enum header_end end)
 
 	intake->in_body = true;
 	intake->blank_line = end != HEADER_TOO_LARGE;
+	message->headers_cut = end == HEADER_TOO_LARGE;
 	if (message_take_headers(message, section) == -1 ||
 		filter_chain(message, intake->base) == -1)
 		return fail_memory(intake);
@@ -534,8 +571,15 @@ finish_content(ph_intake *intake)
 			(ph_span){intake->collected, intake->collected_size}, HEADER_BLANK) == -1)
 			return -1;
 	}
-	if (intake->stored > 0 && !intake->content.ends_crlf)
-		return take_body(intake, crlf);
+	if (intake->has_body && memcmp(intake->last, crlf.data, 2) != 0 &&
+		take_body(intake, crlf) == -1)
+		return -1;
+	if (intake->discarded)
+		return 0;
+	if (take_verdict(intake, filter_run_body_end(&intake->message)) == -1)
+		return -1;
+	if (intake->stored > 0 && !intake->content.ends_crlf && !intake->discarded)
+		return take_verdict(intake, store_body(intake, crlf));
 	return 0;
 }
 

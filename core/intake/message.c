@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include <posthouse/checks.h>
+
 /* A longer list for count more elements of that size; the old one stays in the pool. */
 static void *
 grow(ph_pool *pool, const void *list, size_t count, size_t *room, size_t size)
@@ -204,12 +206,22 @@ make_header(struct ph_filter_message *message, ph_span name, const char *value,
 }
 
 int
-ph_header_insert(ph_filter_message *message, size_t index, const char *name, const char *value)
+message_make_field(struct ph_filter_message *message, const char *field, struct header *header)
 {
-	struct header header;
+	size_t name = 0, blank;
 
-	if (make_header(message, ph_span_of(name), value, &header) == -1)
+	while ((unsigned char)field[name] > ' ' && (unsigned char)field[name] < 127 && field[name] != ':')
+		name++;
+	blank = strspn(field + name, " \t");
+	if (name == 0 || field[name + blank] != ':')
 		return -1;
+	*header = (struct header){.raw = ph_check_field(message->pool, field), .name_size = name + blank};
+	return header->raw.size > 0 ? 0 : -1;
+}
+
+int
+message_insert(struct ph_filter_message *message, size_t index, struct header header)
+{
 	if (message->header_count == message->header_room) {
 		struct header *grown = grow(message->pool, message->headers, message->header_count,
 			&message->header_room, sizeof(*grown));
@@ -225,6 +237,32 @@ ph_header_insert(ph_filter_message *message, size_t index, const char *name, con
 	message->headers[index] = header;
 	message->header_count++;
 	return 0;
+}
+
+int
+ph_header_insert(ph_filter_message *message, size_t index, const char *name, const char *value)
+{
+	struct header header;
+
+	if (make_header(message, ph_span_of(name), value, &header) == -1)
+		return -1;
+	return message_insert(message, index, header);
+}
+
+int
+ph_header_insert_field(ph_filter_message *message, size_t index, const char *field)
+{
+	struct header header;
+
+	if (message_make_field(message, field, &header) == -1)
+		return -1;
+	return message_insert(message, index, header);
+}
+
+bool
+ph_headers_are_cut(const ph_filter_message *message)
+{
+	return message->headers_cut;
 }
 
 int

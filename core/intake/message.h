@@ -19,6 +19,7 @@ struct filter_step {
 	const char *name;  /* for the log: the instance, or "received" */
 	void *state;
 	bool begun;        /* header() was called: done() is due */
+	bool no_body;      /* ph_body_ignore() */
 };
 
 struct ph_filter_message {
@@ -30,9 +31,21 @@ struct ph_filter_message {
 	struct header *headers;
 	size_t header_count, header_room;
 	ph_reply reply;             /* what ph_filter_reply() or a failure wants to say */
+	const char *reason;         /* ph_filter_reason(); NULL: none */
 	struct filter_step *steps;
 	size_t step_count;
-	bool body_wanted;           /* some filter has body() */
+	size_t step;                /* the one that runs; SIZE_MAX: none */
+	bool writing;               /* it may write the body */
+	ph_filter_result body_result; /* of the filters behind one that writes, and of the storage */
+	/* Where the body goes; after a refusal message.reply is filled. */
+	ph_filter_result (*body_sink)(void *context, ph_span bytes);
+	void *body_context;
+	bool exempt;                /* ph_filter_is_exempt() */
+	bool (*has_transport)(const char *name);
+	bool returned;              /* refused, and on its way back to its sender */
+	bool headers_cut;
+	bool trace_made;
+	struct header trace;        /* its raw size is 0: none */
 	bool tls;                   /* the client's session is encrypted */
 	bool rewrite_headers;       /* not a stranger's */
 	uint32_t content_flags;     /* PH_CONTENT_… */
@@ -55,8 +68,14 @@ struct intake_base {
 	const struct instance *(*filter)(size_t number); /* NULL behind the last */
 	void (*announce)(const struct instance *queue);
 	void (*client)(const ph_session *session, struct intake_client *client);
+	bool (*has_transport)(const char *name);
 };
 const struct intake_base *intake_base(void); /* base.c */
+
+/* One stage of one filter, judged. */
+enum filter_stage { FILTER_HEADER, FILTER_BODY, FILTER_BODY_END, FILTER_END };
+ph_filter_result filter_call(struct ph_filter_message *message, struct filter_step *step,
+	enum filter_stage stage, ph_span bytes);
 
 /* The built-in filters. */
 extern const struct ph_filter_ops filter_complete, filter_rewrite, filter_received;
@@ -65,7 +84,9 @@ extern const struct ph_filter_ops filter_complete, filter_rewrite, filter_receiv
 int filter_chain(struct ph_filter_message *message, const struct intake_base *base);
 /* Runs a stage over all. PH_FILTER_HOLD is remembered in content_flags and not returned. */
 ph_filter_result filter_run_header(struct ph_filter_message *message);
-ph_filter_result filter_run_body(struct ph_filter_message *message, ph_span bytes);
+/* The body passes the filters from that one on, and goes to the sink. */
+ph_filter_result filter_run_body(struct ph_filter_message *message, size_t first, ph_span bytes);
+ph_filter_result filter_run_body_end(struct ph_filter_message *message);
 ph_filter_result filter_run_end(struct ph_filter_message *message);
 void filter_run_done(struct ph_filter_message *message);
 
@@ -79,6 +100,9 @@ int message_append_text(struct ph_filter_message *message, ph_strings *list, con
 /* Puts the recipients in place that policy wants, and its headers above all others. 0 or -1. */
 int message_change_recipients(struct ph_filter_message *message);
 int message_prepend_headers(struct ph_filter_message *message);
+/* A field "Name: value" with its line end; it is folded right, or refused. 0 or -1. */
+int message_make_field(struct ph_filter_message *message, const char *field, struct header *header);
+int message_insert(struct ph_filter_message *message, size_t index, struct header header);
 /* Takes the header section apart; its bytes live in the pool. 0 or -1. */
 int message_take_headers(struct ph_filter_message *message, ph_span section);
 /* The header section as it stands now and, unless part of it passed by unseen, the blank line. */

@@ -349,7 +349,13 @@ texts_ok(const struct ph_user_delivery *request)
 		terminated(request->queue_id, sizeof(request->queue_id)) &&
 		terminated(request->target, sizeof(request->target)) &&
 		terminated(request->extension, sizeof(request->extension)) &&
-		terminated(request->nexthop, sizeof(request->nexthop));
+		terminated(request->nexthop, sizeof(request->nexthop)) &&
+		terminated(request->client_address, sizeof(request->client_address)) &&
+		terminated(request->client_hostname, sizeof(request->client_hostname)) &&
+		terminated(request->client_helo, sizeof(request->client_helo)) &&
+		terminated(request->client_protocol, sizeof(request->client_protocol)) &&
+		terminated(request->sasl_username, sizeof(request->sasl_username)) &&
+		terminated(request->envid, sizeof(request->envid));
 }
 
 /* Does the user's name go with what is asked for? */

@@ -157,6 +157,7 @@ static ph_intake *
 begin_intake(struct message *message, struct report *report, ph_pool *pool, ph_error *error)
 {
 	struct ph_intake_origin origin = {.size = sizeof(origin), .origin = PH_ORIGIN_INTERNAL,
+		.report = PH_REPORT_BOUNCE,
 		.queue = message->storage->name};
 	struct ph_mail_parameters parameters = {.size = sizeof(parameters), .smtputf8 = report->utf8,
 		.body = message->body->envelope.body_8bit};

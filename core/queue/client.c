@@ -13,6 +13,7 @@
 #include "process/channel.h"
 #include "queue/uplink.h"
 #include "queue/protocol.h"
+#include "queue/verify_client.h"
 
 #define HINT_MAX 512
 #define REPEAT 1000
@@ -96,6 +97,7 @@ static void
 up(void *context)
 {
 	repeat(context);
+	verify_client_repeat();
 }
 
 static void
@@ -105,6 +107,8 @@ frame(void *context, unsigned type, ph_span payload)
 	struct wire_reader reader = wire_reader_of(payload);
 	uint64_t sequence = wire_get_u64(&reader);
 
+	if (type == FRAME_VERIFIED)
+		verify_client_take(payload);
 	if (type != FRAME_HINT_TAKEN || reader.failed)
 		return;
 	for (size_t i = 0; i < c->count; i++)
@@ -178,6 +182,12 @@ queue_client_announce(const struct instance *queue)
 	told->sequence = ++client->sequence;
 	told->fresh = true;
 	loop_at_round_end(send_fresh, client);
+}
+
+int
+queue_client_send(unsigned type, ph_span payload)
+{
+	return client == NULL ? -1 : uplink_send(client->link, type, payload);
 }
 
 int

@@ -65,6 +65,20 @@ read_dsn(struct ph_delivery *d, struct wire_reader *reader)
 	}
 }
 
+/* Nor of this. */
+static void
+read_client(struct ph_delivery *d, struct wire_reader *reader)
+{
+	d->client_address = d->client_hostname = d->client_helo = d->client_protocol = d->sasl_username = "";
+	if (reader->failed || reader->rest.size == 0)
+		return;
+	d->client_address = wire_get_string(reader, d->pool);
+	d->client_hostname = wire_get_string(reader, d->pool);
+	d->client_helo = wire_get_string(reader, d->pool);
+	d->client_protocol = wire_get_string(reader, d->pool);
+	d->sasl_username = wire_get_string(reader, d->pool);
+}
+
 struct ph_delivery *
 delivery_read(ph_span payload)
 {
@@ -90,6 +104,7 @@ delivery_read(ph_span payload)
 	d->flags = wire_get_u8(&reader) & ~(unsigned)(JOB_PROBE | JOB_REHEARSAL);
 	read_recipients(d, &reader);
 	read_dsn(d, &reader);
+	read_client(d, &reader);
 	if (reader.failed) {
 		delivery_free(d);
 		return NULL;
@@ -182,6 +197,21 @@ const char *
 ph_delivery_envid(const ph_delivery *d)
 {
 	return d->envid;
+}
+
+const char *
+ph_delivery_client(const ph_delivery *d, const char *name)
+{
+	const struct {
+		const char *name, *value;
+	} facts[] = {{"client_address", d->client_address}, {"client_hostname", d->client_hostname},
+		{"client_helo", d->client_helo}, {"client_protocol", d->client_protocol},
+		{"sasl_username", d->sasl_username}};
+
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+		if (strcmp(facts[i].name, name) == 0)
+			return facts[i].value;
+	return "";
 }
 
 uint32_t

@@ -8,6 +8,7 @@
 #include <posthouse/log.h>
 
 #include "queue/manager.h"
+#include "queue/probe.h"
 
 /* Messages of one claim. */
 #define CLAIM_BATCH 256
@@ -205,6 +206,7 @@ tender(void *argument)
 			storage->more = true;
 		}
 		jobs_expire(manager->scheduler, ph_now() - LOST_JOB_TIME, ph_now());
+		probes_expire(manager);
 		manager_wake(manager);
 	}
 }

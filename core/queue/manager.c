@@ -11,6 +11,8 @@
 #include <posthouse/log.h>
 #include <posthouse/transport.h>
 
+#include "queue/probe.h"
+
 /* Milliseconds. */
 #define STOP_TIME 5000
 /* Deaths after which a message is held. */
@@ -174,16 +176,17 @@ destination_of(struct manager *manager, struct message *message, uint32_t number
 
 /* What the resolver is asked: copies, for a table may wait, and the body be gone then. */
 struct ask {
+	const struct resolver *resolver;
 	const char *address, *filter;
 	const char *sender; /* NULL: see resolve_address() */
 };
 
 static int
-where_to(struct manager *manager, const struct ask *ask, ph_pool *pool, struct resolved *resolved)
+where_to(const struct ask *ask, ph_pool *pool, struct resolved *resolved)
 {
 	if (*ask->filter != '\0')
-		return resolve_filter(&manager->resolver, ask->filter, ask->address, pool, resolved);
-	return resolve_address(&manager->resolver, ask->sender, ask->address, pool, resolved);
+		return resolve_filter(ask->resolver, ask->filter, ask->address, pool, resolved);
+	return resolve_address(ask->resolver, ask->sender, ask->address, pool, resolved);
 }
 
 /* "transport:nexthop" that goes before what the address says; "". */
@@ -203,12 +206,15 @@ is_at_home(const struct rcpt *rcpt)
 }
 
 static int
-copy_ask(const struct body *body, uint32_t number, ph_pool *pool, struct ask *ask)
+copy_ask(const struct manager *manager, const struct body *body, uint32_t number, ph_pool *pool,
+	struct ask *ask)
 {
 	const struct rcpt *rcpt = &body->rcpts[number];
 	bool at_home = is_at_home(rcpt);
 
-	*ask = (struct ask){.address = ph_pool_strdup(pool, rcpt->address),
+	*ask = (struct ask){
+		.resolver = body->message->asking != NULL ? probe_resolver(manager) : &manager->resolver,
+		.address = ph_pool_strdup(pool, rcpt->address),
 		.filter = ph_pool_strdup(pool, route_of(body, number)),
 		.sender = at_home ? NULL : ph_pool_strdup(pool, body->envelope.sender)};
 	return ask->address == NULL || ask->filter == NULL || (!at_home && ask->sender == NULL) ? -1 : 0;
@@ -222,8 +228,8 @@ find_destination(struct manager *manager, struct message *message, uint32_t numb
 	struct ask ask;
 	struct resolved resolved;
 
-	if (pool == NULL || copy_ask(message->body, number, pool, &ask) == -1 ||
-		where_to(manager, &ask, pool, &resolved) == -1)
+	if (pool == NULL || copy_ask(manager, message->body, number, pool, &ask) == -1 ||
+		where_to(&ask, pool, &resolved) == -1)
 		resolved = (struct resolved){.result = RESOLVE_DEFER, .status = "4.3.0",
 			.reason = "out of memory"};
 	/* a table may have waited */
@@ -247,6 +253,10 @@ find_destination(struct manager *manager, struct message *message, uint32_t numb
 static struct destination *
 resolve(void *context, struct message *message, uint32_t number)
 {
+	if (message->asking != NULL && !probe_may_go(message)) {
+		pass_defer(context, message, number, "4.3.0", "mail transport unavailable");
+		return NULL;
+	}
 	if (message->body->rcpts[number].kind != PH_TARGET_FORWARD)
 		return find_destination(context, message, number);
 	forward_start(context, message, number);
@@ -389,6 +399,7 @@ manager_free(struct manager *manager)
 	forwards_forget(manager);
 	ledger_free(manager);
 	scheduler_free(manager->scheduler);
+	probes_free(manager->probes);
 	ph_pool_free(manager->scratch);
 	free(manager->storages);
 	free(manager);
@@ -422,11 +433,13 @@ int
 manager_stop(struct manager *manager)
 {
 	ph_error error;
+	int probing;
 
 	manager->stopping = true;
 	end_task(manager->engine);
 	end_task(manager->tender);
 	wait_until_quiet(manager);
+	probing = probes_close(manager->probes);
 	end_task(manager->syncer);
 	if (manager->owned)
 		manager_sync(manager);
@@ -438,5 +451,5 @@ manager_stop(struct manager *manager)
 		storage->owned = false;
 	}
 	manager->owned = false;
-	return manager_is_writing(manager) ? -1 : 0;
+	return manager_is_writing(manager) ? -1 : probing;
 }

@@ -43,6 +43,7 @@ struct report_wish {
 
 struct visitor;
 struct debt;
+struct probes;
 
 /* Domains whose mail is to be tried now: sweep.c. */
 enum { SWEEP_MAX = 32, SWEEP_DOMAIN_MAX = 256 };
@@ -78,6 +79,7 @@ struct manager {
 	bool syncing;                /* a sync is in progress */
 	bool unsound;                /* the last one failed */
 	struct sweep_wishes sweeps;
+	struct probes *probes;       /* address verification: probe.h; NULL: before the queue is owned */
 	uint32_t random;
 	unsigned lines;              /* logged so far */
 	ph_pool *scratch;            /* for one call that does not wait */

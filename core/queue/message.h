@@ -19,6 +19,7 @@
 struct storage;
 struct entry;
 struct job;
+struct probe;
 
 enum recipient_state {
 	RCPT_TODO,     /* to be resolved in this pass */
@@ -94,6 +95,8 @@ struct message {
 	uint8_t retries;            /* content not found where it was said to be */
 	bool hold;                  /* to be held at the end of the pass */
 	bool probe;                 /* no mail, but a question: nobody is told, nothing is tried twice */
+	bool visiting;              /* in no storage, and found by no ID: scheduler_visit() */
+	struct probe *asking;       /* a probe's: who wants to know; NULL: it is known */
 	char id[PH_QUEUE_ID_SIZE];
 };
 

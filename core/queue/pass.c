@@ -9,6 +9,7 @@
 #include "ground/logger.h"
 #include "queue/logline.h"
 #include "queue/manager.h"
+#include "queue/probe.h"
 
 /* Lines that one round may leave in the log's ring before it is emptied: a destination that dies
  * puts off thousands at once. */
@@ -48,7 +49,8 @@ pass_fail(struct manager *manager, struct message *message, uint32_t number, con
 {
 	body_set_reason(message->body, number, status, text, "none");
 	body_set_state(message->body, number, RCPT_FAILED);
-	log_recipient(manager, message, &message->body->rcpts[number], "bounced");
+	log_recipient(manager, message, &message->body->rcpts[number],
+		message->probe ? "undeliverable" : "bounced");
 }
 
 void
@@ -57,7 +59,8 @@ pass_defer(struct manager *manager, struct message *message, uint32_t number, co
 {
 	body_set_reason(message->body, number, status, text, "none");
 	body_set_state(message->body, number, RCPT_DEFERRED);
-	log_recipient(manager, message, &message->body->rcpts[number], "deferred");
+	log_recipient(manager, message, &message->body->rcpts[number],
+		message->probe ? "undeliverable" : "deferred");
 }
 
 int64_t
@@ -89,6 +92,10 @@ expire(struct manager *manager, struct message *message)
 void
 pass_over(struct manager *manager, struct message *message)
 {
+	if (message->asking != NULL) {
+		probe_over(manager, message);
+		return;
+	}
 	if (!message->hold)
 		expire(manager, message);
 	if (message->body->in_state[RCPT_FAILED] > 0)

@@ -8,6 +8,7 @@
 #include <posthouse/log.h>
 
 #include "queue/manager.h"
+#include "queue/probe.h"
 #include "queue/protocol.h"
 #include "queue/sweep.h"
 
@@ -17,6 +18,7 @@ peer_free(struct peer *peer)
 	struct manager *manager = peer->manager;
 
 	TAILQ_REMOVE(&manager->peers, peer, link);
+	probes_forget(peer);
 	if (peer->worker != NULL)
 		worker_lost(manager->scheduler, peer->worker, ph_now());
 	free(peer->role);
@@ -84,6 +86,9 @@ take_frame(struct peer *peer, unsigned type, ph_span payload)
 		break;
 	case FRAME_SWEEP:
 		take_sweep(peer, payload);
+		break;
+	case FRAME_VERIFY:
+		probes_ask(peer, payload);
 		break;
 	case FRAME_EXPANSION:
 		results_expansion(peer, payload);
@@ -204,6 +209,16 @@ put_dsn(struct wire_writer *writer, const struct job *job)
 }
 
 static void
+put_client(struct wire_writer *writer, const struct envelope *envelope)
+{
+	wire_put_string(writer, envelope->client_address);
+	wire_put_string(writer, envelope->client_name);
+	wire_put_string(writer, envelope->helo);
+	wire_put_string(writer, envelope->protocol);
+	wire_put_string(writer, envelope->sasl_username);
+}
+
+static void
 put_job(struct wire_writer *writer, const struct job *job)
 {
 	const struct message *message = job->message;
@@ -231,6 +246,7 @@ put_job(struct wire_writer *writer, const struct job *job)
 		put_target(writer, rcpt);
 	}
 	put_dsn(writer, job);
+	put_client(writer, &body->envelope);
 }
 
 void

@@ -37,7 +37,12 @@ enum {
 	/* queue role → worker: as FRAME_JOB. A probe: a worker that does not know it leaves it alone */
 	FRAME_PROBE,
 	/* anyone → queue role: string domain. Its mail is to be tried now */
-	FRAME_SWEEP
+	FRAME_SWEEP,
+	/* anyone → queue role: u64 number, string address. What is known of it? */
+	FRAME_VERIFY,
+	/* queue role → the same: u64 number, u8 status (enum verify_status), string text. At once; after
+	 * VERIFY_IN_PROGRESS once more, when a probe has found out, or never */
+	FRAME_VERIFIED
 };
 
 enum {

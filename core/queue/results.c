@@ -376,7 +376,7 @@ results_expansion(struct peer *peer, ph_span payload)
 	struct subject subject;
 
 	if (pool != NULL && find_subject(peer, &reader, pool, &subject) == 0 && subject.message != NULL) {
-		if (subject.message->body != NULL && !subject.aside)
+		if (subject.message->body != NULL && !subject.aside && !subject.message->visiting)
 			expand(peer, &subject, &reader, pool);
 		end_subject(peer, &subject);
 	}
@@ -414,6 +414,9 @@ apply_line(const struct subject *subject, const struct outcome_line *line)
 	switch (line->outcome) {
 	case OUTCOME_SENT:
 	case OUTCOME_DISCARDED:
+		/* why mail went well is not kept, but it is what a probe asks */
+		if (subject->message->probe)
+			body_set_reason(body, line->number, line->status, line->text, line->relay);
 		body_set_done(body, line->number, line->outcome);
 		return true;
 	case OUTCOME_BOUNCED:

@@ -14,6 +14,7 @@
 #include "process/role.h"
 #include "queue/client.h"
 #include "queue/manager.h"
+#include "queue/probe.h"
 
 #define BLAMES_MAX 64
 /* Between attempts to own a storage that failed, milliseconds. */
@@ -132,7 +133,9 @@ own(void *argument)
 	use_blames(q);
 	queue_client_set_local(announce_own, q->manager);
 	manager_announce(q->manager);
-	if (listen_all(q, &error) == 0 && manager_start(q->manager, &error) == 0)
+	if ((q->manager->probes = probes_open(q->manager)) == NULL)
+		ph_error_set(&error, "no memory for address verification");
+	else if (listen_all(q, &error) == 0 && manager_start(q->manager, &error) == 0)
 		return;
 	ph_log(PH_LOG_FATAL, "the queue cannot be served: %s", error.text);
 	logger_flush();

@@ -91,6 +91,7 @@ scheduler_new(const struct schedule_limits *limits, const struct schedule_ops *o
 	scheduler->by_key = calloc(scheduler->by_key_size, sizeof(struct destination *));
 	scheduler->by_number = calloc(scheduler->by_number_size, sizeof(struct job *));
 	TAILQ_INIT(&scheduler->all);
+	TAILQ_INIT(&scheduler->visiting);
 	TAILQ_INIT(&scheduler->feed);
 	TAILQ_INIT(&scheduler->routes);
 	TAILQ_INIT(&scheduler->idle);
@@ -120,6 +121,7 @@ scheduler_free(struct scheduler *scheduler)
 	if (scheduler == NULL)
 		return;
 	jobs_free(scheduler);
+	TAILQ_CONCAT(&scheduler->all, &scheduler->visiting, all);
 	while ((message = TAILQ_FIRST(&scheduler->all)) != NULL) {
 		TAILQ_REMOVE(&scheduler->all, message, all);
 		if (message->body != NULL)
@@ -233,9 +235,13 @@ free_if_unused(struct scheduler *scheduler, struct message *message)
 	if (message->state != MESSAGE_GONE || message->pins > 0 ||
 		(message->body != NULL && !TAILQ_EMPTY(&message->body->jobs)))
 		return;
-	TAILQ_REMOVE(&scheduler->all, message, all);
-	table_take(scheduler, message);
-	scheduler->count--;
+	if (message->visiting) {
+		TAILQ_REMOVE(&scheduler->visiting, message, all);
+	} else {
+		TAILQ_REMOVE(&scheduler->all, message, all);
+		table_take(scheduler, message);
+		scheduler->count--;
+	}
 	message_free(message);
 }
 
@@ -376,6 +382,17 @@ start_pass(struct scheduler *scheduler, struct message *message)
 			body_set_state(body, i, RCPT_TODO);
 	body->cursor = 0;
 	scheduler->ops->active(scheduler->context, message);
+}
+
+void
+scheduler_visit(struct scheduler *scheduler, struct message *message)
+{
+	message->visiting = true;
+	message->state = MESSAGE_ACTIVE;
+	TAILQ_INSERT_TAIL(&scheduler->visiting, message, all);
+	scheduler->active++;
+	start_pass(scheduler, message);
+	scheduler_feed(scheduler, message);
 }
 
 int

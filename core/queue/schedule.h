@@ -117,6 +117,9 @@ void scheduler_free(struct scheduler *scheduler);
 /* Takes a message over: waiting until due, or held. It is found by its ID from now on. -1: no memory
  * (it is still the caller's). */
 int scheduler_add(struct scheduler *scheduler, struct message *message, int64_t due);
+/* Takes over a message with a body that is in no storage (a probe), for one pass that begins at once. It
+ * is in no list of the queue. */
+void scheduler_visit(struct scheduler *scheduler, struct message *message);
 struct message *scheduler_find(struct scheduler *scheduler, const struct storage *storage,
 	const char *id);
 struct message *scheduler_first(struct scheduler *scheduler);

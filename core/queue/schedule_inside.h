@@ -13,6 +13,7 @@ struct scheduler {
 	int64_t now;
 
 	TAILQ_HEAD(, message) all;
+	TAILQ_HEAD(, message) visiting;
 	struct message **by_id;      /* a hash table, its size a power of two */
 	size_t by_id_size, count, active;
 

@@ -248,7 +248,8 @@ take_job(struct office *office, ph_span payload, unsigned flags)
 	d->flags |= flags;
 	d->transport = config_find(office->role->config, PH_CLASS_TRANSPORT, d->transport_name);
 	d->storage = config_find(office->role->config, PH_CLASS_QUEUE, d->storage_name);
-	if (d->transport == NULL || d->storage == NULL || !serves(office, d->transport) ||
+	/* a probe is in no storage */
+	if (d->transport == NULL || (d->storage == NULL && flags != JOB_PROBE) || !serves(office, d->transport) ||
 		office->draining || (work = calloc(1, sizeof(*work))) == NULL) {
 		give_back(office, d);
 		return;

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "intake/verify_sender.h"
 #include "session/destination.h"
 #include "session/session.h"
 
@@ -60,6 +61,13 @@ ph_destination_of(ph_session *session, const char *address)
 	if (destination_hides_a_route(session, address))
 		return PH_DESTINATION_FOREIGN;
 	return destination_of_domain(session, ph_address_domain(address));
+}
+
+bool
+destination_is_prober(ph_session *session, const char *address)
+{
+	return verify_sender_is(ph_scratch_pool(session), session->settings, address) &&
+		destination_of_domain(session, ph_address_domain(address)) == PH_DESTINATION_FINAL;
 }
 
 bool

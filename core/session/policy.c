@@ -124,6 +124,10 @@ check_recipient(struct run *run)
 		ph_explain(session, "mail to the postmaster is accepted from everybody: no list is asked");
 		return 0;
 	}
+	if (destination_is_prober(session, session->recipient)) {
+		ph_explain(session, "mail to $address_verify_sender is accepted from everybody: no list is asked");
+		return 0;
+	}
 	carry(run, session->left_by_client);
 	carry(run, session->left_by_helo);
 	carry(run, session->left_by_sender);

@@ -269,8 +269,10 @@ trail_map(ph_session *session, const ph_map *map, const char *key, ph_found foun
 		return;
 	switch (found) {
 	case PH_FOUND:
-		ph_explain(session, "%s: \"%s\" gives \"%s\"", ph_map_name(map), key,
-			value != NULL ? value : "an entry");
+		if (value != NULL)
+			ph_explain(session, "%s: \"%s\" gives \"%s\"", ph_map_name(map), key, value);
+		else
+			ph_explain(session, "%s: \"%s\" is there", ph_map_name(map), key);
 		break;
 	case PH_NOT_FOUND:
 		ph_explain(session, "%s: \"%s\" is not there", ph_map_name(map), key);

@@ -23,7 +23,12 @@ typedef enum ph_filter_result {
 	PH_FILTER_HOLD     /* queued, not delivered until released; later filters still run */
 } ph_filter_result;
 
-/* Stages in the order of the calls. Each may be NULL. state is what begin() stored, NULL before.
+enum {
+	/* body() decides what goes on: only what is given to ph_body_write(). Without it all goes on. */
+	PH_FILTER_WRITES_BODY = 1
+};
+
+/* Stages in the order of the calls. Each may be NULL. state is what header() stored, NULL before.
  * All may wait. */
 struct ph_filter_ops {
 	uint32_t size;
@@ -36,6 +41,9 @@ struct ph_filter_ops {
 	ph_filter_result (*end)(void *self, ph_filter_message *message, void *state);
 	/* The message is done with, whatever became of it: free state. */
 	void (*done)(void *self, void *state);
+	/* Since ABI 1.1. The body has ended, before end() of any filter: what body() kept back can be
+	 * written now. */
+	ph_filter_result (*body_end)(void *self, ph_filter_message *message, void *state);
 };
 
 /* The session behind the message; NULL without one. */
@@ -45,6 +53,27 @@ PH_API const char *ph_filter_queue_id(const ph_filter_message *message);
 PH_API ph_pool *ph_filter_pool(ph_filter_message *message);
 PH_API void ph_filter_reply(ph_filter_message *message, int code, const char *status,
 	const char *format, ...) PH_PRINTF(4, 5);
+/* What the log says of the next REFUSE or DISCARD in place of "filter NAME: from=<SENDER>". */
+PH_API void ph_filter_reason(ph_filter_message *message, const char *format, ...) PH_PRINTF(2, 3);
+/* Mail that is nobody's to judge: a report of this host, unless internal_mail_filter_classes has its
+ * kind; what was here before and is sent on. Filters of content let it pass. */
+PH_API bool ph_filter_is_exempt(const ph_filter_message *message);
+
+/* ---- Body. In body() and body_end() of a filter with PH_FILTER_WRITES_BODY: these bytes go on, to the
+ * filters behind it and to the storage. May wait. 0, or -1: the message is given up, return. */
+PH_API int ph_body_write(ph_filter_message *message, ph_span bytes);
+/* This filter has seen enough of the body: what follows the piece in hand goes on without it. In
+ * header() and body(). */
+PH_API void ph_body_ignore(ph_filter_message *message);
+
+/* What is to become of the message, whatever the result. Hold it: queued, not delivered until it is
+ * released; the reason is for the log. */
+PH_API void ph_filter_hold(ph_filter_message *message, const char *reason);
+/* Through this transport, "transport:nexthop"; to this address in place of all recipients (the last
+ * one counts); to this one as well. 0, or -1: no memory, or a control character. */
+PH_API int ph_filter_route(ph_filter_message *message, const char *route);
+PH_API int ph_filter_redirect(ph_filter_message *message, const char *address);
+PH_API int ph_filter_bcc(ph_filter_message *message, const char *address);
 
 /* Envelope. */
 PH_API const char *ph_filter_sender(const ph_filter_message *message);
@@ -66,6 +95,17 @@ PH_API int ph_header_insert(ph_filter_message *message, size_t index, const char
 	const char *value);
 PH_API int ph_header_replace(ph_filter_message *message, size_t index, const char *value);
 PH_API int ph_header_remove(ph_filter_message *message, size_t index);
+/* A whole field, "Name: value", as it is to stand, at that place. Lines of it after the first are folded
+ * lines, whether they begin with white space or not. 0 or -1. */
+PH_API int ph_header_insert_field(ph_filter_message *message, size_t index, const char *field);
+/* The section was too large to be read as a whole: more of its fields are at the start of the body. */
+PH_API bool ph_headers_are_cut(const ph_filter_message *message);
+/* The trace field that this host puts on top of all others when the message is complete, "Received: …"
+ * with its line ends; it is none of the headers above. Empty: there will be none, or no memory. */
+PH_API ph_span ph_header_trace(ph_filter_message *message);
+/* Another such field in its place (NULL: none); one more above it. 0 or -1. */
+PH_API int ph_header_set_trace(ph_filter_message *message, const char *field);
+PH_API int ph_header_prepend(ph_filter_message *message, const char *field);
 
 #define PH_FILTER(...) \
 	.class_number = PH_CLASS_FILTER, .class_major = PH_FILTER_MAJOR, \

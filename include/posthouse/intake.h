@@ -24,6 +24,13 @@ enum ph_origin {
 	PH_ORIGIN_INTERNAL  /* reports: headers are completed, no filter may refuse it */
 };
 
+/* The kinds of internal_mail_filter_classes. */
+enum ph_report {
+	PH_REPORT_OTHER = 0,
+	PH_REPORT_BOUNCE, /* what became of a message, for its sender */
+	PH_REPORT_NOTIFY  /* what went wrong, for the postmaster */
+};
+
 /* Facts about the origin. Begins with its size; everything else may be left 0. */
 struct ph_intake_origin {
 	uint32_t size;
@@ -34,6 +41,7 @@ struct ph_intake_origin {
 	const char *full_name;   /* and what stands in brackets or quotes beside it */
 	const char *queue;       /* the name of the queue storage; NULL or "": the default */
 	bool again;              /* a message that came in before: its headers are complete */
+	uint8_t report;          /* enum ph_report, with PH_ORIGIN_INTERNAL */
 };
 
 /* The answer to the outside world: an SMTP code, an enhanced status code (RFC 3463), a text. Its

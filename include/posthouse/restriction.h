@@ -118,6 +118,31 @@ PH_API ph_verdict ph_refuse(ph_session *session, int code, const char *status, c
  */
 PH_API ph_verdict ph_refuse_unlisted(ph_session *session, const char *address, bool sender);
 
+/* What is said of addresses that were verified, or could not be: as unverified_recipient_reject_code
+ * and its like give it. The first element is the struct's size. */
+struct ph_unverified {
+	uint32_t size;          /* sizeof(struct ph_unverified) */
+	int tempfail_action;    /* enum ph_tempfail_action */
+	int64_t defer_code;     /* nothing is known for now; a code of 2xx lets it pass */
+	int64_t reject_code;    /* nobody has the address; the same */
+	const char *reason;     /* in place of what the probe found out; "": that */
+};
+
+/* What a restriction does that cannot find out for now, as reject_tempfail_action has it. */
+enum ph_tempfail_action {
+	PH_TEMPFAIL_DEFER_IF_PERMIT,
+	PH_TEMPFAIL_DEFER
+};
+
+/*
+ * Refuses an address to which mail cannot be delivered, as a probe has found out: a delivery that ends
+ * before the message (see "Probes" in MODULES.md). What was found out before is remembered. While a
+ * probe is in progress the session waits, for some seconds, and then refuses for now. Never refused:
+ * "<>", the sender of probes, and what that sender writes to. sender: it wrote the message. Waits.
+ */
+PH_API ph_verdict ph_refuse_unverified(ph_session *session, const char *address, bool sender,
+	const struct ph_unverified *how);
+
 /* What the list that is asked judges, for replies "<OBJECT>: CLASS rejected: …" of restrictions that may
  * stand in any list: "user@example.com" and "Recipient address", "DATA" and "Data command". */
 PH_API const char *ph_list_object(const ph_session *session);

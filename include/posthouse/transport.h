@@ -43,6 +43,9 @@ PH_API const char *ph_delivery_envid(const ph_delivery *delivery);
 PH_API uint32_t ph_delivery_ret(const ph_delivery *delivery);
 PH_API uint32_t ph_delivery_notify(const ph_delivery *delivery, size_t index);
 PH_API const char *ph_delivery_orcpt(const ph_delivery *delivery, size_t index);
+/* Who handed the message in: "client_address", "client_hostname", "client_helo", "client_protocol",
+ * "sasl_username". "" of what is not known, and of a name that this version does not know. Never NULL. */
+PH_API const char *ph_delivery_client(const ph_delivery *delivery, const char *name);
 /* Was it submitted with SMTPUTF8 (RFC 6531)? It may go only to who offers that. */
 PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
 /*
@@ -183,6 +186,13 @@ struct ph_user_delivery {
 	char target[2044];    /* a command, or an absolute path; "~/" is the user's home */
 	char extension[332];  /* of the recipient's address, without its delimiter */
 	char nexthop[256];
+	/* For commands that want to know (ph_delivery_client(), ph_delivery_envid()). */
+	char client_address[48];
+	char client_hostname[256];
+	char client_helo[256];
+	char client_protocol[16];
+	char sasl_username[256];
+	char envid[104];
 };
 #define PH_USER_DELIVERY_1_0 1112
 

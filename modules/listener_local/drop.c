@@ -106,7 +106,8 @@ read_file(struct submission *submission, int fd)
 static void
 report(const char *sender, const ph_reply *refusal)
 {
-	struct ph_intake_origin origin = {.size = sizeof(origin), .origin = PH_ORIGIN_INTERNAL};
+	struct ph_intake_origin origin = {.size = sizeof(origin), .origin = PH_ORIGIN_INTERNAL,
+		.report = PH_REPORT_BOUNCE};
 	ph_pool *pool = ph_pool_new(0);
 	ph_error error = {""};
 	ph_intake *intake = pool != NULL ? ph_intake_begin(&origin, &error) : NULL;

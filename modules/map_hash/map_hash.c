@@ -187,9 +187,8 @@ explain(const struct hash *hash, const ph_error *why, ph_error *error)
 		ph_error_set(error, "there is no %s.cdb yet: run newaliases if this is a table of aliases, "
 			"else posthouse map build hash:%s", hash->path, hash->path);
 	else
-		ph_error_set(error, "there is neither %s nor %s.cdb: write the first, if only an empty one, "
-			"and run newaliases if it is a table of aliases, else posthouse map build hash:%s", hash->path,
-			hash->path, hash->path);
+		ph_error_set(error, "there is no %s, nor a .cdb of it: write it, if only empty, and run newaliases "
+			"if it is a table of aliases, else posthouse map build hash:%s", hash->path, hash->path);
 }
 
 static int

@@ -13,7 +13,11 @@ struct recipient {
 	int64_t unknown_code;
 	const ph_networks *backup_networks;
 	bool any_backup; /* no networks are set */
+	struct ph_unverified unverified;
 };
+
+#define UNVERIFIED(field) \
+	(offsetof(struct recipient, unverified) + offsetof(struct ph_unverified, field))
 
 static const struct ph_param params[] = {
 	{"non_fqdn_reject_code", PH_INT, 0, offsetof(struct recipient, non_fqdn_code), "504", 400, 599, NULL,
@@ -25,6 +29,18 @@ static const struct ph_param params[] = {
 		NULL, "The reply code of reject_unauth_destination."},
 	{"unknown_address_reject_code", PH_INT, 0, offsetof(struct recipient, unknown_code), "450", 400,
 		599, NULL, "The reply code of restrictions on addresses in domains that do not exist."},
+	{"unverified_recipient_defer_code", PH_INT, 0, UNVERIFIED(defer_code), "450", 250, 599, NULL,
+		"The reply code of reject_unverified_recipient when a probe found out nothing for now; 250: it is "
+		"let pass."},
+	{"unverified_recipient_reject_code", PH_INT, 0, UNVERIFIED(reject_code), "450", 250, 599, NULL,
+		"The reply code of reject_unverified_recipient when a probe found that nobody has the address; "
+		"250: it is let pass; 550 where the answers of the probed servers have proved right."},
+	{"unverified_recipient_reject_reason", PH_STRING, 0, UNVERIFIED(reason), "", 0, 0, NULL,
+		"What reject_unverified_recipient says in place of what a probe found out; empty: that."},
+	{"unverified_recipient_tempfail_action", PH_ENUM, 0, UNVERIFIED(tempfail_action),
+		"$reject_tempfail_action", 0, 0, "defer_if_permit, defer",
+		"What reject_unverified_recipient does when a probe found out nothing for now: defer_if_permit, "
+		"defer."},
 };
 
 static ph_verdict
@@ -143,6 +159,16 @@ reject_unlisted_recipient(const ph_rule *rule, ph_session *session)
 	return ph_refuse_unlisted(session, ph_recipient(session), false);
 }
 
+static ph_verdict
+reject_unverified_recipient(const ph_rule *rule, ph_session *session)
+{
+	const struct recipient *self = ph_rule_instance(rule);
+	struct ph_unverified how = self->unverified;
+
+	how.size = sizeof(how);
+	return ph_refuse_unverified(session, ph_recipient(session), false, &how);
+}
+
 static int
 recipient_open(void *self, ph_error *error)
 {
@@ -183,6 +209,9 @@ static const struct ph_restriction restrictions[] = {
 		.check = reject_unlisted_recipient,
 		.doc = "Refuses recipients that nobody has: those that the table of their domain's class does "
 		       "not list, those that have moved, and those whose mail goes nowhere."},
+	{.name = "reject_unverified_recipient", .stage = PH_STAGE_RECIPIENT | PH_ASKS_OTHERS,
+		.check = reject_unverified_recipient,
+		.doc = "Refuses recipients to which mail cannot be delivered, as a probe finds out; see doc/VERIFY.md."},
 };
 
 PH_MODULE(restriction_recipient, "1.0", "restrictions by the recipient's address, and on relaying",

@@ -11,7 +11,8 @@ static struct {
 	int64_t non_fqdn, relay, unknown;
 	const ph_networks *networks;
 	bool any;
-} self = {504, 554, 450, NULL, true};
+	struct ph_unverified unverified;
+} self = {504, 554, 450, NULL, true, {.defer_code = 450, .reject_code = 550, .reason = ""}};
 
 static const struct world_record records[] = {
 	{PH_DNS_MX, "mx.example", PH_DNS_FOUND, {"mx1.example"}},
@@ -145,6 +146,76 @@ test_backup(void **state)
 	interfaces_close();
 }
 
+/* What the queue role says, and what that becomes. */
+static void
+test_unverified(void **state)
+{
+	static const struct {
+		const char *sender, *recipient;
+		ph_found found;
+		enum verify_status status;
+		struct ph_unverified how;
+		ph_verdict verdict;
+		int code;
+		const char *code_status, *text;
+	} cases[] = {
+		{"s@x", "u@y", PH_FOUND, VERIFY_DELIVERABLE, {0, 0, 450, 550, ""}, PH_DUNNO, 0, "", ""},
+		{"s@x", "u@y", PH_FOUND, VERIFY_UNDELIVERABLE, {0, 0, 450, 550, ""}, PH_REJECT, 550, "5.1.1",
+			"<u@y>: Recipient address rejected: undeliverable address: why"},
+		{"s@x", "u@y", PH_FOUND, VERIFY_UNDELIVERABLE, {0, 0, 450, 450, ""}, PH_DEFER_IF_PERMIT, 450,
+			"4.1.1", "<u@y>: Recipient address rejected: unverified address: why"},
+		{"s@x", "u@y", PH_FOUND, VERIFY_UNDELIVERABLE, {0, 0, 450, 250, ""}, PH_DUNNO, 0, "", ""},
+		{"s@x", "u@y", PH_FOUND, VERIFY_UNDELIVERABLE, {0, 0, 450, 550, "because"}, PH_REJECT, 550,
+			"5.1.1", "<u@y>: Recipient address rejected: undeliverable address: because"},
+		{"s@x", "u@y", PH_FOUND, VERIFY_DEFERRED, {0, 0, 450, 550, ""}, PH_DEFER_IF_PERMIT, 450, "4.1.1",
+			"<u@y>: Recipient address rejected: unverified address: why"},
+		{"s@x", "u@y", PH_FOUND, VERIFY_DEFERRED, {0, PH_TEMPFAIL_DEFER, 451, 550, ""}, PH_DEFER, 451,
+			"4.1.1", "<u@y>: Recipient address rejected: unverified address: why"},
+		{"s@x", "u@y", PH_FOUND, VERIFY_DEFERRED, {0, 0, 250, 550, ""}, PH_DUNNO, 0, "", ""},
+		{"s@x", "u@y", PH_FOUND, VERIFY_DEFERRED, {0, 0, 550, 450, ""}, PH_REJECT, 550, "5.1.1",
+			"<u@y>: Recipient address rejected: undeliverable address: why"},
+		{"s@x", "u@y", PH_FOUND, VERIFY_IN_PROGRESS, {0, 0, 450, 550, ""}, PH_DEFER_IF_PERMIT, 450,
+			"4.1.1", "<u@y>: Recipient address rejected: unverified address: why"},
+		{"s@x", "u@y", PH_FAILED, VERIFY_IN_PROGRESS, {0, 0, 451, 550, ""}, PH_DEFER_IF_PERMIT, 450,
+			"4.1.1", "<u@y>: Recipient address rejected: address verification problem"},
+		{"", "u@y", PH_FOUND, VERIFY_UNDELIVERABLE, {0, 0, 450, 550, ""}, PH_REJECT, 550, "5.1.1",
+			"<u@y>: Recipient address rejected: undeliverable address: why"},
+		/* neither our probes nor those about them */
+		{"Probe@here.example", "u@y", PH_FOUND, VERIFY_UNDELIVERABLE, {0, 0, 450, 550, ""}, PH_DUNNO, 0,
+			"", ""},
+		{"s@x", "probe@HERE.example", PH_FOUND, VERIFY_UNDELIVERABLE, {0, 0, 450, 550, ""}, PH_DUNNO, 0,
+			"", ""},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ph_session *session;
+		ph_reply reply;
+
+		world_reset();
+		world.verified = cases[i].found;
+		world.verify_status = cases[i].status;
+		world.verify_text = "why";
+		world.settings.address_verify_sender = "probe@here.example";
+		world.settings.address_verify_poll_count = 3;
+		world.settings.address_verify_poll_delay = 3000;
+		self.unverified = cases[i].how;
+		session = world_session("192.0.2.1");
+		session->sender = cases[i].sender;
+		session->recipient = cases[i].recipient;
+		if (world_ask(&posthouse_module_restriction_recipient, &self, "reject_unverified_recipient",
+			session, &reply) != cases[i].verdict)
+			fail_msg("%zu", i);
+		assert_int_equal(reply.code, cases[i].code);
+		assert_string_equal(reply.status, cases[i].code_status);
+		assert_string_equal(reply.text, cases[i].text);
+		if (cases[i].code != 0) {
+			assert_string_equal(world.verify_asked, cases[i].recipient);
+			assert_int_equal(world.verify_patience, 6000);
+		}
+		world_end(session);
+	}
+}
+
 /* A table that cannot be asked permits nobody and rejects nobody. */
 static void
 test_failing_tables(void **state)
@@ -184,6 +255,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_recipients),
 		cmocka_unit_test(test_backup),
+		cmocka_unit_test(test_unverified),
 		cmocka_unit_test(test_failing_tables),
 		cmocka_unit_test(test_marks),
 	};

@@ -11,7 +11,11 @@ struct sender {
 	int64_t non_fqdn_code;
 	int64_t unknown_code;
 	const ph_map *login_maps;
+	struct ph_unverified unverified;
 };
+
+#define UNVERIFIED(field) \
+	(offsetof(struct sender, unverified) + offsetof(struct ph_unverified, field))
 
 static const struct ph_param params[] = {
 	{"non_fqdn_reject_code", PH_INT, 0, offsetof(struct sender, non_fqdn_code), "504", 400, 599, NULL,
@@ -20,6 +24,18 @@ static const struct ph_param params[] = {
 		"Tables of sender addresses and of the login names that own them."},
 	{"unknown_address_reject_code", PH_INT, 0, offsetof(struct sender, unknown_code), "450", 400, 599,
 		NULL, "The reply code of restrictions on addresses in domains that do not exist."},
+	{"unverified_sender_defer_code", PH_INT, 0, UNVERIFIED(defer_code), "450", 250, 599, NULL,
+		"The reply code of reject_unverified_sender when a probe found out nothing for now; 250: it is "
+		"let pass."},
+	{"unverified_sender_reject_code", PH_INT, 0, UNVERIFIED(reject_code), "450", 250, 599, NULL,
+		"The reply code of reject_unverified_sender when a probe found that nobody has the address; "
+		"250: it is let pass; 550 where the answers of the probed servers have proved right."},
+	{"unverified_sender_reject_reason", PH_STRING, 0, UNVERIFIED(reason), "", 0, 0, NULL,
+		"What reject_unverified_sender says in place of what a probe found out; empty: that."},
+	{"unverified_sender_tempfail_action", PH_ENUM, 0, UNVERIFIED(tempfail_action),
+		"$reject_tempfail_action", 0, 0, "defer_if_permit, defer",
+		"What reject_unverified_sender does when a probe found out nothing for now: defer_if_permit, "
+		"defer."},
 };
 
 static ph_verdict
@@ -68,6 +84,16 @@ static ph_verdict
 reject_unlisted_sender(const ph_rule *rule, ph_session *session)
 {
 	return ph_refuse_unlisted(session, ph_sender(session), true);
+}
+
+static ph_verdict
+reject_unverified_sender(const ph_rule *rule, ph_session *session)
+{
+	const struct sender *self = ph_rule_instance(rule);
+	struct ph_unverified how = self->unverified;
+
+	how.size = sizeof(how);
+	return ph_refuse_unverified(session, ph_sender(session), true, &how);
 }
 
 static ph_verdict
@@ -134,6 +160,9 @@ static const struct ph_restriction restrictions[] = {
 		.check = reject_unlisted_sender,
 		.doc = "Refuses senders in our own domains that nobody has: those that would be refused by "
 		       "reject_unlisted_recipient."},
+	{.name = "reject_unverified_sender", .stage = PH_STAGE_SENDER | PH_ASKS_OTHERS,
+		.check = reject_unverified_sender,
+		.doc = "Refuses senders to which mail could not be returned, as a probe finds out; see doc/VERIFY.md."},
 };
 
 PH_MODULE(restriction_sender, "1.0", "restrictions by the sender's address",

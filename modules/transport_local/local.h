@@ -25,6 +25,7 @@ struct local {
 	ph_strings allow_mail_to_commands, allow_mail_to_files, forward_path;
 	const char *fallback_transport, *forward_expansion_filter, *luser_relay, *mailbox_transport;
 	struct params rights;
+	int64_t duplicate_filter_limit;
 	bool biff, expand_owner_alias, owner_request_special, require_home_directory;
 	struct state *state;
 };

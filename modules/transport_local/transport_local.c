@@ -56,6 +56,11 @@ static const struct ph_param params[] = {
 		.offset = offsetof(struct local, rights.command_time_limit), .default_value = "1000s",
 		.min = 1000, .max = 3000 * 1000,
 		.doc = "How long a command may run; then it is killed, and the mail returned."},
+	{.name = "duplicate_filter_limit", .type = PH_INT, .flags = PH_PER_SECTION,
+		.offset = offsetof(struct local, duplicate_filter_limit), .default_value = "0", .min = 0,
+		.max = INT32_MAX,
+		.doc = "Understood for the sake of old configurations: whatever it says, each address that an alias "
+		       "names comes once."},
 	{.name = "expand_owner_alias", .type = PH_BOOL, .flags = PH_PER_SECTION,
 		.offset = offsetof(struct local, expand_owner_alias), .default_value = "no",
 		.doc = "The sender of a list's mail is the address for which owner-LIST stands, not owner-LIST."},

@@ -7,13 +7,19 @@ static const struct {
 	size_t offset;
 	bool of_recipient;
 } macros[] = {
+	{"client_address", offsetof(struct arguments_message, client_address), false},
+	{"client_helo", offsetof(struct arguments_message, client_helo), false},
+	{"client_hostname", offsetof(struct arguments_message, client_hostname), false},
+	{"client_protocol", offsetof(struct arguments_message, client_protocol), false},
 	{"domain", offsetof(struct arguments_recipient, domain), true},
+	{"envid", offsetof(struct arguments_message, envid), false},
 	{"extension", offsetof(struct arguments_recipient, extension), true},
 	{"mailbox", offsetof(struct arguments_recipient, mailbox), true},
 	{"nexthop", offsetof(struct arguments_message, nexthop), false},
 	{"original_recipient", offsetof(struct arguments_recipient, original_recipient), true},
 	{"queue_id", offsetof(struct arguments_message, queue_id), false},
 	{"recipient", offsetof(struct arguments_recipient, recipient), true},
+	{"sasl_username", offsetof(struct arguments_message, sasl_username), false},
 	{"sender", offsetof(struct arguments_message, sender), false},
 	{"size", offsetof(struct arguments_message, size), false},
 	{"user", offsetof(struct arguments_recipient, user), true},
@@ -82,7 +88,8 @@ arguments_check(const char *text, ph_error *error)
 		if (which > MACROS)
 			return ph_error_set(error, "argv: \"%.20s\" is no macro; there are ${recipient}, ${sender}, "
 				"${user}, ${extension}, ${mailbox}, ${domain}, ${nexthop}, ${queue_id}, ${size}, "
-				"${original_recipient}, and $$ for a dollar sign", text + at);
+				"${original_recipient}, ${envid}, ${client_address}, ${client_hostname}, ${client_helo}, "
+				"${client_protocol}, ${sasl_username}, and $$ for a dollar sign", text + at);
 	return 0;
 }
 

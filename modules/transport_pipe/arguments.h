@@ -13,7 +13,8 @@ struct arguments_recipient {
 
 /* And those of the message. */
 struct arguments_message {
-	const char *sender, *nexthop, *queue_id, *size;
+	const char *sender, *nexthop, *queue_id, *size, *envid;
+	const char *client_address, *client_hostname, *client_helo, *client_protocol, *sasl_username;
 	const struct arguments_recipient *recipients;
 	size_t count;
 };

@@ -15,7 +15,8 @@ static const struct arguments_recipient recipients[] = {
 	{"b c; $(d)@two.example", "b", "b c; $(d)", "b c; $(d)", "", "two.example"},
 };
 static const struct arguments_message message = {.sender = "s", .nexthop = "hop", .queue_id = "ID",
-	.size = "7", .recipients = recipients, .count = 2};
+	.size = "7", .envid = "E", .client_address = "192.0.2.1", .client_hostname = "c.example",
+	.client_helo = "h e", .client_protocol = "ESMTP", .sasl_username = "", .recipients = recipients, .count = 2};
 
 static const struct {
 	const char *text, *argv; /* each word in <> */
@@ -23,6 +24,8 @@ static const struct {
 	{"/bin/x", "</bin/x>"},
 	{" x\t-f ${sender}  -- $recipient ", "<x><-f><s><--><a+x@one.example><b c; $(d)@two.example>"},
 	{"x u=$(user)+${extension}@${domain} $$size=$size", "<x><u=a+x@one.example><u=b c; $(d)+@two.example><$size=7>"},
+	{"${client_address} ${client_hostname} $client_helo ${client_protocol}.$envid u=${sasl_username}",
+		"<192.0.2.1><c.example><h e><ESMTP.E><u=>"},
 	{"${nexthop}:${queue_id}:$mailbox", "<hop:ID:a+x><hop:ID:b c; $(d)>"},
 };
 

@@ -60,12 +60,30 @@ fill(char *field, size_t size, const char *text)
 	return snprintf(field, size, "%s", text) < (int)size;
 }
 
+/* Too much of it is cut: nothing depends on it. */
+static void
+fill_client(struct ph_user_delivery *request, const ph_delivery *delivery)
+{
+	(void)fill(request->client_address, sizeof(request->client_address),
+		ph_delivery_client(delivery, "client_address"));
+	(void)fill(request->client_hostname, sizeof(request->client_hostname),
+		ph_delivery_client(delivery, "client_hostname"));
+	(void)fill(request->client_helo, sizeof(request->client_helo),
+		ph_delivery_client(delivery, "client_helo"));
+	(void)fill(request->client_protocol, sizeof(request->client_protocol),
+		ph_delivery_client(delivery, "client_protocol"));
+	(void)fill(request->sasl_username, sizeof(request->sasl_username),
+		ph_delivery_client(delivery, "sasl_username"));
+	(void)fill(request->envid, sizeof(request->envid), ph_delivery_envid(delivery));
+}
+
 static bool
 make_request(struct ph_user_delivery *request, ph_delivery *delivery, size_t i, int64_t offset,
 	int64_t length)
 {
 	*request = (struct ph_user_delivery){.size = sizeof(*request), .kind = PH_USER_INSTANCE,
 		.arrival = ph_delivery_arrival(delivery), .offset = offset, .length = length};
+	fill_client(request, delivery);
 	return fill(request->sender, sizeof(request->sender), ph_delivery_sender(delivery)) &&
 		fill(request->recipient, sizeof(request->recipient), ph_delivery_recipient(delivery, i)) &&
 		fill(request->original, sizeof(request->original), ph_delivery_original(delivery, i)) &&
@@ -244,7 +262,10 @@ prepare(const struct pipe *pipe, ph_pool *pool, const struct ph_user_delivery *r
 	bool fold = flags_have(pipe->flags, 'h');
 	struct arguments_message message = {.recipients = recipients, .count = count,
 		.nexthop = fold ? lower(pool, requests->nexthop) : requests->nexthop, .queue_id = requests->queue_id,
-		.size = ph_pool_printf(pool, "%lld", (long long)requests->length),
+		.size = ph_pool_printf(pool, "%lld", (long long)requests->length), .envid = requests->envid,
+		.client_address = requests->client_address, .client_hostname = requests->client_hostname,
+		.client_helo = requests->client_helo, .client_protocol = requests->client_protocol,
+		.sasl_username = requests->sasl_username,
 		.sender = *requests->sender != '\0' ?
 			flags_address(pool, flags_have(pipe->flags, 'q') ? "q" : "", requests->sender) :
 			pipe->null_sender};

@@ -335,8 +335,8 @@ hosts_find(const struct smtp_settings *settings, ph_pool *pool, const struct nex
 			if (settings->ignore_mx_lookup_error)
 				find_by_address(settings, pool, hop, hosts);
 			else
-				none(hosts, false, "4.4.3", "Name service error for name=%s type=MX: %s",
-					hop->host, ph_dns_reason(mx));
+				none(hosts, false, "4.4.3", "Host or domain name not found. %s",
+					ph_dns_reason(mx));
 			break;
 		}
 	}

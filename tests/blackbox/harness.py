@@ -27,7 +27,7 @@ PATIENCE = 30
 
 LOADS = """load(listener_smtp, listener_local)
 load(restriction_access, restriction_client, restriction_data, restriction_dnsbl, restriction_helo, restriction_policy, restriction_recipient, restriction_sender)
-load(map_cidr, map_compound, map_flat, map_hash, map_inline, map_regex, map_unix)
+load(filter_checks, map_cidr, map_compound, map_flat, map_hash, map_inline, map_regex, map_unix)
 load(queue_log, transport_local, transport_smtp, transport_discard, transport_error)
 """
 

@@ -121,6 +121,10 @@ def refusal(text, code="554 5.7.1", what="Recipient address", of="games@test.exa
     return f"{code} <{of}>: {what} rejected: {text}"
 
 
+def unresolved(domain):
+    return f"unverified address: Host or domain name not found. Name service error for name={domain} type=MX: Host not found, try again"
+
+
 DENIED = refusal("Access denied")
 LATER_CLIENT = "450 4.7.25 Client host rejected: cannot find your hostname, [127.1.0.1]"
 
@@ -241,6 +245,12 @@ TABLE = {
         {"sender": "news@test.example"}, ({"sender": "news@test.example", "broken": True}, DEFERRED % "news@test.example")),
 
     # ---- recipient
+    "reject_unverified_sender": three(
+        "reject_unverified_sender", "sender",
+        ({"sender": "no-such@test.example"},
+         refusal('unverified address: unknown user: "no-such"', "450 4.1.7", "Sender address", "no-such@test.example")),
+        {"sender": "games@test.example"},
+        ({"sender": "a@x.broken.example"}, refusal(unresolved("x.broken.example"), "450 4.1.7", "Sender address", "a@x.broken.example"))),
     "reject_unauth_destination": three(
         "reject_unauth_destination", "relay", ({"to": ("u@far.example",)}, "554 5.7.1 <u@far.example>: Relay access denied"), {},
         ({"broken": True}, DEFERRED % "games@test.example")),
@@ -268,6 +278,14 @@ TABLE = {
         ({"to": ("u@no.names.example",), "client": OURS}, "450 4.1.2 <u@no.names.example>: Recipient address rejected: Domain not found"),
         {"to": ("u@elsewhere.names.example",), "client": OURS},
         ({"to": ("u@x.broken.example",), "client": OURS}, "450 4.1.2 <u@x.broken.example>: Recipient address rejected: Domain not found")),
+    "reject_unverified_recipient": three(
+        "reject_unverified_recipient", "recipient",
+        ({"to": ("no-such@test.example",)},
+         refusal('unverified address: unknown user: "no-such"', "450 4.1.1", of="no-such@test.example")),
+        {},
+        ({"to": ("a@x.broken.example",), "client": OURS},
+         refusal(unresolved("x.broken.example"), "450 4.1.1", of="a@x.broken.example")),
+        params={"smtpd_reject_unlisted_recipient": "no"}),
     "reject_unlisted_recipient": three(
         "reject_unlisted_recipient", "relay",
         ({"to": ("no-such@test.example",), "rule": "reject_unlisted_recipient ; reject_unauth_destination"},

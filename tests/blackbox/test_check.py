@@ -168,6 +168,13 @@ relayhost = [127.0.0.1]:2525
 listener inside { module = smtp port = 2525 }
 """, ["2: warning: relayhost: [127.0.0.1]:2525 is this host itself, listener inside: mail for elsewhere comes back until it "
       "is returned as looping; name the host that takes it, or leave relayhost empty"]),
+    "somebody for unknown users, of whom SMTP clients never speak": ("""
+luser_relay = postmaster
+fallback_transport = discard
+""", ["2: warning: luser_relay: SMTP clients are told \"User unknown\" of names that local_recipient_maps does not have, before "
+      "this is asked; write local_recipient_maps = {}",
+      "3: warning: fallback_transport: SMTP clients are told \"User unknown\" of names that local_recipient_maps does not have, "
+      "before this is asked; write local_recipient_maps = {}"]),
     "a relay list whose class permits all": ("""
 smtpd_restriction_classes = {everybody}
 everybody = {permit_mynetworks, permit}

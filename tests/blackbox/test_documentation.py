@@ -1,4 +1,5 @@
-"""What the documentation shows is what a user sees: the sessions of doc/EXPLAIN.md, with its configuration, tables and DNS."""
+"""What the documentation shows is what a user sees: the sessions of doc/EXPLAIN.md, with its configuration, tables and DNS; the
+lines of doc/POSTFIX.md."""
 
 import pathlib
 import re
@@ -6,7 +7,8 @@ import re
 import restrictions
 from harness import NameServer
 
-PAGE = pathlib.Path(__file__).parents[2] / "doc/EXPLAIN.md"
+DOC = pathlib.Path(__file__).parents[2] / "doc"
+PAGE = DOC / "EXPLAIN.md"
 BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
 
 
@@ -41,3 +43,19 @@ def test_explain(posthouse, folder):
             assert words[:2] == ["posthouse", "explain"]
             said = server.command(*words, check=False)[1]
             assert plain(said, folder) == plain(shown, folder), said
+
+
+def test_settings_of_postfix(posthouse):
+    """What the page shows on the left becomes what it shows on the right, and nothing when a name is not known."""
+    rows = re.findall(r"^\| `(\w+ =[^`]*)` \| `(\w+ =[^`]*)` \|$", (DOC / "POSTFIX.md").read_text(), re.M)
+    assert len(rows) == 5
+    server = posthouse()
+    theirs = [line for line, _ in rows]
+    before = server.config.read_text()
+    code, _, said = server.command("posthouse", "config", "-e", "compatibility_level = 3.6", *theirs, "readme_directory = no", check=False)
+    assert code == 1 and said.splitlines() == [
+        "posthouse: compatibility_level: no such parameter", "posthouse: readme_directory: no such parameter",
+        f"posthouse: {server.config} was not changed"]
+    assert server.config.read_text() == before
+    server.command("posthouse", "config", "-e", *theirs)
+    assert {line for _, line in rows} <= set(server.config.read_text().splitlines())

@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 import restrictions
-from harness import Client, NameServer, PolicyServer, Posthouse
+from harness import Client, NameServer, PolicyServer, Posthouse, wait_until
 
 NAMES = sorted(restrictions.TABLE)
 KINDS = ["refuses", "passes", "unknown"]
@@ -38,6 +38,7 @@ def world():
         servers = {}
         common = dict(dns_servers=names.servers, dns_timeout="5s", smtpd_peername_lookup="yes",
                       mynetworks="{%s/32}" % restrictions.OURS, smtpd_error_sleep_time="0s",
+                      address_verify_poll_delay="60s",
                       relay_domains="{relay.example, etrn.example}",
                       maps_rbl_domains="{other.example, bl.example}", postscreen_dnsbl_threshold="2",
                       postscreen_dnsbl_allowlist_threshold="-3",
@@ -102,6 +103,10 @@ REHEARSED = [number for number, (_, case) in enumerate(CASES) if case.until != "
 @pytest.mark.parametrize("number", REHEARSED, ids=[CASES[number][0] for number in REHEARSED])
 def test_explain_agrees(world, number):
     case = CASES[number][1]
+    if "unverified" in case.rule and case.say != restrictions.OK:
+        # it sends no probe: what a server has found out is in its file soon after the session
+        talk(world[case.broken], number, case)
+        wait_until(lambda: rehearse(world[case.broken], number, case)[0] != restrictions.OK, "the cache of the server")
     said, story = rehearse(world[case.broken], number, case)
     assert said == case.say
     assert story["accepted"] == (case.say[0] in "23")

@@ -159,6 +159,47 @@ def test_mail_of_the_sendmail_command_waits_for_a_table(posthouse, sink):
         assert sink.messages[0][1] == ["x@far.example"] and b"\r\nFrom: root@test.example\r\n" in sink.messages[0][2]
 
 
+def test_limits_of_virtual_aliases(posthouse, sink):
+    """Each limit: what is just within it passes, one more is refused and nothing is queued."""
+    def chain(length):
+        return {f"c{n}@new.example": f"c{n + 1}@new.example" for n in range(length)}
+
+    def answer(server, to):
+        with server.client() as client:
+            client.hello()
+            client.expect("MAIL FROM:<q@far.example>", 250)
+            client.expect(f"RCPT TO:<{to}>", 250)
+            client.expect("DATA", 354)
+            return client.say("Subject: test\r\n\r\nhello\r\n.")
+
+    members = [f"m{n}@far.example" for n in range(6)]
+    tables = {**chain(6), "five@new.example": ", ".join(members[:5]), "six@new.example": ", ".join(members),
+              "long@new.example": "x" * 28 + "@far.example", "longer@new.example": "x" * 29 + "@far.example"}
+    server = posthouse(**options(sink, virtual_alias_maps=table(tables), virtual_alias_recursion_limit="5",
+                                 virtual_alias_expansion_limit="5", virtual_alias_address_length_limit="40"))
+    with server:
+        for to, count, why in (("c1@new.example", 1, ""), ("c0@new.example", 0, "nesting"), ("five@new.example", 5, ""),
+                               ("six@new.example", 0, "expansion size"), ("long@new.example", 1, ""),
+                               ("longer@new.example", 0, "result length")):
+            before = len(sink.messages)
+            code, text = answer(server, to)
+            assert (code, "4.6.0 Alias expansion error" in text) == ((250, False) if count else (451, True)), to
+            if count:
+                sink.wait(before + 1)
+                assert len(sink.messages[before][1]) == count
+            else:
+                server.wait_log(f"unreasonable virtual_alias_maps map {why} for {to} -- message not accepted, try again later")
+        server.wait_empty()
+
+
+def test_the_dot_at_the_end_of_a_domain_goes(posthouse, sink):
+    server = posthouse(**options(sink, canonical_maps=table({"a@old.example": "a@new.example"})))
+    with server:
+        assert letter(server, sink, "x@far.example", "y@far.example",
+                      "From: a@old.example., A <b@other.example.>\r\nTo: c@other.example.., d@., e@other.example\r\n")[2] == (
+            "From: a@new.example, A <b@other.example>\r\nTo: c@other.example.., d@., e@other.example\r\nSubject: test")
+
+
 def test_headers_of_strangers_stay(posthouse, sink):
     server = posthouse(**options(sink, canonical_maps=table({"a@old.example": "a@new.example"}),
                                  local_header_rewrite_clients="''"))

@@ -239,7 +239,37 @@ transport each {{ module = pipe user = {account.pw_name} flags = 'DOhu' argv = '
         no_children(server)
 
 
+def test_pipe_knows_who_handed_it_in(posthouse):
+    """A client of SMTP, and the sendmail command."""
+    server = posthouse(local_recipient_maps="{}", local_transport="who")
+    out = out_of(server)
+    program = script(server, "take", f'for word in "$@"; do echo "<$word>"; done > {out}/words; cat >/dev/null')
+    account = pwd.getpwnam(USERS[1]) if ROOT else ACCOUNT
+    server.loads += "load(transport_pipe)\n"
+    server.sections += f"""
+transport who {{ module = pipe user = {account.pw_name}
+    argv = '{program} ${{client_address}} ${{client_hostname}} ${{client_helo}} ${{client_protocol}} u=${{sasl_username}} ${{envid}} ${{size}} ${{queue_id}} ${{original_recipient}}' }}
+"""
+    server.configure()
+    with server:
+        with server.client() as client:
+            client.hello("a;b$(c)")
+            client.expect("MAIL FROM:<a@client.example> RET=HDRS ENVID=QQ314159", 250)
+            client.expect("RCPT TO:<joe@test.example>", 250)
+            client.expect("DATA", 354)
+            reply = client.expect("Subject: x\r\n\r\nhello\r\n.", 250)
+        server.wait_log("to=<joe@test.example>, relay=who, .*status=sent")
+        words = (out / "words").read_text().splitlines()
+        assert words[:6] == ["<127.0.0.1>", "<unknown>", "<a;b$(c)>", "<ESMTP>", "<u=>", "<QQ314159>"]
+        assert words[7:] == [f"<{reply.split()[-1]}>", "<joe@test.example>"] and words[6].strip("<>").isdigit()
+        server.command("sendmail", "sue@test.example", input="Subject: x\n\nhello\n")
+        server.wait_log("to=<sue@test.example>, relay=who, .*status=sent")
+        words = (out / "words").read_text().splitlines()
+        assert words[:6] == ["<>", "<>", "<>", "<>", "<u=>", "<>"] and words[8:] == ["<sue@test.example>"]
+
+
 @pytest.mark.parametrize("section, error", [
+    ("user = nobody argv = /bin/cat chroot = /srv", "chroot"),
     ("user = root argv = /bin/cat", "user = root: nothing is delivered with root's rights"),
     (f"user = {OWNER} argv = /bin/cat", "that is mail_owner"),
     ("user = 'nobody:root' argv = /bin/cat", "root's group"),

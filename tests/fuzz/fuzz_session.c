@@ -209,7 +209,7 @@ rule_of(const char *name)
 	static const struct ph_module *const modules[] = {&posthouse_module_restriction_client,
 		&posthouse_module_restriction_data, &posthouse_module_restriction_helo,
 		&posthouse_module_restriction_recipient, &posthouse_module_restriction_sender};
-	static const int64_t codes[8] = {554, 550, 450, 504, 501, 550, 550, 550};
+	static const int64_t codes[32] = {554, 550, 450, 504, 501, 550, 550, 550};
 	static struct instance instances[sizeof modules / sizeof modules[0]];
 	static struct ph_rule rules[32];
 	static size_t count;

@@ -104,6 +104,12 @@ fake_session(const ph_session *session, struct intake_client *client)
 	*client = fake_client;
 }
 
+static bool
+fake_transport(const char *name)
+{
+	return strcmp(name, "error") == 0 && fake_queue.has_error;
+}
+
 const struct intake_base *
 intake_base(void)
 {
@@ -111,7 +117,8 @@ intake_base(void)
 		.queue = fake_instance,
 		.filter = fake_filter,
 		.announce = fake_announce,
-		.client = fake_session};
+		.client = fake_session,
+		.has_transport = fake_transport};
 
 	return &base;
 }

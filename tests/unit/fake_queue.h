@@ -15,6 +15,7 @@ struct fake_queue {
 	uint32_t flags;
 	int begun, committed, aborted, announced;
 	int64_t space;         /* free_space() */
+	bool has_error;        /* there is a transport of that name */
 	bool fail_begin, fail_append, fail_commit;
 };
 

@@ -251,7 +251,13 @@ static const struct settings settings = {.myhostname = "mail.here.example",
 	.bounce_queue_lifetime = 432000000, .bounce_size_limit = 50000,
 	.default_destination_concurrency_limit = 20, .initial_destination_concurrency = 5,
 	.local_destination_concurrency_limit = 2, .default_destination_recipient_limit = 50,
-	.qmgr_message_active_limit = 100, .qmgr_message_recipient_limit = 1000};
+	.qmgr_message_active_limit = 100, .qmgr_message_recipient_limit = 1000,
+	.address_verify_map = "", .address_verify_sender = "double-bounce", .address_verify_cache_limit = 100,
+	.address_verify_positive_expire_time = 3600000, .address_verify_positive_refresh_time = 3600000,
+	.address_verify_negative_expire_time = 3600000, .address_verify_negative_refresh_time = 3600000,
+	.address_verify_negative_cache = true, .append_at_myorigin = true,
+	.address_verify_local_transport = "smtp", .address_verify_relay_transport = "smtp",
+	.address_verify_default_transport = "smtp:probes.example", .address_verify_relayhost = ""};
 
 static const struct resolver resolver = {.settings = &settings, .classify = classify,
 	.is_own_address = is_own, .find = find_transport};
@@ -279,16 +285,24 @@ worker_frame(struct channel *channel, void *context, unsigned type, ph_span payl
 	if (type == FRAME_ACK) {
 		for (uint32_t left = wire_get_u32(&reader); left > 0; left--)
 			w->acks[w->ack_count++] = wire_get_u64(&reader);
-	} else if (type == FRAME_JOB) {
+	} else if (type == FRAME_VERIFIED) {
+		struct got_answer *answer = &w->answers[w->answer_count++];
+
+		answer->number = wire_get_u64(&reader);
+		answer->status = wire_get_u8(&reader);
+		snprintf(answer->text, sizeof(answer->text), "%s", wire_get_string(&reader, w->pool));
+		assert_false(reader.failed);
+	} else if (type == FRAME_JOB || type == FRAME_PROBE) {
 		struct got_job *job = &w->jobs[w->job_count++];
 
 		job->number = wire_get_u64(&reader);
-		wire_get_string(&reader, w->pool);
+		job->probe = type == FRAME_PROBE;
+		snprintf(job->storage, sizeof(job->storage), "%s", wire_get_string(&reader, w->pool));
 		wire_get_u64(&reader);
 		snprintf(job->id, sizeof(job->id), "%s", wire_get_string(&reader, w->pool));
 		wire_get_string(&reader, w->pool);
-		wire_get_string(&reader, w->pool);
-		wire_get_string(&reader, w->pool);
+		snprintf(job->nexthop, sizeof(job->nexthop), "%s", wire_get_string(&reader, w->pool));
+		snprintf(job->sender, sizeof(job->sender), "%s", wire_get_string(&reader, w->pool));
 		wire_get_u64(&reader);
 		wire_get_u64(&reader);
 		job->attempt = wire_get_u32(&reader);
@@ -325,7 +339,7 @@ worker_connect(struct fake_worker *w, struct manager *to, const struct got_job *
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	w->pool = w->pool == NULL ? ph_pool_new(0) : w->pool;
-	w->job_count = w->ack_count = 0;
+	w->job_count = w->ack_count = w->answer_count = 0;
 	w->channel = channel_open("fake worker", fds[0], &worker_ops, w);
 	assert_non_null(w->channel);
 	assert_non_null(peer_accept(to, fds[1]));
@@ -352,7 +366,7 @@ put_head(struct wire_writer *writer, struct fake_worker *w, const struct got_job
 {
 	wire_begin(writer, w->pool);
 	wire_put_u64(writer, job->number);
-	wire_put_string(writer, "store");
+	wire_put_string(writer, job->probe ? "" : "store");
 	wire_put_string(writer, job->id);
 	wire_put_u32(writer, job->attempt);
 }

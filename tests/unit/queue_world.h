@@ -59,6 +59,14 @@ struct got_job {
 	char originals[8][64];
 	uint8_t kinds[8];
 	char whats[8][64];
+	bool probe;
+	char storage[16], nexthop[64], sender[64];
+};
+
+struct got_answer {
+	uint64_t number;
+	unsigned status;
+	char text[512];
 };
 
 struct fake_worker {
@@ -67,6 +75,8 @@ struct fake_worker {
 	size_t job_count;
 	uint64_t acks[JOBS_MAX];
 	size_t ack_count;
+	struct got_answer answers[JOBS_MAX];
+	size_t answer_count;
 	ph_pool *pool;
 };
 

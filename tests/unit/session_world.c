@@ -1,4 +1,6 @@
 #include "queue/client.h"
+#include "queue/verify_client.h"
+#include "queue/verify_client.h"
 #include "session/run.h"
 #include "session_world.h"
 
@@ -192,6 +194,17 @@ rules_parse(const struct config *config, ph_pool *pool, const char *text, ph_err
 	if (world.answer == NULL)
 		ph_error_set(error, "%s: no such restriction", text);
 	return world.answer;
+}
+
+ph_found
+verify_client_ask(ph_pool *pool, const char *address, int64_t patience, enum verify_status *status,
+	char *text)
+{
+	snprintf(world.verify_asked, sizeof(world.verify_asked), "%s", address);
+	world.verify_patience = patience;
+	*status = world.verify_status;
+	snprintf(text, VERIFY_TEXT_MAX + 1, "%s", world.verify_text == NULL ? "" : world.verify_text);
+	return world.verified;
 }
 
 int

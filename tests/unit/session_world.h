@@ -6,6 +6,7 @@
 #define TESTS_UNIT_SESSION_WORLD_H
 
 #include "config/config.h"
+#include "queue/verify_record.h"
 #include "session/session.h"
 
 /* One name in the DNS; records as text: addresses, names, "10 mx.example". */
@@ -46,6 +47,11 @@ struct world {
 
 	bool queue_is_away;
 	char swept[256];             /* the domain whose mail is to be tried */
+	ph_found verified;           /* what the queue role says of addresses: an answer, or PH_FAILED */
+	enum verify_status verify_status;
+	const char *verify_text;
+	char verify_asked[256];      /* the address */
+	int64_t verify_patience;     /* that long it was to be waited for */
 	const ph_rules *answer;      /* what a text of restrictions' names means; NULL: nonsense */
 
 	char log[16384];             /* each line with a newline */
