@@ -62,6 +62,8 @@ const struct ph_param settings_params[] = {
 		.doc = "What virtual_transport is for probes of address verification."),
 	SETTING(alias_database, PH_STRINGS, .default_value = "hash:/etc/aliases",
 		.doc = "The alias tables that newaliases builds."),
+	SETTING(allow_percent_hack, PH_BOOL, .default_value = "no",
+		.doc = "Take user%host, in a domain of $mydestination or without one, for user@host."),
 	SETTING(always_bcc, PH_STRING,
 		.doc = "An address that gets a copy of every message; empty: nobody."),
 	SETTING(anvil_rate_time_unit, PH_TIME, .default_value = "60s", .min = 1000, .max = 30 * DAY,
@@ -233,6 +235,9 @@ const struct ph_param settings_params[] = {
 		.doc = "How long sessions may go on under the old configuration after a reload."),
 	SETTING(relocated_maps, PH_MAP_REF,
 		.doc = "Tables of addresses whose users have moved, and where to: mail to them is returned."),
+	SETTING(resolve_dequoted_address, PH_BOOL, .default_value = "yes",
+		.doc = "Look for hosts in the quotes of a local part too: \"user@host\" in a domain of "
+		       "$mydestination is user@host."),
 	SETTING(run_directory, PH_PATH, .default_value = RUN_DIR,
 		.doc = "The directory of sockets and process numbers."),
 	SETTING(sender_bcc_maps, PH_MAP_REF,
@@ -252,6 +257,8 @@ const struct ph_param settings_params[] = {
 	SETTING(smtpd_restriction_classes, PH_STRINGS,
 		.doc = "Names of lists of restrictions that you define, each under its name "
 		       "(greylist = {…}), and that may stand in other lists and in access tables."),
+	SETTING(swap_bangpath, PH_BOOL, .default_value = "no",
+		.doc = "Take host!user, in a domain of $mydestination or without one, for user@host."),
 	SETTING(syslog_name, PH_STRING, .default_value = "posthouse",
 		.doc = "The name in front of every log line."),
 	SETTING(transport_maps, PH_MAP_REF,

@@ -23,6 +23,10 @@ bool rewrite_is_configured(const struct settings *settings);
 int rewrite_address(struct ph_filter_message *message, enum rewrite_class class, const char *address,
 	const char **rewritten);
 
+/* The host that the local part of a recipient of $mydestination names becomes its domain
+ * (source_route.h), as often as there is one. 0 or -1, as above. */
+int rewrite_route(struct ph_filter_message *message, const char *address, const char **rewritten);
+
 /* Looks up one address in a table; a failure is as above. 1, 0 or -1. */
 int rewrite_lookup(struct ph_filter_message *message, const char *parameter, const ph_map *map,
 	const char *address, bool propagate, ph_strings *found);

@@ -98,7 +98,10 @@ rewrite_recipients(struct ph_filter_message *message)
 		struct recipient *recipient = &message->envelope.recipients[i];
 		const char *rewritten;
 
-		if (rewrite_address(message, REWRITE_ENVELOPE_RECIPIENT, recipient->address, &rewritten) == -1)
+		if (rewrite_route(message, recipient->address, &rewritten) == -1)
+			return -1;
+		if (rewrite_is_configured(message->settings) &&
+			rewrite_address(message, REWRITE_ENVELOPE_RECIPIENT, rewritten, &rewritten) == -1)
 			return -1;
 		if (strcmp(rewritten, recipient->address) != 0)
 			change_address(recipient, rewritten);
@@ -153,9 +156,7 @@ rewrite_addresses(struct ph_filter_message *message)
 {
 	struct envelope *envelope = &message->envelope;
 
-	if (!rewrite_is_configured(message->settings))
-		return 0;
-	if (*envelope->sender != '\0' && rewrite_address(message, REWRITE_ENVELOPE_SENDER,
+	if (rewrite_is_configured(message->settings) && *envelope->sender != '\0' && rewrite_address(message, REWRITE_ENVELOPE_SENDER,
 		envelope->sender, &envelope->sender) == -1)
 		return -1;
 	return rewrite_recipients(message);
