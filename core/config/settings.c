@@ -235,7 +235,7 @@ const struct ph_param settings_params[] = {
 		.doc = "How long sessions may go on under the old configuration after a reload."),
 	SETTING(relocated_maps, PH_MAP_REF,
 		.doc = "Tables of addresses whose users have moved, and where to: mail to them is returned."),
-	SETTING(resolve_dequoted_address, PH_BOOL, .default_value = "yes",
+	SETTING(resolve_dequoted_address, PH_BOOL, .default_value = "no",
 		.doc = "Look for hosts in the quotes of a local part too: \"user@host\" in a domain of "
 		       "$mydestination is user@host."),
 	SETTING(run_directory, PH_PATH, .default_value = RUN_DIR,
