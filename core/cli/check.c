@@ -149,6 +149,7 @@ command_check(int argc, char **argv)
 		check_places(config, problems);
 		check_unused(config, problems);
 		check_domains(config, problems);
+		check_verify(config, problems);
 		check_relay(config, problems);
 	}
 	logger_capture(NULL, NULL);

@@ -46,6 +46,9 @@ void check_unused(const struct config *config, struct problems *problems);
 /* ---- Settings that contradict each other (check_domains.c) */
 void check_domains(const struct config *config, struct problems *problems);
 
+/* ---- Address verification: for whom it is asked, and where it keeps what it finds (check_verify.c) */
+void check_verify(const struct config *config, struct problems *problems);
+
 /* ---- Listeners that relay for strangers (check_relay.c). The last check: it gives up root's rights,
  * and runs the loop of this process. */
 void check_relay(const struct config *config, struct problems *problems);

@@ -147,6 +147,7 @@ instances_build(struct config *config)
 	make_default_instances(config);
 	fill_struct(&fill, settings_params, settings_param_count, &config->settings);
 	read_origin(config);
+	templates_build(config);
 	fill_instances(config);
 	fill_unused(config);
 }

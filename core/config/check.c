@@ -169,16 +169,16 @@ check_relayhost(struct config *config)
 
 /* ---- Times --------------------------------------------------------------------------------------- */
 
-/* Elsewhere a plain number of these means days. */
+/* Elsewhere a plain number of these means days, or hours. */
 static void
-check_lifetime(struct config *config, const char *name)
+check_lifetime(struct config *config, const char *name, const char *unit)
 {
 	const struct setting *setting = setting_find(&config->set, name);
 	const char *text = setting && setting->count ? setting->items[0].text : "0";
 
 	if (strcmp(text, "0") != 0 && strspn(text, "0123456789") == strlen(text))
 		problems_warn(config->problems, setting->file, setting->line,
-			"%s: %s means seconds; write %sd for days", name, text, text);
+			"%s: %s means seconds; write %s%c for %s", name, text, text, unit[0], unit);
 }
 
 static void
@@ -187,8 +187,9 @@ check_times(struct config *config)
 	const struct settings *settings = &config->settings;
 	const struct setting *setting = setting_find(&config->set, "minimal_backoff_time");
 
-	check_lifetime(config, "maximal_queue_lifetime");
-	check_lifetime(config, "bounce_queue_lifetime");
+	check_lifetime(config, "maximal_queue_lifetime", "days");
+	check_lifetime(config, "bounce_queue_lifetime", "days");
+	check_lifetime(config, "delay_warning_time", "hours");
 	if (!setting)
 		setting = setting_find(&config->set, "maximal_backoff_time");
 	if (settings->minimal_backoff_time > settings->maximal_backoff_time && setting)
@@ -334,14 +335,18 @@ config_check(struct config *config)
 	check_route(config, "local_transport", config->settings.local_transport);
 	check_route(config, "relay_transport", config->settings.relay_transport);
 	check_route(config, "default_transport", config->settings.default_transport);
-	/* whose default may be missing: most have no such domains */
-	if (setting_find(&config->set, "virtual_transport"))
+	/* whose default may be missing where there are no such domains */
+	if (setting_find(&config->set, "virtual_transport") ||
+		setting_find(&config->set, "virtual_mailbox_domains") ||
+		setting_find(&config->set, "virtual_mailbox_maps"))
 		check_route(config, "virtual_transport", config->settings.virtual_transport);
 	check_words(config, "parent_domain_matches_subdomains",
 		&config->settings.parent_domain_matches_subdomains,
 		"debug_peer_list fast_flush_domains mydestination mynetworks permit_mx_backup_networks "
 		"qmqpd_authorized_clients relay_domains smtpd_access_maps transport_maps "
 		"virtual_alias_domains virtual_mailbox_domains");
+	check_words(config, "notify_classes", &config->settings.notify_classes,
+		"bounce 2bounce delay policy protocol resource software");
 	check_relayhost(config);
 	check_times(config);
 	check_free_space(config);

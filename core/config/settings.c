@@ -15,6 +15,9 @@
 	{.name = #field, .type = (param_type), .offset = offsetof(struct settings, field), __VA_ARGS__}
 
 const struct ph_param settings_params[] = {
+	{.name = "2bounce_notice_recipient", .type = PH_STRING,
+		.offset = offsetof(struct settings, bounce2_notice_recipient), .default_value = "postmaster",
+		.doc = "Who gets reports that cannot be delivered, with 2bounce in $notify_classes."},
 	SETTING(address_verify_cache_limit, PH_INT, .default_value = "100000", .min = 1, .max = 10000000,
 		.doc = "The most addresses that are remembered with what their verification gave; beyond "
 		       "that the oldest that failed are forgotten."),
@@ -56,6 +59,9 @@ const struct ph_param settings_params[] = {
 	SETTING(address_verify_sender_dependent_relayhost_maps, PH_MAP_REF,
 		.default_value = "$sender_dependent_relayhost_maps",
 		.doc = "What sender_dependent_relayhost_maps is for probes of address verification."),
+	SETTING(address_verify_sender_ttl, PH_TIME, .default_value = "0", .max = YEAR,
+		.doc = "How long $address_verify_sender stays the same: then other digits are appended to its "
+		       "local part; 0: it never changes."),
 	SETTING(address_verify_transport_maps, PH_MAP_REF, .default_value = "$transport_maps",
 		.doc = "What transport_maps is for probes of address verification."),
 	SETTING(address_verify_virtual_transport, PH_STRING, .default_value = "$virtual_transport",
@@ -80,10 +86,15 @@ const struct ph_param settings_params[] = {
 	SETTING(authorized_submit_users, PH_STRINGS, .default_value = "static:anyone",
 		.doc = "The users who may submit mail with the sendmail command; "
 		       "static:anyone is everybody."),
+	SETTING(bounce_notice_recipient, PH_STRING, .default_value = "postmaster",
+		.doc = "Who gets a copy of each report of failure, with bounce in $notify_classes."),
 	SETTING(bounce_queue_lifetime, PH_TIME, .default_value = "5d", .max = YEAR,
 		.doc = "How long delivery of a non-delivery report is tried before it is given up."),
 	SETTING(bounce_size_limit, PH_SIZE, .default_value = "50000", .max = SIZE_TOP,
-		.doc = "How much of the original message a non-delivery report returns."),
+		.doc = "A message up to this size comes back whole with a report of failure, a larger one "
+		       "with its headers only."),
+	SETTING(bounce_template_file, PH_STRING,
+		.doc = "A file with other texts for reports (doc/REPORTS.md); empty: the built-in ones."),
 	SETTING(canonical_classes, PH_STRINGS,
 		.default_value = "envelope_sender, envelope_recipient, header_sender, header_recipient",
 		.doc = "What canonical_maps rewrites: envelope_sender, envelope_recipient, header_sender, "
@@ -101,6 +112,11 @@ const struct ph_param settings_params[] = {
 	SETTING(default_transport, PH_STRING, .default_value = "smtp",
 		.doc = "The transport, or transport:nexthop, for destinations that are neither "
 		       "local nor relayed."),
+	SETTING(delay_notice_recipient, PH_STRING, .default_value = "postmaster",
+		.doc = "Who gets a copy of each report of delay, with delay in $notify_classes."),
+	SETTING(delay_warning_time, PH_TIME, .default_value = "0h", .max = YEAR,
+		.doc = "The age at which the sender of a message that is still waiting is told so, once; "
+		       "0: never."),
 	SETTING(delivery_processes, PH_INT, .default_value = "1", .min = 1, .max = 256,
 		.doc = "The number of processes that deliver to the network."),
 	SETTING(dns_servers, PH_ADDRESSES,
@@ -122,6 +138,8 @@ const struct ph_param settings_params[] = {
 	SETTING(enable_original_recipient, PH_BOOL, .default_value = "yes",
 		.doc = "Keep the address a message was sent to beside the one it was rewritten to; "
 		       "no: recipients that become the same get one copy."),
+	SETTING(error_notice_recipient, PH_STRING, .default_value = "postmaster",
+		.doc = "Who gets the transcripts of SMTP sessions for the other $notify_classes."),
 	SETTING(export_environment, PH_STRINGS, .default_value = "TZ, LANG",
 		.doc = "The environment variables that commands get to see, NAME or NAME=value, besides those "
 		       "that tell them of the user and the message."),
@@ -192,6 +210,9 @@ const struct ph_param settings_params[] = {
 		.doc = "The networks whose clients are trusted: permit_mynetworks lets them relay."),
 	SETTING(myorigin, PH_STRING, .default_value = "$myhostname",
 		.doc = "The domain of mail that is posted here; a path: the first line of that file."),
+	SETTING(notify_classes, PH_STRINGS, .default_value = "resource, software",
+		.doc = "What the postmaster hears of: bounce, 2bounce, delay, policy, protocol, resource, "
+		       "software."),
 	SETTING(parent_domain_matches_subdomains, PH_STRINGS, .default_value = "relay_domains",
 		.doc = "The parameters in which example.com also stands for all domains below it; in others "
 		       "that is written .example.com: relay_domains, transport_maps."),
@@ -257,6 +278,9 @@ const struct ph_param settings_params[] = {
 	SETTING(smtpd_restriction_classes, PH_STRINGS,
 		.doc = "Names of lists of restrictions that you define, each under its name "
 		       "(greylist = {…}), and that may stand in other lists and in access tables."),
+	SETTING(soft_bounce, PH_BOOL, .default_value = "no",
+		.doc = "Refuse nothing for good, while a configuration is tried out: the server says 4xx "
+		       "instead of 5xx, and what would be returned waits in the queue."),
 	SETTING(swap_bangpath, PH_BOOL, .default_value = "no",
 		.doc = "Take host!user, in a domain of $mydestination or without one, for user@host."),
 	SETTING(syslog_name, PH_STRING, .default_value = "posthouse",
@@ -278,7 +302,8 @@ const struct ph_param settings_params[] = {
 	SETTING(virtual_mailbox_domains, PH_MATCH_LIST, .default_value = "$virtual_mailbox_maps",
 		.doc = "Domains whose mail $virtual_transport delivers."),
 	SETTING(virtual_mailbox_maps, PH_MAP_REF,
-		.doc = "Tables of all recipients in $virtual_mailbox_domains; empty: any."),
+		.doc = "Tables of all recipients in $virtual_mailbox_domains, with the paths of their mailboxes "
+		       "below $virtual_mailbox_base; a slash at the end makes one a Maildir; empty: any."),
 	SETTING(virtual_transport, PH_STRING, .default_value = "virtual",
 		.doc = "The transport, or transport:nexthop, for domains in $virtual_mailbox_domains."),
 	SETTING(watchdog_abort_time, PH_TIME, .default_value = "30s", .max = DAY,

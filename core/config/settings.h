@@ -42,6 +42,14 @@ struct settings {
 	const char *recipient_delimiter;
 	const char *empty_address_recipient;
 	const char *double_bounce_sender;
+	/* reports */
+	int64_t delay_warning_time;    /* 0: no reports of delay */
+	bool soft_bounce;
+	ph_strings notify_classes;
+	const char *bounce_notice_recipient, *bounce2_notice_recipient; /* that one is named 2bounce_… */
+	const char *delay_notice_recipient, *error_notice_recipient;
+	const char *bounce_template_file;
+	const struct templates *bounce_templates; /* what that says; NULL: nothing is configured at all */
 	/* rewriting; the maps are NULL only where a test left them out */
 	const ph_map *canonical_maps, *sender_canonical_maps, *recipient_canonical_maps;
 	ph_strings canonical_classes, sender_canonical_classes, recipient_canonical_classes;
@@ -58,6 +66,7 @@ struct settings {
 	/* address verification */
 	const char *address_verify_map;
 	const char *address_verify_sender;
+	int64_t address_verify_sender_ttl;
 	bool address_verify_negative_cache;
 	int64_t address_verify_cache_limit;
 	int64_t address_verify_positive_expire_time, address_verify_positive_refresh_time;

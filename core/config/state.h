@@ -140,6 +140,9 @@ void sections_check(struct config *config);
 /* ---- Instances and their values (build.c) */
 void instances_build(struct config *config);
 
+/* ---- Texts of reports (templates.c) */
+void templates_build(struct config *config);
+
 /* ---- Values (fill.c) */
 /* Where a struct's fields get their values from. */
 struct fill {

@@ -58,6 +58,12 @@ ph_dsn_notify_text(uint32_t notify)
 	return (notify & PH_NOTIFY_NEVER) != 0 ? "NEVER" : lists[notify >> 1 & 7];
 }
 
+uint32_t
+ph_dsn_notify_expanded(uint32_t notify)
+{
+	return notify == PH_NOTIFY_SUCCESS ? PH_NOTIFY_NEVER : notify & ~(uint32_t)PH_NOTIFY_SUCCESS;
+}
+
 int
 ph_dsn_ret_parse(ph_span text, uint32_t *ret)
 {

@@ -36,7 +36,8 @@ enum {
 	MESSAGE_CONTENT_SIZE = 15,
 	MESSAGE_RECIPIENT = 16,
 	MESSAGE_FILTER = 17,
-	MESSAGE_TYPES = 18,
+	MESSAGE_ALIAS = 18, /* as RECIPIENT; nothing is delivered to it */
+	MESSAGE_TYPES = 19,
 	/* Whoever does not know that it is a probe would deliver it: critical. */
 	MESSAGE_PROBE = CRITICAL | 17
 };
@@ -119,12 +120,12 @@ put_recipient_fields(struct output *out, const struct recipient *recipient)
 }
 
 static void
-put_recipient(struct output *out, const struct recipient *recipient)
+put_recipient(struct output *out, unsigned type, const struct recipient *recipient)
 {
 	struct output measure = {.at = NULL};
 
 	put_recipient_fields(&measure, recipient);
-	put_number(out, MESSAGE_RECIPIENT, 2);
+	put_number(out, type, 2);
 	put_number(out, measure.size, 4);
 	put_recipient_fields(out, recipient);
 }
@@ -155,7 +156,9 @@ put_envelope(struct output *out, const struct envelope *envelope, size_t total)
 	put_integer(out, MESSAGE_PROBE, envelope->probe, 1);
 	put_bytes(out, envelope->unknown.data, envelope->unknown.size);
 	for (size_t i = 0; i < envelope->recipient_count; i++)
-		put_recipient(out, &envelope->recipients[i]);
+		put_recipient(out, MESSAGE_RECIPIENT, &envelope->recipients[i]);
+	for (size_t i = 0; i < envelope->alias_count; i++)
+		put_recipient(out, MESSAGE_ALIAS, &envelope->aliases[i]);
 }
 
 int
@@ -319,20 +322,26 @@ is_recipient_type(unsigned type)
 	return type > 0 && type < RECIPIENT_TYPES;
 }
 
-/* Bytes of the records whose type is not known; counts the recipients on the way. */
+/* How much room a list needs. */
+struct census {
+	size_t unknown; /* bytes of the records whose type is not known */
+	size_t recipients, aliases;
+};
+
 static int
-survey(ph_span list, bool (*is_known)(unsigned type), size_t *unknown, size_t *recipients,
-	ph_error *error)
+survey(ph_span list, bool (*is_known)(unsigned type), struct census *census, ph_error *error)
 {
 	struct record record;
 	int more;
 
-	*unknown = *recipients = 0;
+	*census = (struct census){0};
 	while ((more = next_record(&list, &record)) == 1) {
 		if (!is_known(record.type))
-			*unknown += record.whole.size;
+			census->unknown += record.whole.size;
 		else if (record.type == MESSAGE_RECIPIENT)
-			++*recipients;
+			census->recipients++;
+		else if (record.type == MESSAGE_ALIAS)
+			census->aliases++;
 	}
 	return more == 0 ? 0 : ph_error_set(error, "envelope: a record is cut");
 }
@@ -366,13 +375,13 @@ get_recipient(struct input *outer, ph_span list, struct envelope *envelope,
 {
 	struct input in = {.pool = outer->pool, .error = outer->error};
 	struct record record;
-	size_t unknown, count;
+	struct census census;
 	char *room = NULL;
 
 	*recipient = (struct recipient){.address = "", .original = "", .orcpt = ""};
-	if (survey(list, is_recipient_type, &unknown, &count, in.error) == -1)
+	if (survey(list, is_recipient_type, &census, in.error) == -1)
 		return -1;
-	if (unknown > 0 && (room = ph_pool_alloc(in.pool, unknown)) == NULL)
+	if (census.unknown > 0 && (room = ph_pool_alloc(in.pool, census.unknown)) == NULL)
 		return ph_error_set(in.error, "out of memory");
 	while (next_record(&list, &record) == 1) {
 		if (!is_recipient_type(record.type))
@@ -414,7 +423,7 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 {
 	ph_span value = record->value;
 
-	if (record->type != MESSAGE_RECIPIENT && once(in, record->type, MESSAGE_TYPES, "message") == -1)
+	if (record->type != MESSAGE_RECIPIENT && record->type != MESSAGE_ALIAS && once(in, record->type, MESSAGE_TYPES, "message") == -1)
 		return -1;
 	switch (record->type) {
 	case MESSAGE_ID:
@@ -454,6 +463,8 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 	case MESSAGE_RECIPIENT:
 		return get_recipient(in, value, envelope,
 			&envelope->recipients[envelope->recipient_count++]);
+	case MESSAGE_ALIAS:
+		return get_recipient(in, value, envelope, &envelope->aliases[envelope->alias_count++]);
 	}
 	return 0;
 }
@@ -462,15 +473,16 @@ static int
 get_message(struct input *in, ph_span list, struct envelope *envelope)
 {
 	struct record record;
-	size_t unknown, recipients;
+	struct census census;
 	char *room = NULL;
 
-	if (survey(list, is_message_type, &unknown, &recipients, in->error) == -1)
+	if (survey(list, is_message_type, &census, in->error) == -1)
 		return -1;
-	if (recipients > 0 &&
-		(envelope->recipients = ph_pool_array(in->pool, recipients, sizeof(struct recipient))) == NULL)
-		return ph_error_set(in->error, "out of memory");
-	if (unknown > 0 && (room = ph_pool_alloc(in->pool, unknown)) == NULL)
+	envelope->recipients = ph_pool_array(in->pool, census.recipients + 1, sizeof(struct recipient));
+	envelope->aliases = census.aliases == 0 ? NULL
+		: ph_pool_array(in->pool, census.aliases, sizeof(struct recipient));
+	if (envelope->recipients == NULL || (census.aliases > 0 && envelope->aliases == NULL) ||
+		(census.unknown > 0 && (room = ph_pool_alloc(in->pool, census.unknown)) == NULL))
 		return ph_error_set(in->error, "out of memory");
 	while (next_record(&list, &record) == 1) {
 		if (!is_message_type(record.type))

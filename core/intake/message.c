@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <posthouse/checks.h>
+#include <posthouse/dsn.h>
 
 /* A longer list for count more elements of that size; the old one stays in the pool. */
 static void *
@@ -54,6 +55,23 @@ message_add_recipient(struct ph_filter_message *message, const char *address,
 	return 0;
 }
 
+int
+message_add_alias(struct ph_filter_message *message, const struct recipient *alias)
+{
+	struct envelope *envelope = &message->envelope;
+
+	if (envelope->alias_count == message->alias_room) {
+		struct recipient *grown = grow(message->pool, envelope->aliases, envelope->alias_count,
+			&message->alias_room, sizeof(*grown));
+
+		if (grown == NULL)
+			return -1;
+		envelope->aliases = grown;
+	}
+	envelope->aliases[envelope->alias_count++] = *alias;
+	return 0;
+}
+
 /* FNV-1a. */
 static uint32_t
 hash_text(const char *text, uint32_t hash)
@@ -67,6 +85,27 @@ static bool
 same_recipient(const struct recipient *a, const struct recipient *b)
 {
 	return strcmp(a->address, b->address) == 0 && strcmp(a->original, b->original) == 0;
+}
+
+/* What is asked about one of them is asked about both, but for "never". */
+static uint32_t
+notify_of_both(uint32_t a, uint32_t b)
+{
+	const uint32_t usual = PH_NOTIFY_FAILURE | PH_NOTIFY_DELAY;
+
+	if (a == b || b == PH_NOTIFY_NEVER)
+		return a;
+	if (a == PH_NOTIFY_NEVER)
+		return b;
+	return (a == 0 ? usual : a) | (b == 0 ? usual : b);
+}
+
+static void
+merge_recipient(struct recipient *into, const struct recipient *from)
+{
+	into->notify = notify_of_both(into->notify, from->notify);
+	if (*into->orcpt == '\0')
+		into->orcpt = from->orcpt;
 }
 
 int
@@ -88,8 +127,10 @@ message_drop_duplicates(struct ph_filter_message *message)
 
 		while (slots[at] != 0 && !same_recipient(&list[slots[at] - 1], &list[i]))
 			at = (at + 1) & (size - 1);
-		if (slots[at] != 0)
+		if (slots[at] != 0) {
+			merge_recipient(&list[slots[at] - 1], &list[i]);
 			continue;
+		}
 		list[kept++] = list[i];
 		slots[at] = (uint32_t)kept;
 	}

@@ -27,7 +27,7 @@ struct ph_filter_message {
 	const struct settings *settings;
 	struct ph_intake_origin origin;
 	struct envelope envelope;
-	size_t recipient_room;
+	size_t recipient_room, alias_room;
 	struct header *headers;
 	size_t header_count, header_room;
 	ph_reply reply;             /* what ph_filter_reply() or a failure wants to say */
@@ -93,7 +93,10 @@ void filter_run_done(struct ph_filter_message *message);
 /* Appends a recipient that is complete already. 0 or -1. */
 int message_add_recipient(struct ph_filter_message *message, const char *address,
 	const char *original, const struct ph_rcpt_parameters *parameters);
-/* Of recipients that are the same, before and after completion, the first stays. 0 or -1. */
+/* Appends to the recipients of whose expansion the sender is to hear. Shares the texts. 0 or -1. */
+int message_add_alias(struct ph_filter_message *message, const struct recipient *alias);
+/* Of recipients that are the same, before and after completion, the first stays, with what was asked
+ * about either. 0 or -1. */
 int message_drop_duplicates(struct ph_filter_message *message);
 /* One more text in a list of the message's. 0 or -1. */
 int message_append_text(struct ph_filter_message *message, ph_strings *list, const char *text);

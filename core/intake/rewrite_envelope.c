@@ -3,6 +3,8 @@
  */
 #include <string.h>
 
+#include <posthouse/dsn.h>
+
 #include "intake/complete.h"
 #include "intake/rewrite.h"
 
@@ -131,6 +133,21 @@ add_heir(void *context, const char *address)
 	return 0;
 }
 
+/* RFC 3461, 5.2.7.3: of several that stand for one the sender hears no success, but that it is so. */
+static int
+share_out_wishes(struct ph_filter_message *message, const struct recipient *alias, size_t first)
+{
+	struct envelope *envelope = &message->envelope;
+
+	if (envelope->recipient_count - first < 2)
+		return 0;
+	for (size_t i = first; i < envelope->recipient_count; i++)
+		envelope->recipients[i].notify = ph_dsn_notify_expanded(alias->notify);
+	if ((alias->notify & PH_NOTIFY_SUCCESS) == 0)
+		return 0;
+	return message_add_alias(message, alias) == 0 ? 0 : fail_memory(message);
+}
+
 static int
 expand_recipients(struct ph_filter_message *message)
 {
@@ -144,8 +161,10 @@ expand_recipients(struct ph_filter_message *message)
 	envelope->recipient_count = message->recipient_room = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct heirs heirs = {message, &before[i]};
+		size_t first = envelope->recipient_count;
 
-		if (rewrite_expand(message, before[i].address, add_heir, &heirs) == -1)
+		if (rewrite_expand(message, before[i].address, add_heir, &heirs) == -1 ||
+			share_out_wishes(message, &before[i], first) == -1)
 			return -1;
 	}
 	return 0;

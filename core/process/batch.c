@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "ground/logger.h"
-#include "process/rights.h"
 #include "process/spawn.h"
 #include "process/userfile.h"
 
@@ -33,7 +32,7 @@ struct errand {
 	struct rights rights;
 	struct ph_user_context context;
 	struct ph_user_result *results;
-	char *path;          /* of the mailbox, for texts */
+	char *path;          /* of the mailbox, for texts; PATH_ROOM bytes where one is opened here */
 	char *directory;     /* of a mailbox that has a .lock, in it and its name; */
 	const char *name;    /* NULL: there is none that we have to remove */
 };
@@ -192,16 +191,22 @@ scrub(const struct rights *rights, const ph_strings *export, int64_t timeout)
 		_exit(1);
 }
 
+void
+batch_become(const struct process_setup *setup, const struct rights *rights, bool commands,
+	int64_t timeout)
+{
+	if (rights_take(rights, setup->owner, commands) == -1)
+		_exit(1);
+	process_follow(setup->parent); /* again: the change of rights cancelled it */
+	scrub(rights, &config_settings(setup->config)->export_environment, timeout);
+}
+
 static void
 become_user(struct errand *errand)
 {
 	enum ph_user_kind kind = errand->batch->kind;
 
-	if (rights_take(&errand->rights, errand->setup->owner,
-			kind == PH_USER_COMMAND || kind == PH_USER_INSTANCE) == -1)
-		_exit(1);
-	process_follow(errand->setup->parent); /* again: the change of rights cancelled it */
-	scrub(&errand->rights, &config_settings(errand->setup->config)->export_environment,
+	batch_become(errand->setup, &errand->rights, kind == PH_USER_COMMAND || kind == PH_USER_INSTANCE,
 		errand->batch->timeout);
 }
 
@@ -373,21 +378,31 @@ result_stride(size_t request_size)
 }
 
 /* The module may know shorter structs than we do. */
+const void *
+batch_requests(const struct batch *batch)
+{
+	char *requests = calloc(batch->count, batch->stride);
+
+	if (!requests)
+		_exit(1);
+	for (size_t i = 0; i < batch->count; i++)
+		memcpy(requests + i * batch->stride, &batch->requests[i], batch->stride);
+	return requests;
+}
+
 static void
 deliver(struct errand *errand)
 {
 	const struct batch *batch = errand->batch;
 	const struct ph_transport_ops *ops = batch->transport->ops;
 	size_t result_size = result_stride(batch->stride);
-	char *requests = calloc(batch->count, batch->stride), *results = calloc(batch->count, result_size);
+	char *results = calloc(batch->count, result_size);
 
-	if (!requests || !results)
+	if (!results)
 		_exit(1);
-	for (size_t i = 0; i < batch->count; i++) {
-		memcpy(requests + i * batch->stride, &batch->requests[i], batch->stride);
+	for (size_t i = 0; i < batch->count; i++)
 		memcpy(results + i * result_size, &errand->results[i], result_size);
-	}
-	ops->deliver_as_user(batch->transport->self, &errand->context, (const void *)requests, batch->fds,
+	ops->deliver_as_user(batch->transport->self, &errand->context, batch_requests(batch), batch->fds,
 		batch->count, (void *)results);
 	for (size_t i = 0; i < batch->count; i++) {
 		memcpy(&errand->results[i], results + i * result_size, result_size);
@@ -418,6 +433,30 @@ begin_context(struct errand *errand)
 }
 
 void
+batch_deliver_as(const struct batch *batch, const struct process_setup *setup,
+	const struct rights *rights, struct ph_user_result *results)
+{
+	struct errand errand = {.batch = batch, .setup = setup, .results = results, .rights = *rights,
+		.context = {.size = sizeof(errand.context), .mailbox_fd = -1}, .path = ""};
+
+	begin_context(&errand);
+	become_user(&errand);
+	begin_results(&errand);
+	deliver(&errand);
+}
+
+/* Everything that a batch's rights are found for in another way than by a name. */
+static noreturn void
+share_out(struct errand *errand)
+{
+	begin_results(errand);
+	open_tables(errand);
+	shares_run(errand->batch, errand->setup, errand->result_fd, errand->results);
+	send_results(errand);
+	end();
+}
+
+void
 batch_run(const struct batch *batch, const struct process_setup *setup, int result_fd)
 {
 	struct errand errand = {.batch = batch, .setup = setup, .result_fd = result_fd,
@@ -429,6 +468,8 @@ batch_run(const struct batch *batch, const struct process_setup *setup, int resu
 	process_follow(setup->parent);
 	if (!errand.results || !errand.path)
 		_exit(1);
+	if (((const struct ph_transport_ops *)batch->transport->ops)->find_rights)
+		share_out(&errand);
 	find_rights(&errand);
 	begin_context(&errand);
 	if (batch->kind == PH_USER_MAILBOX)

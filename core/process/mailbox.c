@@ -10,10 +10,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <posthouse/mailbox.h>
 
 #include "process/spawn.h"
 
@@ -203,24 +207,34 @@ goes_without_dotlock(int failed)
 	return failed == EACCES || failed == EPERM || failed == EROFS;
 }
 
-/* 1: locked; 0: not now; -1 with errno. */
+/* 1: locked; 0: not now; -1 with errno. What it got is given back with the descriptor. */
+static int
+lock_file(int fd, unsigned locks)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (locks & PH_LOCK_FCNTL && fcntl(fd, F_SETLK, &lock) == -1)
+		return errno == EAGAIN || errno == EACCES ? 0 : -1;
+	if (locks & PH_LOCK_FLOCK && flock(fd, LOCK_EX | LOCK_NB) == -1)
+		return errno == EWOULDBLOCK ? 0 : -1;
+	return 1;
+}
+
+/* The same, and NAME.lock. */
 static int
 try_lock(int directory, const struct mailbox_place *place, int fd, bool *made)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	unsigned locks = place->locks ? place->locks : PH_LOCK_FCNTL | PH_LOCK_DOTLOCK;
 	char dotlock[NAME_ROOM];
+	int locked = lock_file(fd, locks);
 
-	if (fcntl(fd, F_SETLK, &lock) == -1)
-		return errno == EAGAIN || errno == EACCES ? 0 : -1;
+	if (locked != 1 || !(locks & PH_LOCK_DOTLOCK))
+		return locked;
 	snprintf(dotlock, sizeof(dotlock), "%s.lock", place->name);
 	int result = dotlock_make(directory, dotlock);
 	*made = result == 1;
 	if (result == 1 || (result == -1 && place->any_file && goes_without_dotlock(errno)))
 		return 1;
-	int failed = errno;
-	lock.l_type = F_UNLCK;
-	fcntl(fd, F_SETLK, &lock);
-	errno = failed;
 	return result;
 }
 
@@ -305,6 +319,50 @@ mailbox_open(const struct mailbox_place *place, int *fd, bool *made, ph_error *e
 		*fd = -1;
 	errno = failed;
 	return result;
+}
+
+/* ---- For modules ------------------------------------------------------------------------------- */
+
+/* The folder of a path, which is the caller's, and the name in it. NULL with errno. */
+static char *
+folder_of(const char *path, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+
+	errno = EINVAL;
+	if (!slash)
+		return NULL;
+	*name = slash + 1;
+	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+int
+ph_mailbox_open(const char *path, unsigned locks, int64_t time, ph_error *why)
+{
+	struct mailbox_place place = {.uid = geteuid(), .gid = getegid(), .timeout = time, .locks = locks};
+	char *folder = folder_of(path, &place.name);
+	bool made = false;
+	int fd = -1;
+
+	why->text[0] = '\0';
+	place.directory = folder;
+	if (folder)
+		mailbox_open(&place, &fd, &made, why);
+	int failed = errno;
+	free(folder);
+	errno = failed;
+	return fd;
+}
+
+void
+ph_mailbox_unlock(const char *path)
+{
+	const char *name;
+	char *folder = folder_of(path, &name);
+
+	if (folder)
+		mailbox_unlock(folder, name, getpid());
+	free(folder);
 }
 
 /* ---- A folder in the place of a mailbox --------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include <posthouse/transport.h>
 
 #include "process/process.h"
+#include "process/rights.h"
 
 enum {
 	SPAWN_DESCRIPTORS = 1, /* descriptors of the next request */
@@ -39,6 +40,24 @@ enum { CHILD_DOTLOCK = 'D', CHILD_RESULTS = 'R' };
 /* The child of the spawner, to its end. */
 noreturn void batch_run(const struct batch *batch, const struct process_setup *setup, int result_fd);
 
+/*
+ * A batch whose rights the transport finds (find_rights): the rest of the child's work, up to the
+ * results. Runs with the spawner's rights, and no module's code in this process (shares.c). result_fd:
+ * the pipe to the spawner, which is none of the business of those who deliver.
+ */
+void shares_run(const struct batch *batch, const struct process_setup *setup, int result_fd,
+	struct ph_user_result *results);
+/* What deliver_as_user() is called with, for those requests of a batch, as a user: never returns
+ * before the process is them for good. results: of these requests, which a module filled. */
+void batch_deliver_as(const struct batch *batch, const struct process_setup *setup,
+	const struct rights *rights, struct ph_user_result *results);
+/* The requests as far apart as the transport has them; on the heap, or the process ends. */
+const void *batch_requests(const struct batch *batch);
+/* Becomes the user for good, in surroundings that have nothing of the daemon's. commands: as
+ * rights_take() has it. Ends the process when that fails. */
+void batch_become(const struct process_setup *setup, const struct rights *rights, bool commands,
+	int64_t timeout);
+
 /* How far apart a transport's results lie that knows requests of this size. */
 size_t result_stride(size_t request_size);
 
@@ -57,11 +76,11 @@ struct mailbox_place {
 	bool any_file;      /* a file that somebody named, and no mailbox: anybody's, and with a .lock
 	                     * only where the folder lets us */
 	int64_t timeout;    /* milliseconds */
+	unsigned locks;     /* PH_LOCK_…, all of them; 0: fcntl and .lock */
 };
 
 /*
- * Opens the mailbox, creates it where it is missing (0600) and locks it, by fcntl and then by
- * NAME.lock; waits for locks until the timeout. made is set as soon as the .lock file is there: it is
+ * Opens the mailbox, creates it where it is missing (0600) and locks it, last by NAME.lock; waits for locks until the timeout. made is set as soon as the .lock file is there: it is
  * the caller's to remove.
  */
 enum mailbox_result mailbox_open(const struct mailbox_place *place, int *fd, bool *made, ph_error *error);

@@ -362,7 +362,8 @@ texts_ok(const struct ph_user_delivery *request)
 static bool
 user_ok(const struct batch *batch, const char *user)
 {
-	if (rights_of_instance(batch->transport))
+	if (rights_of_instance(batch->transport) ||
+		((const struct ph_transport_ops *)batch->transport->ops)->find_rights)
 		return !*user && batch->kind == PH_USER_INSTANCE;
 	if (!*user)
 		return batch->kind != PH_USER_MAILBOX && batch->kind != PH_USER_INSTANCE;

@@ -51,6 +51,69 @@ body_set_reason(struct body *body, uint32_t number, const char *status, const ch
 		rcpt->relay = ph_pool_strdup(body->pool, relay);
 }
 
+void
+body_set_owed(struct body *body, uint32_t number, enum dsn_action action)
+{
+	struct rcpt *rcpt = &body->rcpts[number];
+
+	if (rcpt->owed != 0 || action == DSN_PASSED_ON)
+		return;
+	rcpt->owed = (uint8_t)action;
+	body->owed++;
+}
+
+void
+body_set_reported(struct body *body, uint32_t number)
+{
+	struct rcpt *rcpt = &body->rcpts[number];
+
+	if (rcpt->owed != 0 && rcpt->owed != DSN_REPORTED)
+		body->owed--;
+	rcpt->owed = DSN_REPORTED;
+}
+
+void
+body_set_final(struct body *body, uint32_t number, const char *final)
+{
+	struct rcpt *rcpt = &body->rcpts[number];
+	const char *copy = strcmp(rcpt->final, final) == 0 ? rcpt->final
+		: ph_pool_strdup(body->pool, final);
+
+	rcpt->final = copy == NULL ? "" : copy;
+}
+
+void
+body_note_owed(const struct body *body, uint32_t number, uint32_t attempt,
+	struct note_writer *writer)
+{
+	const struct rcpt *rcpt = &body->rcpts[number];
+	struct note_range range = {number, 1};
+
+	note_put(writer, &(const struct note){.type = NOTE_OWED, .attempt = attempt,
+		.action = (enum dsn_action)rcpt->owed, .status = rcpt->status, .text = rcpt->text,
+		.relay = rcpt->relay, .final = rcpt->final, .ranges = &range, .range_count = 1});
+}
+
+bool
+body_has_sender(const struct body *body, uint32_t number)
+{
+	const struct rcpt *rcpt = &body->rcpts[number];
+
+	return rcpt->target != NULL && *rcpt->target->sender != '\0';
+}
+
+bool
+body_owes(const struct body *body)
+{
+	return body->owed > 0 || (body->envelope.alias_count > 0 && !body->aliases_told);
+}
+
+bool
+body_is_finished(const struct body *body)
+{
+	return body_open_count(body) == 0 && !body_owes(body);
+}
+
 uint32_t
 body_open_count(const struct body *body)
 {
@@ -93,7 +156,7 @@ body_add(struct body *body, enum recipient_state state)
 		body->room = (uint32_t)room;
 	}
 	rcpt = &body->rcpts[body->count++];
-	*rcpt = (struct rcpt){.address = "", .original = "", .orcpt = "",
+	*rcpt = (struct rcpt){.address = "", .original = "", .orcpt = "", .final = "",
 		.parent = RCPT_NO_PARENT, .state = (uint8_t)state};
 	body->in_state[state]++;
 	return rcpt;

@@ -174,7 +174,7 @@ note_group(struct manager *manager, struct message *message, const struct group 
 	struct note_range *ranges;
 
 	/* when nothing is left the message goes as a whole */
-	if (body_open_count(message->body) == 0)
+	if (body_is_finished(message->body))
 		return;
 	note_writer_begin(&writer, manager->scratch);
 	note.range_count = note_ranges(manager->scratch, group->numbers, group->count, &ranges);

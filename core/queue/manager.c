@@ -220,6 +220,15 @@ copy_ask(const struct manager *manager, const struct body *body, uint32_t number
 	return ask->address == NULL || ask->filter == NULL || (!at_home && ask->sender == NULL) ? -1 : 0;
 }
 
+/* What comes back to the sender of probes, and of notices to the postmaster, has nobody to go to, and
+ * nobody is to be told. */
+static bool
+is_double_bounce(const struct manager *manager, const struct resolved *resolved, const char *address)
+{
+	return resolved->class == DOMAIN_LOCAL && ph_span_equal_nocase(ph_address_local_part(address),
+		ph_span_of(manager->settings->double_bounce_sender));
+}
+
 static struct destination *
 find_destination(struct manager *manager, struct message *message, uint32_t number)
 {
@@ -237,7 +246,11 @@ find_destination(struct manager *manager, struct message *message, uint32_t numb
 		message->body->rcpts[number].state == RCPT_TODO)
 		switch (resolved.result) {
 		case RESOLVE_OK:
-			destination = destination_of(manager, message, number, &resolved, pool);
+			if (is_double_bounce(manager, &resolved, message->body->rcpts[number].address))
+				pass_throw_away(manager, message, number,
+					"undeliverable postmaster notification discarded");
+			else
+				destination = destination_of(manager, message, number, &resolved, pool);
 			break;
 		case RESOLVE_DEFER:
 			pass_defer(manager, message, number, resolved.status, resolved.reason);

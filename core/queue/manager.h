@@ -148,13 +148,18 @@ void pass_fail(struct manager *manager, struct message *message, uint32_t number
 	const char *status, const char *text);
 void pass_defer(struct manager *manager, struct message *message, uint32_t number,
 	const char *status, const char *text);
+/* It counts as sent, and is seen by nobody (in_pass). */
+void pass_throw_away(struct manager *manager, struct message *message, uint32_t number,
+	const char *text);
 
-/* bounce.c: writes the report of a message's failed recipients, in a task of its own; then
- * pass_finish(). */
+/* bounce.c */
+/* Is there something of which the sender is to hear? */
+bool bounce_is_due(const struct manager *manager, const struct message *message);
+/* Writes the reports, in a task of its own; then pass_finish(). */
 void bounce_start(struct manager *manager, struct message *message);
 /* Frees the wishes for reports that nobody has taken up. */
 void bounces_forget(struct manager *manager);
-/* Copies a message's content, or its header section only, into another. 0 or -1. */
+/* notice.c: copies a message's content, or its header section only, into another. 0 or -1. */
 int content_copy(ph_intake *intake, const struct ph_queue_content *content, bool full);
 
 /* forward.c: a recipient of the kind PH_TARGET_FORWARD is due (in_pass): it is in hand until a task

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <posthouse/dsn.h>
+
 /* ---- Applying notes -------------------------------------------------------------------------- */
 
 /* More than this cannot be waiting in a sound storage. */
@@ -42,6 +44,25 @@ apply_deferral(struct body *body, uint32_t number, const struct note *note)
 
 	if (rcpt->state != RCPT_DONE)
 		body_set_reason(body, number, note->status, note->text, "none");
+}
+
+static void
+apply_owed(struct body *body, uint32_t number, const struct note *note)
+{
+	if (body->rcpts[number].owed != 0)
+		return;
+	body_set_reason(body, number, note->status, note->text, note->relay);
+	body_set_final(body, number, note->final);
+	body_set_owed(body, number, note->action);
+}
+
+static void
+apply_reported(struct body *body, uint32_t number, const struct note *note)
+{
+	if (note->reported == REPORTED_DELAY)
+		body->rcpts[number].delay_told = true;
+	else
+		body_set_reported(body, number);
 }
 
 /* Calls fn for the recipients that a note names; those that are not known yet wait. */
@@ -101,6 +122,46 @@ add_child(struct body *body, const struct note *note, const struct note_address 
 	return body_remember(body, body->count - 1);
 }
 
+static void
+reduce_wishes(struct rcpt *rcpt, bool listed)
+{
+	if (listed) {
+		rcpt->notify = 0;
+		rcpt->orcpt = "";
+	} else {
+		rcpt->notify = (uint8_t)ph_dsn_notify_expanded(rcpt->notify);
+	}
+}
+
+/*
+ * RFC 3461, 5.2.7. One address in place of another takes over what was asked. Of several the sender
+ * hears that there are several, and of each of them no success. A list with a sender of its own is
+ * where the message was sent to: what becomes of it there is the list's.
+ */
+static void
+share_out_wishes(struct body *body, uint32_t parent)
+{
+	struct rcpt *from = &body->rcpts[parent];
+	uint32_t count = 0, listed = 0;
+
+	for (uint32_t i = parent + 1; i < body->count; i++)
+		if (body->rcpts[i].parent == parent && body->rcpts[i].state == RCPT_TODO) {
+			count++;
+			listed += body_has_sender(body, i);
+		}
+	if (count == 1 && listed == 0)
+		return;
+	for (uint32_t i = parent + 1; i < body->count; i++)
+		if (body->rcpts[i].parent == parent && body->rcpts[i].state == RCPT_TODO)
+			reduce_wishes(&body->rcpts[i], body_has_sender(body, i));
+	if ((from->notify & PH_NOTIFY_SUCCESS) == 0)
+		return;
+	if (from->owed == 0)
+		body_set_reason(body, parent, "2.0.0", listed > 0 && listed == count
+			? "delivered to mailing list" : "alias expanded", "local");
+	body_set_owed(body, parent, listed > 0 && listed == count ? DSN_DELIVERED : DSN_EXPANDED);
+}
+
 static int
 apply_expansion(struct body *body, const struct note *note)
 {
@@ -119,6 +180,7 @@ apply_expansion(struct body *body, const struct note *note)
 			if (body->rcpts[i].parent == note->parent &&
 				body->rcpts[i].state == RCPT_WAITING)
 				body_set_state(body, i, RCPT_TODO);
+		share_out_wishes(body, note->parent);
 		body_set_done(body, note->parent, OUTCOME_EXPANDED);
 	}
 	return 0;
@@ -149,6 +211,8 @@ apply_to_message(struct message *message, const struct note *note)
 	case NOTE_RESULT:
 	case NOTE_DEFERRED:
 	case NOTE_EXPANDED:
+	case NOTE_OWED:
+	case NOTE_REPORTED:
 		break;
 	}
 }
@@ -163,6 +227,11 @@ apply_to_body(struct body *body, const struct note *note)
 		return each_recipient(body, note, apply_deferral);
 	case NOTE_EXPANDED:
 		return apply_expansion(body, note);
+	case NOTE_OWED:
+		return each_recipient(body, note, apply_owed);
+	case NOTE_REPORTED:
+		body->aliases_told |= note->reported == REPORTED_SUCCESS;
+		return each_recipient(body, note, apply_reported);
 	case NOTE_SCHEDULE:
 	case NOTE_HOLD:
 	case NOTE_RELEASE:
@@ -377,6 +446,50 @@ encode_deferred(const struct body *body, struct note_writer *writer)
 	return writer->failed ? -1 : 0;
 }
 
+/* One each: there are few of them, and not for long. */
+static int
+encode_owed(const struct body *body, struct note_writer *writer)
+{
+	for (uint32_t i = 0; i < body->count && !writer->failed; i++) {
+		const struct rcpt *rcpt = &body->rcpts[i];
+
+		/* an expansion says by itself that it is owed */
+		if (rcpt->owed != 0 && rcpt->owed != DSN_REPORTED && rcpt->outcome != OUTCOME_EXPANDED)
+			body_note_owed(body, i, 0, writer);
+	}
+	return writer->failed ? -1 : 0;
+}
+
+static bool
+is_reported(const struct rcpt *rcpt, enum reported reported)
+{
+	return reported == REPORTED_DELAY ? rcpt->delay_told : rcpt->owed == DSN_REPORTED;
+}
+
+static int
+encode_reported(const struct body *body, struct note_writer *writer, enum reported reported)
+{
+	uint32_t *numbers = malloc(body->count * sizeof(*numbers) + 1);
+	struct note note = {.type = NOTE_REPORTED, .reported = reported};
+	struct note_range *ranges;
+	size_t count = 0;
+
+	if (numbers == NULL)
+		return -1;
+	for (uint32_t i = 0; i < body->count; i++)
+		if (is_reported(&body->rcpts[i], reported))
+			numbers[count++] = i;
+	if (count > 0 || (reported == REPORTED_SUCCESS && body->aliases_told)) {
+		note.range_count = note_ranges(writer->pool, numbers, count, &ranges);
+		note.ranges = ranges;
+		writer->failed |= ranges == NULL;
+		if (!writer->failed)
+			note_put(writer, &note);
+	}
+	free(numbers);
+	return writer->failed ? -1 : 0;
+}
+
 /* The children of a recipient, while they are being written. */
 struct family {
 	uint32_t end; /* behind the last one */
@@ -446,7 +559,9 @@ message_encode(const struct message *message, ph_pool *pool, ph_span *notes)
 		encode_done(body, &writer, OUTCOME_BOUNCED) == -1 ||
 		encode_done(body, &writer, OUTCOME_DISCARDED) == -1 ||
 		encode_done(body, &writer, OUTCOME_EXPANDED) == -1 ||
-		encode_deferred(body, &writer) == -1)
+		encode_deferred(body, &writer) == -1 || encode_owed(body, &writer) == -1 ||
+		encode_reported(body, &writer, REPORTED_SUCCESS) == -1 ||
+		encode_reported(body, &writer, REPORTED_DELAY) == -1)
 		return -1;
 	*notes = note_bytes(&writer);
 	return 0;

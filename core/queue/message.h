@@ -38,6 +38,7 @@ struct rcpt {
 	const char *address, *original, *orcpt; /* in the body's pool, "" when there is none */
 	const char *status, *text;              /* why it was deferred or failed; NULL: never */
 	const char *relay;
+	const char *final;                      /* the mailbox, where that has another name; "" */
 	const struct note_address *target;      /* the whole, from PH_TARGET_MAILBOX on; else NULL */
 	uint32_t parent;                        /* the recipient that was expanded to this one */
 	uint8_t notify;
@@ -46,6 +47,8 @@ struct rcpt {
 	uint8_t kind;                           /* enum ph_target_kind */
 	bool transient;                         /* failed by expiry: the code stays 4.x.x */
 	bool expanding;                         /* parts of its expansion came, not the last one */
+	uint8_t owed;                           /* enum dsn_action: to be reported; 0 nothing */
+	bool delay_told;                        /* a report of its delay is written */
 };
 
 struct body {
@@ -66,12 +69,14 @@ struct body {
 	TAILQ_ENTRY(body) feed;
 	bool feeding;
 	bool back;                       /* some were given back untried in this pass */
+	uint32_t owed;                   /* recipients of whose success the sender is to hear */
+	bool aliases_told;               /* the sender has heard of envelope.aliases */
 };
 
 enum message_state {
 	MESSAGE_WAITING,   /* in the heap until due */
 	MESSAGE_ACTIVE,
-	MESSAGE_REPORTING, /* a non-delivery report is being written */
+	MESSAGE_REPORTING, /* a report is being written */
 	MESSAGE_HELD,
 	MESSAGE_GONE       /* removed; the entry lives until nobody has a hand on it */
 };
@@ -128,6 +133,20 @@ void body_set_done(struct body *body, uint32_t number, enum outcome outcome);
 /* Copies the reason into the pool. */
 void body_set_reason(struct body *body, uint32_t number, const char *status, const char *text,
 	const char *relay);
+/* The sender is to hear that this one was served; only the first time. reason: body_set_reason(). */
+void body_set_owed(struct body *body, uint32_t number, enum dsn_action action);
+/* The sender has heard that it was. */
+void body_set_reported(struct body *body, uint32_t number);
+void body_set_final(struct body *body, uint32_t number, const char *final);
+/* As a note, in the writer. */
+void body_note_owed(const struct body *body, uint32_t number, uint32_t attempt,
+	struct note_writer *writer);
+/* Does mail to this recipient go out in another sender's name, as that of a list? */
+bool body_has_sender(const struct body *body, uint32_t number);
+/* Is there a success of which the sender has not heard? */
+bool body_owes(const struct body *body);
+/* All done, and all said. */
+bool body_is_finished(const struct body *body);
 /* Recipients that are not done. */
 uint32_t body_open_count(const struct body *body);
 /* Is nothing in hand, queued or still to be resolved: has the pass ended? */

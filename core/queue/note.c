@@ -102,6 +102,17 @@ put_expansion(struct note_writer *writer, const struct note *note)
 }
 
 static void
+put_owed(struct note_writer *writer, const struct note *note)
+{
+	put_number(writer, note->action);
+	put_text(writer, note->status);
+	put_text(writer, note->text);
+	put_text(writer, note->relay);
+	put_text(writer, note->final);
+	put_ranges(writer, note);
+}
+
+static void
 put_body(struct note_writer *writer, const struct note *note)
 {
 	put_number(writer, note->attempt);
@@ -126,6 +137,13 @@ put_body(struct note_writer *writer, const struct note *note)
 	case NOTE_DEATH:
 		put_number(writer, (uint64_t)note->time);
 		put_text(writer, note->text);
+		break;
+	case NOTE_OWED:
+		put_owed(writer, note);
+		break;
+	case NOTE_REPORTED:
+		put_number(writer, note->reported);
+		put_ranges(writer, note);
 		break;
 	}
 }
@@ -253,12 +271,25 @@ get_expansion(struct reader *reader, struct note *note)
 	note->address_count = count;
 }
 
+static void
+get_owed(struct reader *reader, struct note *note)
+{
+	note->action = (enum dsn_action)get_number(reader, DSN_EXPANDED);
+	reader->failed |= note->action < DSN_DELIVERED;
+	note->status = get_text(reader);
+	note->text = get_text(reader);
+	note->relay = get_text(reader);
+	note->final = get_text(reader);
+	get_ranges(reader, note);
+}
+
 /* False: a type that this version does not know. */
 static bool
 get_body(struct reader *reader, uint64_t type, struct note *note)
 {
-	*note = (struct note){.type = (enum note_type)type, .status = "", .text = ""};
-	if (type < NOTE_RESULT || type > NOTE_DEATH)
+	*note = (struct note){.type = (enum note_type)type, .status = "", .text = "", .relay = "",
+		.final = ""};
+	if (type < NOTE_RESULT || type > NOTE_REPORTED)
 		return false;
 	note->attempt = (uint32_t)get_number(reader, UINT32_MAX);
 	switch (note->type) {
@@ -283,6 +314,14 @@ get_body(struct reader *reader, uint64_t type, struct note *note)
 	case NOTE_DEATH:
 		note->time = (int64_t)get_number(reader, INT64_MAX);
 		note->text = get_text(reader);
+		break;
+	case NOTE_OWED:
+		get_owed(reader, note);
+		break;
+	case NOTE_REPORTED:
+		note->reported = (enum reported)get_number(reader, REPORTED_DELAY);
+		reader->failed |= note->reported < REPORTED_SUCCESS;
+		get_ranges(reader, note);
 		break;
 	}
 	return true;

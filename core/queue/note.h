@@ -9,6 +9,12 @@
 
 #include <posthouse/transport.h>
 
+/* What the sender has heard. */
+enum reported {
+	REPORTED_SUCCESS = 1, /* also of the aliases in the envelope */
+	REPORTED_DELAY
+};
+
 enum note_type {
 	NOTE_RESULT = 1, /* recipients are done: outcome */
 	NOTE_DEFERRED,   /* recipients were put off: status, text */
@@ -16,7 +22,9 @@ enum note_type {
 	NOTE_SCHEDULE,   /* attempts so far and the time of the next one */
 	NOTE_HOLD,       /* text: why */
 	NOTE_RELEASE,
-	NOTE_DEATH       /* a process died with the message in hand: text is the instance */
+	NOTE_DEATH,      /* a process died with the message in hand: text is the instance */
+	NOTE_OWED,       /* the sender is to hear of success: action, status, text, relay, final */
+	NOTE_REPORTED    /* the sender has heard of these recipients: reported */
 };
 
 enum outcome {
@@ -35,7 +43,8 @@ enum dsn_action {
 	DSN_DELIVERED = 1, /* to a mailbox, or to what stands for one; of a list: to the list */
 	DSN_RELAYED,       /* to a host that reports nothing */
 	DSN_EXPANDED,      /* became several others */
-	DSN_PASSED_ON      /* nothing: who has it now reports */
+	DSN_PASSED_ON,     /* nothing: who has it now reports */
+	DSN_REPORTED       /* nothing any more: the report is written */
 };
 
 struct note_range {
@@ -57,7 +66,10 @@ struct note {
 	const struct note_range *ranges; /* of recipients: ascending, disjoint */
 	size_t range_count;
 	int64_t time;                    /* wall clock, microseconds */
-	const char *status, *text;       /* never NULL after decoding */
+	const char *status, *text;       /* never NULL after decoding; so are these: */
+	const char *relay, *final;
+	enum dsn_action action;
+	enum reported reported;
 	uint32_t parent, first, part;
 	bool last;                       /* the last part of an expansion */
 	const struct note_address *addresses;

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include <posthouse/dsn.h>
 #include <posthouse/log.h>
 
 #include "ground/logger.h"
@@ -70,6 +71,36 @@ manager_lifetime(const struct manager *manager, const struct message *message)
 		: manager->settings->maximal_queue_lifetime;
 }
 
+/* When nothing is left the message goes as a whole. */
+static void
+note_sent(struct manager *manager, struct message *message, uint32_t number)
+{
+	const struct note_range range = {number, 1};
+	struct note_writer writer;
+
+	if (body_is_finished(message->body))
+		return;
+	note_writer_begin(&writer, manager->scratch);
+	if (message->body->rcpts[number].owed != 0)
+		body_note_owed(message->body, number, message->attempts + 1u, &writer);
+	note_put(&writer, &(const struct note){.type = NOTE_RESULT, .attempt = message->attempts + 1u,
+		.outcome = OUTCOME_SENT, .ranges = &range, .range_count = 1});
+	manager_note(manager, message, note_bytes(&writer));
+	ph_pool_reset(manager->scratch);
+}
+
+void
+pass_throw_away(struct manager *manager, struct message *message, uint32_t number, const char *text)
+{
+	body_set_reason(message->body, number, "2.0.0", text, "none");
+	if ((message->body->rcpts[number].notify & PH_NOTIFY_SUCCESS) != 0 && !message->probe)
+		body_set_owed(message->body, number, DSN_DELIVERED);
+	body_set_done(message->body, number, OUTCOME_SENT);
+	log_recipient(manager, message, &message->body->rcpts[number],
+		message->probe ? "deliverable" : "sent");
+	note_sent(manager, message, number);
+}
+
 /* Too old: what was put off has failed. */
 static void
 expire(struct manager *manager, struct message *message)
@@ -98,7 +129,7 @@ pass_over(struct manager *manager, struct message *message)
 	}
 	if (!message->hold)
 		expire(manager, message);
-	if (message->body->in_state[RCPT_FAILED] > 0)
+	if (bounce_is_due(manager, message))
 		bounce_start(manager, message);
 	else
 		pass_finish(manager, message);
@@ -164,7 +195,7 @@ pass_finish(struct manager *manager, struct message *message)
 {
 	int64_t delay = 0;
 
-	if (body_open_count(message->body) == 0) {
+	if (body_is_finished(message->body)) {
 		manager_remove(manager, message);
 		return;
 	}

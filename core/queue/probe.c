@@ -51,8 +51,6 @@ struct probes {
 	struct settings settings; /* the configuration's, as they are for probes */
 	struct resolver resolver;
 	struct storage storage;   /* of messages that are in none */
-	ph_pool *pool;
-	const char *sender;
 	TAILQ_HEAD(, probe) list;
 	size_t count, asker_count;
 	unsigned working;         /* tasks that rewrite addresses */
@@ -155,10 +153,11 @@ rewrite(struct rewriting *rewriting, const char *address)
 static struct message *
 make_message(struct probe *probe, const struct rewriting *rewriting)
 {
-	struct probes *probes = probe->probes;
+	ph_pool *pool = rewriting->filter.pool;
+	const char *sender = verify_sender(pool, probe->probes->manager->settings, now_seconds());
 	struct recipient recipient = {.address = rewriting->address, .orcpt = "",
 		.original = strcmp(rewriting->address, probe->address) == 0 ? "" : probe->address};
-	struct envelope envelope = {.sender = probes->sender, .client_name = "", .client_address = "",
+	struct envelope envelope = {.sender = sender, .client_name = "", .client_address = "",
 		.helo = "", .protocol = "", .sasl_username = "", .probe = true, .envid = "", .filter = "",
 		.origin = PH_ORIGIN_INTERNAL, .recipients = &recipient, .recipient_count = 1,
 		.arrival = ph_wall_clock()};
@@ -168,9 +167,9 @@ make_message(struct probe *probe, const struct rewriting *rewriting)
 
 	memcpy(envelope.id, rewriting->filter.envelope.id, sizeof(envelope.id));
 	memcpy(item.id, envelope.id, sizeof(item.id));
-	if (envelope_encode(&envelope, rewriting->filter.pool, &item.envelope) == -1)
+	if (sender == NULL || envelope_encode(&envelope, pool, &item.envelope) == -1)
 		return NULL;
-	message = message_new(&probes->storage, &item, &error);
+	message = message_new(&probe->probes->storage, &item, &error);
 	if (message == NULL || message->body == NULL) {
 		message_free(message);
 		return NULL;
@@ -436,10 +435,8 @@ probes_open(struct manager *manager)
 	route_probes(&probes->settings);
 	probes->resolver = manager->resolver;
 	probes->resolver.settings = &probes->settings;
-	probes->pool = ph_pool_new(0);
-	probes->sender = probes->pool == NULL ? NULL : verify_sender(probes->pool, manager->settings);
 	probes->cache = verify_cache_new(&limits);
-	if (probes->cache != NULL && probes->sender != NULL)
+	if (probes->cache != NULL)
 		probes->file = verify_file_open(manager->settings->address_verify_map, probes->cache,
 			now_seconds());
 	if (probes->file != NULL)
@@ -476,6 +473,5 @@ probes_free(struct probes *probes)
 	while ((probe = TAILQ_FIRST(&probes->list)) != NULL)
 		probe_free(probe);
 	verify_cache_free(probes->cache);
-	ph_pool_free(probes->pool);
 	free(probes);
 }

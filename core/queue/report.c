@@ -110,50 +110,94 @@ date_text(ph_pool *pool, int64_t microseconds)
 	return text == NULL ? "" : text;
 }
 
+/* ---- The header, and the part for people -------------------------------------------------------- */
+
+static bool
+is_ascii(const struct report *r)
+{
+	return ph_strcasecmp(r->template->charset, "us-ascii") == 0;
+}
+
+/* Can the part for people have UTF-8? */
+static bool
+speaks_utf8(const struct report *r)
+{
+	return r->utf8 && (is_ascii(r) || ph_strcasecmp(r->template->charset, "utf-8") == 0);
+}
+
+/* "MAILER-DAEMON (Mail Delivery System)" with our domain behind the name. */
+static void
+put_from(struct report_sink *sink, const struct report *r)
+{
+	const char *from = r->template->from;
+	const char *close = strchr(from, '>');
+	size_t name = close != NULL ? (size_t)(close - from) : strcspn(from, " (");
+
+	if (strchr(from, '@') != NULL)
+		line(sink, r, " ", "From: %s", from);
+	else
+		line(sink, r, " ", "From: %.*s@%s%s", (int)name, from, r->myorigin, from + name);
+}
+
 static void
 put_header(struct report_sink *sink, const struct report *r)
 {
-	line(sink, r, " ", "From: MAILER-DAEMON@%s (Mail Delivery System)", r->myhostname);
-	line(sink, r, " ", "Subject: Undelivered Mail Returned to Sender");
-	line(sink, r, " ", "To: %s", r->sender);
+	const char *subject = r->postmaster && *r->template->postmaster_subject != '\0'
+		? r->template->postmaster_subject : r->template->subject;
+
+	put_from(sink, r);
+	line(sink, r, " ", "Subject: %s", subject);
+	line(sink, r, " ", "To: %s%s", r->to, r->postmaster ? " (Postmaster)" : "");
 	line(sink, r, " ", "Auto-Submitted: auto-replied");
 	line(sink, r, " ", "MIME-Version: 1.0");
 	line(sink, r, "\t", "Content-Type: multipart/report; report-type=%s;",
 		r->utf8 ? "global-delivery-status" : "delivery-status");
 	line(sink, r, "\t", " boundary=\"%s\"", r->boundary);
-	if (r->eightbit || r->utf8)
+	if (r->eightbit || r->utf8 || !is_ascii(r))
 		line(sink, r, " ", "Content-Transfer-Encoding: 8bit");
 	line(sink, r, "", "%s", "");
 	line(sink, r, "", "This is a MIME-encapsulated message.");
 }
 
+/* The template's text as it is. */
+static void
+put_text(struct report_sink *sink, const char *text)
+{
+	while (*text != '\0') {
+		size_t size = strcspn(text, "\n");
+
+		put(sink, (ph_span){text, size});
+		put(sink, ph_span_of("\r\n"));
+		text += size + (text[size] == '\n');
+	}
+}
+
 static void
 put_notification(struct report_sink *sink, const struct report *r)
 {
+	struct report plain = *r;
+
+	plain.utf8 = speaks_utf8(r);
 	line(sink, r, "", "%s", "");
 	line(sink, r, "", "--%s", r->boundary);
 	line(sink, r, " ", "Content-Description: Notification");
-	line(sink, r, " ", "Content-Type: text/plain; charset=%s", r->utf8 ? "utf-8" : "us-ascii");
-	if (r->utf8)
+	line(sink, r, " ", "Content-Type: text/plain; charset=%s",
+		plain.utf8 ? "utf-8" : r->template->charset);
+	if (plain.utf8 || !is_ascii(r))
 		line(sink, r, " ", "Content-Transfer-Encoding: 8bit");
 	line(sink, r, "", "%s", "");
-	line(sink, r, "", "This is the mail system at host %s.", r->myhostname);
-	line(sink, r, "", "%s", "");
-	line(sink, r, "", "I'm sorry to have to inform you that your message could not");
-	line(sink, r, "", "be delivered to one or more recipients. It's attached below.");
-	line(sink, r, "", "%s", "");
-	line(sink, r, "", "For further assistance, please send mail to postmaster.");
-	line(sink, r, "", "%s", "");
-	line(sink, r, "", "                   The mail system");
+	put_text(sink, r->template->text);
 	for (size_t i = 0; i < r->recipient_count; i++) {
 		const struct report_recipient *to = &r->recipients[i];
 		bool renamed = *to->original != '\0' && strcmp(to->original, to->address) != 0;
 
 		line(sink, r, "", "%s", "");
-		line(sink, r, "    ", "<%s>%s%s%s: %s", to->address, renamed ? " (expanded from <" : "",
+		line(sink, &plain, "    ", "<%s>%s%s%s: %s", to->address, renamed ? " (expanded from <" : "",
 			renamed ? to->original : "", renamed ? ">)" : "", to->text);
 	}
 }
+
+/* ---- The part for programs ---------------------------------------------------------------------- */
 
 /* "host mx.example.com[192.0.2.1] said: 550 …" → the host's name and what it said. */
 static const char *
@@ -171,12 +215,25 @@ remote_of(ph_pool *pool, const char *text, const char **said)
 		(ph_span){text, (size_t)((bracket != NULL && bracket < end ? bracket : end) - text)});
 }
 
+/* Of a host that took it: what it said is the text alone. */
+static const char *
+remote_in(ph_pool *pool, const struct report_recipient *to, const char **said)
+{
+	const char *remote = remote_of(pool, to->text, said);
+	const char *bracket = strchr(to->relay, '[');
+
+	if (remote != NULL || bracket == NULL || bracket == to->relay || *to->status != '2')
+		return remote;
+	*said = to->text;
+	return ph_pool_copy(pool, (ph_span){to->relay, (size_t)(bracket - to->relay)});
+}
+
 static void
 put_recipient_fields(struct report_sink *sink, const struct report *r,
 	const struct report_recipient *to)
 {
 	const char *type = r->utf8 ? "utf-8" : "rfc822", *said = NULL;
-	const char *remote = remote_of(sink->pool, to->text, &said);
+	const char *remote = remote_in(sink->pool, to, &said);
 
 	line(sink, r, "", "%s", "");
 	if (*to->orcpt != '\0')
@@ -184,7 +241,7 @@ put_recipient_fields(struct report_sink *sink, const struct report *r,
 	else if (*to->original != '\0')
 		line(sink, r, "    ", "Original-Recipient: %s;%s", type, to->original);
 	line(sink, r, "    ", "Final-Recipient: %s; %s", type, to->address);
-	line(sink, r, "    ", "Action: failed");
+	line(sink, r, "    ", "Action: %s", to->action);
 	line(sink, r, "    ", "Status: %s", to->status);
 	if (remote != NULL)
 		line(sink, r, "    ", "Remote-MTA: dns; %s", remote);
@@ -192,6 +249,8 @@ put_recipient_fields(struct report_sink *sink, const struct report *r,
 		line(sink, r, "    ", "Diagnostic-Code: smtp; %s", said);
 	else
 		line(sink, r, "    ", "Diagnostic-Code: X-%s; %s", r->mail_name, to->text);
+	if (r->retry_until != 0)
+		line(sink, r, "    ", "Will-Retry-Until: %s", date_text(sink->pool, r->retry_until));
 }
 
 static void
@@ -217,13 +276,16 @@ put_delivery_status(struct report_sink *sink, const struct report *r)
 void
 report_begin(struct report_sink *sink, const struct report *r)
 {
+	static const char *const words[TEMPLATE_KINDS] = {[TEMPLATE_FAILURE] = "Undelivered ",
+		[TEMPLATE_DELAY] = "Delayed ", [TEMPLATE_SUCCESS] = "Delivered ", [TEMPLATE_VERIFY] = ""};
+
 	sink->result = 0;
 	put_header(sink, r);
 	put_notification(sink, r);
 	put_delivery_status(sink, r);
 	line(sink, r, "", "%s", "");
 	line(sink, r, "", "--%s", r->boundary);
-	line(sink, r, " ", "Content-Description: Undelivered Message%s", r->full ? "" : " Headers");
+	line(sink, r, " ", "Content-Description: %sMessage%s", words[r->kind], r->full ? "" : " Headers");
 	line(sink, r, " ", "Content-Type: %s", r->full ? (r->utf8 ? "message/global" : "message/rfc822")
 		: r->utf8 ? "message/global-headers" : "text/rfc822-headers");
 	if (r->eightbit || r->utf8)

@@ -1,25 +1,35 @@
 /*
- * The text of a non-delivery report (RFC 3464, RFC 6522). Pure: facts in, lines out.
+ * The text of a report (RFC 3464, RFC 6522). Pure: facts in, lines out.
  */
 #ifndef QUEUE_REPORT_H
 #define QUEUE_REPORT_H
 
 #include <posthouse/base.h>
 
+#include "config/template.h"
+
 struct report_recipient {
-	const char *address, *original; /* "" */
+	const char *address;            /* the final one */
+	const char *original;           /* as it came in; "" the same */
 	const char *orcpt;              /* "rfc822;user@example.com", "" */
+	const char *action;             /* "failed", "delayed", "delivered", "relayed", "expanded" */
 	const char *status;             /* "5.1.1" */
 	const char *text;               /* the diagnostic */
+	const char *relay;              /* who said it, "mx.example.com[192.0.2.1]:25"; "" */
 };
 
 struct report {
-	const char *myhostname, *mail_name;
-	const char *queue_id;           /* of the message that failed */
-	const char *sender;             /* its sender, who gets the report */
+	enum template_kind kind;
+	const struct template *template;
+	const char *myhostname, *myorigin, *mail_name;
+	const char *queue_id;           /* of the message that it is about */
+	const char *sender;             /* its sender, "" of a report */
+	const char *to;                 /* who gets this report */
+	bool postmaster;                /* it is a copy for the postmaster */
 	const char *envid;              /* "" */
 	const char *boundary;
 	int64_t arrival;                /* wall clock, microseconds */
+	int64_t retry_until;            /* the same; 0: nothing is tried any more */
 	bool eightbit, utf8;
 	bool full;                      /* the original follows whole, not its header only */
 	const struct report_recipient *recipients;

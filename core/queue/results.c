@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <posthouse/dsn.h>
 #include <posthouse/log.h>
 #include <posthouse/transport.h>
 
@@ -209,9 +210,14 @@ leave(struct manager *manager, struct message *message)
 	if ((message->state != MESSAGE_WAITING && message->state != MESSAGE_HELD) ||
 		message->body == NULL)
 		return;
-	if (body_open_count(message->body) == 0)
+	if (body_is_finished(message->body)) {
 		pass_finish(manager, message);
-	else if (TAILQ_EMPTY(&message->body->jobs))
+		return;
+	}
+	/* when only a report is missing, that is for its next pass */
+	if (body_open_count(message->body) == 0 && message->state == MESSAGE_WAITING)
+		scheduler_flush(manager->scheduler, message, ph_now());
+	if (TAILQ_EMPTY(&message->body->jobs))
 		message_close(message);
 }
 
@@ -389,6 +395,8 @@ struct outcome_line {
 	uint32_t number;
 	enum outcome outcome;
 	const char *status, *text, *relay;
+	enum dsn_action action;
+	const char *final; /* "" */
 };
 
 static void
@@ -399,6 +407,33 @@ get_line(struct wire_reader *reader, ph_pool *pool, struct outcome_line *line)
 	line->status = wire_get_string(reader, pool);
 	line->text = wire_get_string(reader, pool);
 	line->relay = wire_get_string(reader, pool);
+	line->action = DSN_DELIVERED;
+	line->final = "";
+}
+
+/* An older worker says nothing of it. */
+static void
+get_action(struct wire_reader *reader, ph_pool *pool, struct outcome_line *line)
+{
+	if (reader->failed || reader->rest.size == 0)
+		return;
+	line->action = (enum dsn_action)wire_get_u8(reader);
+	line->final = wire_get_string(reader, pool);
+	reader->failed |= line->action < DSN_DELIVERED || line->action > DSN_PASSED_ON;
+}
+
+/* The sender may want to hear of it. */
+static void
+owe(struct message *message, const struct outcome_line *line)
+{
+	struct body *body = message->body;
+
+	if ((body->rcpts[line->number].notify & PH_NOTIFY_SUCCESS) == 0 || message->probe ||
+		line->action == DSN_PASSED_ON)
+		return;
+	body_set_reason(body, line->number, *line->status == '\0' ? "2.0.0" : line->status, line->text,
+		line->relay);
+	body_set_owed(body, line->number, line->action);
 }
 
 /* True: it is done, for good. */
@@ -411,12 +446,14 @@ apply_line(const struct subject *subject, const struct outcome_line *line)
 	if (!is_open(subject, line->number) &&
 		!(delivered && is_undelivered(subject, line->number)))
 		return false;
+	body_set_final(body, line->number, line->final);
 	switch (line->outcome) {
 	case OUTCOME_SENT:
 	case OUTCOME_DISCARDED:
 		/* why mail went well is not kept, but it is what a probe asks */
 		if (subject->message->probe)
 			body_set_reason(body, line->number, line->status, line->text, line->relay);
+		owe(subject->message, line);
 		body_set_done(body, line->number, line->outcome);
 		return true;
 	case OUTCOME_BOUNCED:
@@ -452,16 +489,21 @@ note_done(struct manager *manager, struct subject *subject, uint32_t *numbers, s
 	ph_pool *pool)
 {
 	struct note note = {.type = NOTE_RESULT, .attempt = subject->attempt, .outcome = OUTCOME_SENT};
+	const struct body *body = subject->message->body;
 	struct note_writer writer;
 	struct note_range *ranges;
 
 	/* when nothing is left the message goes as a whole */
-	if (count == 0 || body_open_count(subject->message->body) == 0)
+	if (count == 0 || body_is_finished(subject->message->body))
 		return;
 	qsort(numbers, count, sizeof(*numbers), compare_numbers);
 	note.range_count = note_ranges(pool, numbers, count, &ranges);
 	note.ranges = ranges;
 	note_writer_begin(&writer, pool);
+	/* whoever counts as served is reported: in this order nobody is forgotten */
+	for (size_t i = 0; i < count; i++)
+		if (body->rcpts[numbers[i]].owed != 0 && body->rcpts[numbers[i]].owed != DSN_REPORTED)
+			body_note_owed(body, numbers[i], subject->attempt, &writer);
 	if (note.range_count > 0)
 		note_put(&writer, &note);
 	manager_note(manager, subject->message, note_bytes(&writer));
@@ -471,21 +513,23 @@ static int
 apply_lines(struct peer *peer, struct subject *subject, struct wire_reader *reader, ph_pool *pool)
 {
 	uint32_t count = wire_get_u32(reader);
+	struct outcome_line *lines;
 	uint32_t *done;
 	size_t done_count = 0;
 
 	if (reader->failed || count > reader->rest.size / 17 ||
-		(done = ph_pool_array(pool, count + 1u, sizeof(*done))) == NULL)
+		(done = ph_pool_array(pool, count + 1u, sizeof(*done))) == NULL ||
+		(lines = ph_pool_array(pool, count + 1u, sizeof(*lines))) == NULL)
 		return -1;
-	for (uint32_t i = 0; i < count; i++) {
-		struct outcome_line line;
-
-		get_line(reader, pool, &line);
-		if (reader->failed)
-			return -1;
-		if (apply_line(subject, &line))
-			done[done_count++] = line.number;
-	}
+	for (uint32_t i = 0; i < count; i++)
+		get_line(reader, pool, &lines[i]);
+	for (uint32_t i = 0; i < count; i++)
+		get_action(reader, pool, &lines[i]);
+	if (reader->failed)
+		return -1;
+	for (uint32_t i = 0; i < count; i++)
+		if (apply_line(subject, &lines[i]))
+			done[done_count++] = lines[i].number;
 	if (subject->message->state != MESSAGE_GONE && subject->message->body != NULL)
 		note_done(peer->manager, subject, done, done_count, pool);
 	return 0;

@@ -4,6 +4,7 @@
 #include <posthouse/address.h>
 #include <posthouse/log.h>
 #include <posthouse/session.h>
+#include <posthouse/task.h>
 
 #include <string.h>
 
@@ -63,10 +64,17 @@ ph_destination_of(ph_session *session, const char *address)
 	return destination_of_domain(session, ph_address_domain(address));
 }
 
+const char *
+destination_prober(ph_session *session, const char *address)
+{
+	return verify_sender_base(ph_scratch_pool(session), session->settings, ph_wall_clock() / 1000000,
+		address);
+}
+
 bool
 destination_is_prober(ph_session *session, const char *address)
 {
-	return verify_sender_is(ph_scratch_pool(session), session->settings, address) &&
+	return destination_prober(session, address) != NULL &&
 		destination_of_domain(session, ph_address_domain(address)) == PH_DESTINATION_FINAL;
 }
 

@@ -125,8 +125,11 @@ int session_refuse(ph_reply *reply, int code, const char *status, const char *fo
 	PH_PRINTF(4, 5);
 /* Is it the postmaster's, with no domain or one of ours (RFC 5321, 4.5.1)? */
 bool destination_is_postmaster(ph_session *session, const char *address);
-/* Is it who our own probes come from? Whoever verifies that address in turn must not be refused, or both
- * would remember that the other cannot be reached. */
+/* The address without what changes with time, in the scratch pool, if it is who our own probes come from
+ * now; else NULL. */
+const char *destination_prober(ph_session *session, const char *address);
+/* Is it, and mail to it ours? Whoever verifies that address in turn must not be refused, or both would
+ * remember that the other cannot be reached. */
 bool destination_is_prober(ph_session *session, const char *address);
 
 #endif

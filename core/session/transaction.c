@@ -232,6 +232,16 @@ keep_rcpt(ph_session *session, const char *recipient, const struct ph_rcpt_param
 	return 0;
 }
 
+/* Who sent a probe, whatever the time. */
+static const char *
+lasting(ph_session *session)
+{
+	const char *prober = session->settings->address_verify_sender_ttl > 0
+		? destination_prober(session, session->recipient) : NULL;
+
+	return prober != NULL ? prober : session->recipient;
+}
+
 static int
 accept_recipient(ph_session *session, const char *recipient,
 	const struct ph_rcpt_parameters *given, ph_reply *reply)
@@ -243,7 +253,7 @@ accept_recipient(ph_session *session, const char *recipient,
 	if (policy_check(session, POLICY_RCPT, "RCPT", reply) == -1 ||
 		open_intake(session, reply) == -1)
 		return -1;
-	if (!session->rehearsal && ph_intake_recipient(session->intake, session->recipient, &parameters) == -1)
+	if (!session->rehearsal && ph_intake_recipient(session->intake, lasting(session), &parameters) == -1)
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	pass_discard_on(session);
 	return 0;

@@ -1,11 +1,12 @@
 /*
  * Can mail be delivered to this address? The queue role is asked, which remembers, or sends a probe.
  */
+#include <posthouse/log.h>
 #include <posthouse/restriction.h>
+#include <posthouse/task.h>
 
 #include <string.h>
 
-#include "intake/verify_sender.h"
 #include "queue/verify_cache.h"
 #include "queue/verify_client.h"
 #include "queue/verify_file.h"
@@ -89,14 +90,9 @@ look_only(struct question *question)
 static ph_verdict
 later(const struct question *question, int code, const char *what, const char *why)
 {
-	const char *status = question->sender ? "4.1.7" : "4.1.1";
-	const char *class = question->sender ? "Sender" : "Recipient";
-
-	if (question->how->tempfail_action == PH_TEMPFAIL_DEFER)
-		return ph_defer(question->session, code, status, "<%s>: %s address rejected: %s%.250s",
-			question->address, class, what, why);
-	return ph_defer_if_permit(question->session, code, status, "<%s>: %s address rejected: %s%.250s",
-		question->address, class, what, why);
+	return ph_tempfail(question->session, question->how->tempfail_action, code,
+		question->sender ? "4.1.7" : "4.1.1", "<%s>: %s address rejected: %s%.250s",
+		question->address, question->sender ? "Sender" : "Recipient", what, why);
 }
 
 static ph_verdict
@@ -141,6 +137,8 @@ ask(struct question *question)
 	if (verify_client_ask(ph_scratch_pool(session), question->address, patience_of(session->settings),
 		&question->status, question->text) == PH_FOUND)
 		return judge(question);
+	if (ph_task_cancelled())
+		return ph_defer(session, 451, "4.3.2", "Service is shutting down");
 	ph_log(PH_LOG_WARNING, "address verification service failure: the queue process does not answer");
 	return later(question, 450, "address verification problem", "");
 }
@@ -150,10 +148,9 @@ static bool
 is_of_probes(const struct question *question)
 {
 	ph_session *session = question->session;
-	ph_pool *pool = ph_scratch_pool(session);
 
-	return verify_sender_is(pool, session->settings, question->address) ||
-		(session->sender != NULL && verify_sender_is(pool, session->settings, session->sender));
+	return destination_prober(session, question->address) != NULL ||
+		(session->sender != NULL && destination_prober(session, session->sender) != NULL);
 }
 
 ph_verdict

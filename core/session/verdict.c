@@ -106,6 +106,17 @@ ph_defer_if_reject(ph_session *session, int code, const char *status, const char
 }
 
 ph_verdict
+ph_tempfail(ph_session *session, int action, int code, const char *status, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(session, '4', code, status, format, args);
+	va_end(args);
+	return action == PH_TEMPFAIL_DEFER ? PH_DEFER : PH_DEFER_IF_PERMIT;
+}
+
+ph_verdict
 ph_refuse(ph_session *session, int code, const char *status, const char *format, ...)
 {
 	char class = code >= 400 && code < 500 ? '4' : '5';

@@ -33,6 +33,9 @@ enum {
 PH_API int ph_dsn_notify_parse(ph_span text, uint32_t *notify);
 /* The list for a value; "" for 0. Static. */
 PH_API const char *ph_dsn_notify_text(uint32_t notify);
+/* What is asked of each of several addresses that stand for one: no success of theirs is reported, for
+ * the one was said to be expanded (RFC 3461, 5.2.7.3). */
+PH_API uint32_t ph_dsn_notify_expanded(uint32_t notify);
 /* "FULL" or "HDRS". 0, or -1. */
 PH_API int ph_dsn_ret_parse(ph_span text, uint32_t *ret);
 /* ENVID: printable ASCII as xtext, PH_DSN_ENVID_MAX at most, decoded into the pool. 0, or -1 (also

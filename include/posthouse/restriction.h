@@ -118,6 +118,16 @@ PH_API ph_verdict ph_refuse(ph_session *session, int code, const char *status, c
  */
 PH_API ph_verdict ph_refuse_unlisted(ph_session *session, const char *address, bool sender);
 
+/* What a restriction does that cannot find out for now, as reject_tempfail_action and the parameters of
+ * that kind have it ("defer_if_permit, defer"). */
+enum ph_tempfail_action {
+	PH_TEMPFAIL_DEFER_IF_PERMIT,
+	PH_TEMPFAIL_DEFER
+};
+/* Does that: as ph_defer_if_permit() or as ph_defer(). */
+PH_API ph_verdict ph_tempfail(ph_session *session, int action, int code, const char *status,
+	const char *format, ...) PH_PRINTF(5, 6);
+
 /* What is said of addresses that were verified, or could not be: as unverified_recipient_reject_code
  * and its like give it. The first element is the struct's size. */
 struct ph_unverified {
@@ -126,12 +136,6 @@ struct ph_unverified {
 	int64_t defer_code;     /* nothing is known for now; a code of 2xx lets it pass */
 	int64_t reject_code;    /* nobody has the address; the same */
 	const char *reason;     /* in place of what the probe found out; "": that */
-};
-
-/* What a restriction does that cannot find out for now, as reject_tempfail_action has it. */
-enum ph_tempfail_action {
-	PH_TEMPFAIL_DEFER_IF_PERMIT,
-	PH_TEMPFAIL_DEFER
 };
 
 /*

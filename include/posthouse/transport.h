@@ -196,10 +196,16 @@ struct ph_user_delivery {
 };
 #define PH_USER_DELIVERY_1_0 1112
 
+enum ph_user_outcome {
+	PH_USER_SENT,
+	PH_USER_DEFERRED,
+	PH_USER_BOUNCED
+};
+
 /* What the child answers, for each request. */
 struct ph_user_result {
 	uint32_t size;
-	int32_t outcome;      /* 0 sent, 1 deferred, 2 bounced; of a file to be read enum ph_user_read */
+	int32_t outcome;      /* enum ph_user_outcome; of a file to be read enum ph_user_read */
 	char status[12];
 	char text[244];
 	char output[768];     /* what a command wrote, for the log and the report */
@@ -250,6 +256,17 @@ struct ph_user_context {
 	const char *shell;
 };
 
+/* What find_rights() says of a request: the numbers of a user and a group, whom the system need not
+ * know; or, with another outcome than PH_USER_SENT, what becomes of the recipient instead. */
+struct ph_user_rights {
+	uint32_t size;
+	int32_t outcome;      /* enum ph_user_outcome */
+	uint32_t uid;
+	uint32_t gid;
+	char status[12];
+	char text[244];
+};
+
 struct ph_transport_ops {
 	uint32_t size;
 	uint32_t flags;
@@ -266,6 +283,18 @@ struct ph_transport_ops {
 	/* What "module = NAME" means in a section, and the name of the instance that loading makes. NULL:
 	 * the module's name without "transport_". Letters, digits and underscores. */
 	const char *name;
+	/*
+	 * Whose rights deliver_as_user() has for each request, where that is for the instance's tables to
+	 * say (requests of PH_USER_INSTANCE without a user). A child of the spawner asks, in a process
+	 * of its own that has only the rights of default_privs and the tables with PH_FOR_USER open;
+	 * then deliver_as_user() runs once for each user and group that was found. Neither number is
+	 * ever 0, nor the user mail_owner. NULL: rights_offset or the requests say it.
+	 */
+	void (*find_rights)(void *self, const struct ph_user_delivery *requests, size_t count,
+		struct ph_user_rights *rights);
+	/* Where in the instance is the smallest number of a user (int64_t) that find_rights() may find:
+	 * it is held against it once more where no module's code has run. 0: nowhere. */
+	uint32_t minimum_offset;
 };
 
 enum {

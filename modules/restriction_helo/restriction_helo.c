@@ -9,6 +9,7 @@ struct helo {
 	int64_t invalid_code;
 	int64_t non_fqdn_code;
 	int64_t unknown_code;
+	int unknown_action;
 };
 
 static const struct ph_param params[] = {
@@ -16,6 +17,9 @@ static const struct ph_param params[] = {
 		NULL, "The reply code of reject_invalid_helo_hostname."},
 	{"non_fqdn_reject_code", PH_INT, 0, offsetof(struct helo, non_fqdn_code), "504", 400, 599, NULL,
 		"The reply code of restrictions that ask for a fully qualified name."},
+	{"unknown_helo_hostname_tempfail_action", PH_ENUM, 0, offsetof(struct helo, unknown_action),
+		"$reject_tempfail_action", 0, 0, "defer_if_permit, defer",
+		"What reject_unknown_helo_hostname does when a lookup failed for now: defer_if_permit, defer."},
 	{"unknown_hostname_reject_code", PH_INT, 0, offsetof(struct helo, unknown_code), "450", 400, 599,
 		NULL, "The reply code of reject_unknown_helo_hostname."},
 };
@@ -77,7 +81,7 @@ reject_unknown_helo_hostname(const ph_rule *rule, ph_session *session)
 		return no_memory(session);
 	found = ph_mail_domain_of(session, name);
 	if (found == PH_MAIL_DOMAIN_FAILED)
-		return ph_defer_if_permit(session, 450, "4.7.1",
+		return ph_tempfail(session, self->unknown_action, 450, "4.7.1",
 			"<%s>: Helo command rejected: Host not found", ph_helo(session));
 	if (found != PH_MAIL_DOMAIN_UNKNOWN)
 		return PH_DUNNO;

@@ -11,7 +11,8 @@ extern const struct ph_module posthouse_module_restriction_helo;
 /* As the module's, in its order. */
 static const struct {
 	int64_t invalid, non_fqdn, unknown;
-} self = {501, 504, 450};
+	int action;
+} self = {501, 504, 450, 0}, firm = {501, 504, 450, PH_TEMPFAIL_DEFER};
 
 static const struct world_record records[] = {
 	{PH_DNS_A, "a.example", PH_DNS_FOUND, {"192.0.2.1"}},
@@ -75,10 +76,29 @@ test_names(void **state)
 	}
 }
 
+/* With a …_tempfail_action of defer it is put off at once. */
+static void
+test_tempfail_action(void **state)
+{
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	world.dns = records;
+	world.dns_count = sizeof(records) / sizeof(records[0]);
+	session = world_session("192.0.2.1");
+	session->helo = strdup("slow.example");
+	assert_int_equal(world_ask(&posthouse_module_restriction_helo, &firm, "reject_unknown_helo_hostname", session,
+		&reply), PH_DEFER);
+	assert_int_equal(reply.code, 450);
+	world_end(session);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_names)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_names),
+		cmocka_unit_test(test_tempfail_action)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@ struct recipient {
 	const ph_networks *backup_networks;
 	bool any_backup; /* no networks are set */
 	struct ph_unverified unverified;
+	int unknown_action;
 };
 
 #define UNVERIFIED(field) \
@@ -29,6 +30,10 @@ static const struct ph_param params[] = {
 		NULL, "The reply code of reject_unauth_destination."},
 	{"unknown_address_reject_code", PH_INT, 0, offsetof(struct recipient, unknown_code), "450", 400,
 		599, NULL, "The reply code of restrictions on addresses in domains that do not exist."},
+	{"unknown_address_tempfail_action", PH_ENUM, 0, offsetof(struct recipient, unknown_action),
+		"$reject_tempfail_action", 0, 0, "defer_if_permit, defer",
+		"What restrictions on addresses in domains that do not exist do when a lookup failed for now: "
+		"defer_if_permit, defer."},
 	{"unverified_recipient_defer_code", PH_INT, 0, UNVERIFIED(defer_code), "450", 250, 599, NULL,
 		"The reply code of reject_unverified_recipient when a probe found out nothing for now; 250: it is "
 		"let pass."},
@@ -137,7 +142,7 @@ reject_unknown_recipient_domain(const ph_rule *rule, ph_session *session)
 	case PH_MAIL_DOMAIN_FOUND:
 		return PH_DUNNO;
 	case PH_MAIL_DOMAIN_FAILED:
-		return ph_defer_if_permit(session, 450, "4.1.2",
+		return ph_tempfail(session, self->unknown_action, 450, "4.1.2",
 			"<%s>: Recipient address rejected: Domain not found", recipient);
 	case PH_MAIL_DOMAIN_UNKNOWN:
 		return ph_refuse(session, (int)self->unknown_code, "4.1.2",

@@ -12,7 +12,8 @@ static struct {
 	const ph_networks *networks;
 	bool any;
 	struct ph_unverified unverified;
-} self = {504, 554, 450, NULL, true, {.defer_code = 450, .reject_code = 550, .reason = ""}};
+	int action;
+} self = {504, 554, 450, NULL, true, {.defer_code = 450, .reject_code = 550, .reason = ""}, 0};
 
 static const struct world_record records[] = {
 	{PH_DNS_MX, "mx.example", PH_DNS_FOUND, {"mx1.example"}},
@@ -249,6 +250,25 @@ test_marks(void **state)
 	assert_int_equal(marked, 3);
 }
 
+/* With a …_tempfail_action of defer it is put off at once. */
+static void
+test_tempfail_action(void **state)
+{
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	world.dns = records;
+	world.dns_count = sizeof(records) / sizeof(records[0]);
+	session = world_session("192.0.2.1");
+	self.action = PH_TEMPFAIL_DEFER;
+	session->recipient = "u@slow.example";
+	assert_int_equal(world_ask(&posthouse_module_restriction_recipient, &self, "reject_unknown_recipient_domain", session,
+		&reply), PH_DEFER);
+	assert_int_equal(reply.code, 450);
+	world_end(session);
+}
+
 int
 main(void)
 {
@@ -258,6 +278,7 @@ main(void)
 		cmocka_unit_test(test_unverified),
 		cmocka_unit_test(test_failing_tables),
 		cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_tempfail_action),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@ struct sender {
 	int64_t unknown_code;
 	const ph_map *login_maps;
 	struct ph_unverified unverified;
+	int unknown_action;
 };
 
 #define UNVERIFIED(field) \
@@ -24,6 +25,10 @@ static const struct ph_param params[] = {
 		"Tables of sender addresses and of the login names that own them."},
 	{"unknown_address_reject_code", PH_INT, 0, offsetof(struct sender, unknown_code), "450", 400, 599,
 		NULL, "The reply code of restrictions on addresses in domains that do not exist."},
+	{"unknown_address_tempfail_action", PH_ENUM, 0, offsetof(struct sender, unknown_action),
+		"$reject_tempfail_action", 0, 0, "defer_if_permit, defer",
+		"What restrictions on addresses in domains that do not exist do when a lookup failed for now: "
+		"defer_if_permit, defer."},
 	{"unverified_sender_defer_code", PH_INT, 0, UNVERIFIED(defer_code), "450", 250, 599, NULL,
 		"The reply code of reject_unverified_sender when a probe found out nothing for now; 250: it is "
 		"let pass."},
@@ -65,7 +70,7 @@ reject_unknown_sender_domain(const ph_rule *rule, ph_session *session)
 	case PH_MAIL_DOMAIN_FOUND:
 		return PH_DUNNO;
 	case PH_MAIL_DOMAIN_FAILED:
-		return ph_defer_if_permit(session, 450, "4.1.8",
+		return ph_tempfail(session, self->unknown_action, 450, "4.1.8",
 			"<%s>: Sender address rejected: Domain not found", sender);
 	case PH_MAIL_DOMAIN_UNKNOWN:
 		return ph_refuse(session, (int)self->unknown_code, "4.1.8",

@@ -11,7 +11,9 @@ extern const struct ph_module posthouse_module_restriction_sender;
 static struct {
 	int64_t non_fqdn, unknown;
 	const ph_map *logins;
-} soft = {504, 450, NULL}, hard = {504, 550, NULL};
+	struct ph_unverified unverified;
+	int action;
+} soft = {504, 450, NULL, {.reason = ""}, 0}, hard = {504, 550, NULL, {.reason = ""}, PH_TEMPFAIL_DEFER};
 
 static const struct world_record records[] = {
 	{PH_DNS_MX, "mx.example", PH_DNS_FOUND, {"mx1.example"}},
@@ -161,6 +163,24 @@ test_logins(void **state)
 	soft.logins = NULL;
 }
 
+/* With a …_tempfail_action of defer it is put off at once. */
+static void
+test_tempfail_action(void **state)
+{
+	ph_session *session;
+	ph_reply reply;
+
+	world_reset();
+	world.dns = records;
+	world.dns_count = sizeof(records) / sizeof(records[0]);
+	session = world_session("192.0.2.1");
+	session->sender = "u@slow.example";
+	assert_int_equal(world_ask(&posthouse_module_restriction_sender, &hard, UNKNOWN, session,
+		&reply), PH_DEFER);
+	assert_int_equal(reply.code, 450);
+	world_end(session);
+}
+
 int
 main(void)
 {
@@ -168,6 +188,7 @@ main(void)
 		cmocka_unit_test(test_senders),
 		cmocka_unit_test(test_codes),
 		cmocka_unit_test(test_logins),
+		cmocka_unit_test(test_tempfail_action),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,13 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <posthouse/command.h>
+#include <posthouse/mailbox.h>
 
-#include "answer.h"
-#include "headers.h"
-#include "user.h"
 
 enum {
 	WORDS_MAX = 1000,
@@ -84,7 +81,8 @@ add_all(struct environment *environment, const struct ph_user_delivery *request)
 
 	add(environment, "SENDER", ph_span_of(request->sender));
 	add(environment, "RECIPIENT", ph_span_of(request->recipient));
-	add(environment, "ORIGINAL_RECIPIENT", ph_span_of(headers_original(request)));
+	add(environment, "ORIGINAL_RECIPIENT", ph_span_of(
+		*request->original != '\0' ? request->original : request->recipient));
 	add(environment, "LOCAL", (ph_span){request->recipient, local});
 	add(environment, "DOMAIN", ph_span_of(at != NULL ? at + 1 : ""));
 	add(environment, "EXTENSION", ph_span_of(request->extension));
@@ -103,14 +101,14 @@ own_command(const struct params *params, const char *user, ph_pool *pool, struct
 	case PH_FOUND:
 		return command;
 	case PH_FAILED:
-		answer(result, USER_DEFERRED, "4.3.0", "mailbox_command_maps lookup: %s", error.text);
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "mailbox_command_maps lookup: %s", error.text);
 		return NULL;
 	case PH_NOT_FOUND:
 		break;
 	}
 	if (*params->mailbox_command != '\0')
 		return params->mailbox_command;
-	answer(result, USER_DEFERRED, "4.3.5", "there is no mailbox_command for %s", user);
+	ph_user_answer(result, PH_USER_DEFERRED, "4.3.5", "there is no mailbox_command for %s", user);
 	return NULL;
 }
 
@@ -159,12 +157,13 @@ run(const struct params *params, const struct ph_user_context *user,
 	add_all(&environment, request);
 	choose_argv(params, pool, text, &command);
 	command.environment = environment.items;
-	command.head = headers_text(pool, request, headers_bare(params, "command"), time(NULL));
+	command.head = ph_mailbox_head(pool, request, PH_MAILBOX_FROM |
+		(params_bare(params, "command") ? PH_MAILBOX_BARE : 0));
 	command.directory = directory_of(params, user, pool);
 	if (command.argv == NULL && *text == '\0')
-		answer(result, USER_BOUNCED, "5.3.0", "the command is empty");
+		ph_user_answer(result, PH_USER_BOUNCED, "5.3.0", "the command is empty");
 	else if (command.argv == NULL || command.head == NULL || environment.failed)
-		answer(result, USER_DEFERRED, "4.3.0", "no memory");
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "no memory");
 	else
 		ph_command_run(&command, result);
 }
@@ -177,7 +176,7 @@ command_deliver(const struct params *params, const struct ph_user_context *user,
 	const char *text = request->target;
 
 	if (pool == NULL) {
-		answer(result, USER_DEFERRED, "4.3.0", "no memory");
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "no memory");
 		return;
 	}
 	if (request->kind == PH_USER_INSTANCE)

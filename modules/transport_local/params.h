@@ -19,4 +19,7 @@ struct params {
 	int64_t command_time_limit; /* milliseconds */
 };
 
+/* Is this kind of delivery ("command", "file") without Delivered-To? */
+bool params_bare(const struct params *params, const char *kind);
+
 #endif

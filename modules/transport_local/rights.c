@@ -88,14 +88,14 @@ post(struct batches *batches, const struct dispatch *d, enum ph_user_kind kind, 
 	struct letter *letter = NULL;
 
 	if (request != NULL && request->size == 0)
-		refuse(why, USER_BOUNCED, "5.1.3", "an address or a target is too long for local delivery");
+		refuse(why, PH_USER_BOUNCED, "5.1.3", "an address or a target is too long for local delivery");
 	else {
 		if (request != NULL) {
 			request->flags = flags;
 			letter = batches_post(batches, request, d->fd, time);
 		}
 		if (letter == NULL)
-			refuse(why, USER_DEFERRED, "4.3.0", "no memory or descriptors for the delivery");
+			refuse(why, PH_USER_DEFERRED, "4.3.0", "no memory or descriptors for the delivery");
 	}
 	free(request);
 	return letter;
@@ -129,7 +129,7 @@ rights_mailbox(struct batches *batches, const struct params *params, const struc
 
 	switch (has_command(params, d, &error)) {
 	case PH_FAILED:
-		return refuse(why, USER_DEFERRED, "4.3.0", "mailbox_command_maps lookup: %.180s", error.text);
+		return refuse(why, PH_USER_DEFERRED, "4.3.0", "mailbox_command_maps lookup: %.180s", error.text);
 	case PH_FOUND:
 		return post(batches, d, PH_USER_INSTANCE, "", 0, command_time(params), why);
 	case PH_NOT_FOUND:
@@ -138,7 +138,7 @@ rights_mailbox(struct batches *batches, const struct params *params, const struc
 	if (*home == '\0')
 		return post(batches, d, PH_USER_MAILBOX, "", 0, MAILBOX_TIME, why);
 	if (snprintf(target, sizeof(target), "~/%s", home) >= (int)sizeof(target))
-		return refuse(why, USER_DEFERRED, "4.3.5", "home_mailbox is too long");
+		return refuse(why, PH_USER_DEFERRED, "4.3.5", "home_mailbox is too long");
 	return post(batches, d, PH_USER_FILE, target, PH_USER_HOME_MAILBOX, MAILBOX_TIME, why);
 }
 
@@ -188,7 +188,7 @@ rights_text(ph_pool *pool, const struct ph_user_result *result)
 {
 	if (*result->output == '\0')
 		return result->text;
-	if (result->outcome == USER_SENT)
+	if (result->outcome == PH_USER_SENT)
 		return ph_pool_printf(pool, "%s (%s)", result->text, result->output);
 	return ph_pool_printf(pool, "%s. Command output: %s", result->text, result->output);
 }

@@ -5,7 +5,7 @@
  * Deliveries: rights_mailbox(), rights_file(), rights_command() each take one message on its way to
  * one target and return its letter: batches_wait() for it, read its result, batches_release() it, as
  * batches.h says. NULL: it did not leave; *why says what to tell of the recipient instead (outcome
- * USER_DEFERRED or USER_BOUNCED, status, text), in the form of the result that a letter has in the
+ * PH_USER_DEFERRED or PH_USER_BOUNCED, status, text), in the form of the result that a letter has in the
  * end. A result's output is what a command wrote: rights_text() puts it behind the text.
  *
  * Reading: rights_forward() and rights_include(). They wait, some milliseconds mostly.

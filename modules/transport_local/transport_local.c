@@ -3,25 +3,21 @@
  */
 #include <posthouse/address.h>
 #include <posthouse/log.h>
+#include <posthouse/mailbox.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "alias.h"
 #include "deliver.h"
 #include "expand.h"
-#include "headerscan.h"
 #include "local.h"
 #include "rights.h"
 #include "user.h"
 
-enum {
-	PIECE = 16 * 1024,
-	TOLD = 400         /* bytes of a file, in a rehearsal */
-};
+enum { TOLD = 400 }; /* bytes of a file, in a rehearsal */
 
 const char local_relay[] = "local";
 
@@ -225,45 +221,20 @@ local_prepare(struct work *w, size_t i)
 	return why;
 }
 
-/* 1: enough was seen; 0: there is more; -1: errno. */
-static int
-scan_piece(const struct work *w, struct header_scan *scan, char *buffer, int64_t *at)
-{
-	int64_t left = w->length - *at;
-	ssize_t n = pread(w->fd, buffer, left < PIECE ? (size_t)left : PIECE, (off_t)(w->offset + *at));
-
-	if (n == -1)
-		return errno == EINTR ? 0 : -1;
-	if (n == 0)
-		return 1;
-	*at += n;
-	return header_scan_put(scan, (ph_span){buffer, (size_t)n}) || *at >= w->length;
-}
-
 int
 local_was_here(struct work *w, size_t i, const char *recipient)
 {
-	struct header_scan *scan = ph_pool_alloc(w->pool, sizeof(*scan));
-	char *buffer = ph_pool_alloc(w->pool, PIECE);
-	int64_t at = 0;
-	int ended = 0;
+	int here;
 
 	if (ph_delivery_is_probe(w->delivery))
 		return 0;
 	if (get_content(w, i) == -1)
 		return -1;
-	if (scan == NULL || buffer == NULL) {
-		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "no memory");
-		return -1;
-	}
-	header_scan_begin(scan, recipient);
-	while (w->length > 0 && ended == 0)
-		ended = scan_piece(w, scan, buffer, &at);
-	if (ended != -1)
-		return header_scan_end(scan) ? 1 : 0;
-	ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "cannot read the message: %s",
-		strerror(errno));
-	return -1;
+	here = ph_mailbox_was_here(w->fd, w->offset, w->length, recipient);
+	if (here == -1)
+		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "cannot read the message: %s",
+			strerror(errno));
+	return here;
 }
 
 void
@@ -271,9 +242,9 @@ local_say(struct work *w, size_t i, const struct ph_user_result *result)
 {
 	const char *text = rights_text(w->pool, result);
 
-	if (result->outcome == USER_SENT)
+	if (result->outcome == PH_USER_SENT)
 		ph_delivery_sent(w->delivery, i, result->status, local_relay, "%s", text);
-	else if (result->outcome == USER_BOUNCED)
+	else if (result->outcome == PH_USER_BOUNCED)
 		ph_delivery_bounce(w->delivery, i, result->status, local_relay, "%s", text);
 	else
 		ph_delivery_defer(w->delivery, i, result->status, local_relay, "%s", text);

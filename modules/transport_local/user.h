@@ -8,13 +8,6 @@
 
 #include "params.h"
 
-/* Outcomes of struct ph_user_result. */
-enum {
-	USER_SENT = 0,
-	USER_DEFERRED = 1,
-	USER_BOUNCED = 2
-};
-
 /* Delivers as the requests' kind says; a mailbox is synced once. */
 void user_deliver(const struct params *params, const struct ph_user_context *user,
 	const struct ph_user_delivery *requests, const int *fds, size_t count,

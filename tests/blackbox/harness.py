@@ -28,7 +28,7 @@ PATIENCE = 30
 LOADS = """load(listener_smtp, listener_local)
 load(restriction_access, restriction_client, restriction_data, restriction_dnsbl, restriction_helo, restriction_policy, restriction_recipient, restriction_sender)
 load(filter_checks, map_cidr, map_compound, map_flat, map_hash, map_inline, map_regex, map_unix)
-load(queue_log, transport_local, transport_smtp, transport_discard, transport_error)
+load(queue_log, transport_local, transport_smtp, transport_virtual, transport_discard, transport_error)
 """
 
 DEFAULTS = {
@@ -57,6 +57,32 @@ def peer_environment():
     """For the programs that tests/peers has unpacked, with the libraries beside them."""
     folders = [PEERS / "usr/lib/postfix", *PEERS.glob("usr/lib/*-linux-*"), *PEERS.glob("lib/*-linux-*")]
     return dict(os.environ, LD_LIBRARY_PATH=":".join(map(str, folders)))
+
+
+class Accounts:
+    """Users with homes of their own, for one server: the system's and these, {name: uid}, as libnss-wrapper (unpacked by
+    tests/peers) shows them to its processes."""
+
+    def __init__(self, server, users):
+        library = next(PEERS.glob("usr/lib/*-linux-*/libnss_wrapper.so"))
+        passwd, group = server.folder / "passwd", server.folder / "group"
+        self.homes = server.folder / "home"
+        self.homes.mkdir()
+        text = pathlib.Path("/etc/passwd").read_text()
+        for name, uid in users.items():
+            home = self.homes / name
+            home.mkdir()
+            os.chown(home, uid, uid)
+            text += f"{name}:x:{uid}:{uid}::{home}:/bin/sh\n"
+        passwd.write_text(text)
+        group.write_text(pathlib.Path("/etc/group").read_text() + "".join(f"{name}:x:{uid}:\n" for name, uid in users.items()))
+        server.environment.update(LD_PRELOAD=str(library), NSS_WRAPPER_PASSWD=str(passwd), NSS_WRAPPER_GROUP=str(group))
+        if SANITIZED:
+            server.environment["ASAN_OPTIONS"] = environment(server.config)["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
+
+    def __getitem__(self, name):
+        """The home of a user."""
+        return self.homes / name
 
 
 def wait_until(condition, what, patience=PATIENCE):
@@ -110,6 +136,7 @@ class Posthouse:
         self.sections = sections if sections is not None else (
             "listener smtp { module = smtp port = 0 %s }\nlistener local { module = local }\n" % listener)
         self.process = None
+        self.environment = {}  # for its processes, beside what environment() has
         self.configure(**params)
 
     def configure(self, **params):
@@ -128,6 +155,7 @@ class Posthouse:
         notify.settimeout(0.1)
         env = environment(self.config)
         env["NOTIFY_SOCKET"] = str(path)
+        env.update(self.environment)
         self.process = subprocess.Popen(
             ["posthoused", "-F", "-c", self.config, *options], env=env,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.stderr_file, "ab"))

@@ -289,7 +289,7 @@ def test_a_maildir_has_a_limit_for_each_message(posthouse, place, sink):
             outcome(server, server.send("s@client.example", "box@test.example", "Subject: test\r\n\r\n" + "x" * 900 + "\r\n"),
                     "status=sent .delivered to maildir")
         outcome(server, server.send("s@client.example", "box@test.example", "Subject: test\r\n\r\n" + "x\r\n" * 2000),
-                r"dsn=5\.2\.2, status=bounced \(maildir delivery failed: the message is larger than mailbox_size_limit")
+                r"dsn=5\.2\.2, status=bounced \(maildir delivery failed: the message is larger than the size limit of mailboxes")
     assert len(list((place / "out/maildir/new").iterdir())) == 5 and not list((place / "out/maildir/tmp").iterdir())
 
 

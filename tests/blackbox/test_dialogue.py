@@ -1,5 +1,6 @@
 """What servers do to the SMTP client, and destinations to the queue: nothing is lost, nothing sent twice."""
 
+import contextlib
 import re
 import socket
 import threading
@@ -34,11 +35,9 @@ class Script:
             threading.Thread(target=self.serve, args=(act, connection), daemon=True).start()
 
     def serve(self, act, connection):
-        with connection, connection.makefile("rwb") as file:
-            try:
+        with contextlib.suppress(OSError, AssertionError):  # the client has gone
+            with connection, connection.makefile("rwb") as file:
                 act(self, connection, file)
-            except (OSError, AssertionError):  # the client has gone
-                pass
 
     def close(self):
         self.listener.close()

@@ -1,8 +1,11 @@
 """What a sender asks about reports (RFC 3461): how it is said, kept, passed on; and the reports themselves."""
 
+import email.utils
+import re
+
 import pytest
 
-from harness import USERS, Sink
+from harness import USERS, Sink, wait_until
 
 ME = USERS[0]
 
@@ -143,3 +146,307 @@ def test_sendmail_options(posthouse, sink):
         assert sink.said[1] == "RCPT TO:<b@far.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b@far.example"
         for options in (("-N", "never,delay"), ("-R", "all"), ("-V", "a b")):
             assert server.command("sendmail", *options, "b@far.example", input="x", check=False)[0] == 64
+
+
+# ---- Reports ---------------------------------------------------------------------------------------------------
+
+FIELDS = {"Reporting-MTA", "X-Posthouse-Queue-ID", "X-Posthouse-Sender", "Arrival-Date", "Original-Envelope-Id"}
+RECIPIENT_FIELDS = {"Original-Recipient", "Final-Recipient", "Action", "Status", "Remote-MTA", "Diagnostic-Code",
+                    "Will-Retry-Until"}
+
+
+class Report:
+    """A letter taken apart as RFC 3462 and RFC 3464 have it; what is not as they say fails the test."""
+
+    def __init__(self, letter):
+        assert letter["Return-Path"] == "<>" and letter["Auto-Submitted"].startswith("auto-")
+        assert letter.get_content_type() == "multipart/report"
+        assert letter.get_param("report-type") == "delivery-status"
+        assert letter["MIME-Version"] == "1.0" and email.utils.parseaddr(letter["From"])[1]
+        assert email.utils.parsedate_tz(letter["Date"]) and letter["Message-ID"]
+        text, status, original = letter.get_payload()
+        assert text.get_content_type() == "text/plain"
+        assert status.get_content_type() == "message/delivery-status"
+        self.letter, self.text, self.original = letter, text.get_payload(), original
+        self.message, *recipients = status.get_payload()
+        assert set(self.message.keys()) <= FIELDS and self.message["Reporting-MTA"] == "dns; mx.test.example"
+        assert email.utils.parsedate_tz(self.message["Arrival-Date"])
+        self.recipients = {}
+        for fields in recipients:
+            assert set(fields.keys()) <= RECIPIENT_FIELDS and len(fields.keys()) == len(set(fields.keys()))
+            assert {"Final-Recipient", "Action", "Status"} <= set(fields.keys())
+            assert fields["Action"] in ("failed", "delayed", "delivered", "relayed", "expanded")
+            assert re.fullmatch(r"[245]\.\d{1,3}\.\d{1,3}", fields["Status"])
+            assert re.match(r"(smtp|X-Posthouse); ", fields["Diagnostic-Code"])
+            kind, _, address = fields["Final-Recipient"].partition("; ")
+            assert kind == "rfc822" and address not in self.recipients
+            self.recipients[address] = fields
+            assert f"<{address}>" in self.text
+
+    @property
+    def whole(self):
+        return {"message/rfc822": True, "text/rfc822-headers": False}[self.original.get_content_type()]
+
+    def actions(self):
+        return {address: fields["Action"] for address, fields in self.recipients.items()}
+
+
+# Where the reports go: a user of this host, who sends the letters.
+SENDER = f"{USERS[2]}@test.example"
+
+
+def reports(server, count=1):
+    letters = server.wait_letters(count, USERS[2])
+    server.wait_empty()
+    assert len(letters) == count, letters
+    return [Report(letter) for letter in letters]
+
+
+def report(server):
+    return reports(server)[0]
+
+
+def no_report(server):
+    server.wait_empty()
+    assert server.letters(USERS[2]) == []
+
+
+def test_failure(posthouse):
+    sink = DsnSink(replies={"RCPT": lambda text: "250 2.1.5 Ok" if "good" in text else "550 5.1.1 unknown here"})
+    with posthouse(**relay(sink)) as server:
+        id = send(server, SENDER, {"bad@far.example": " NOTIFY=FAILURE ORCPT=rfc822;first+2Blast@far.example",
+                                   "worse@far.example": "", "good@far.example": "", "never@far.example": " NOTIFY=NEVER"},
+                  mail=" ENVID=QQ+3D1")
+        found = report(server)
+        server.wait_log(rf"{id}: sender non-delivery notification: [0-9A-F]+")
+        assert found.letter["To"] == SENDER and found.letter["Subject"] == "Undelivered Mail Returned to Sender"
+        assert found.message["X-Posthouse-Queue-ID"] == id and found.message["X-Posthouse-Sender"] == f"rfc822; {SENDER}"
+        assert found.message["Original-Envelope-Id"] == "QQ=1"
+        assert found.actions() == {"bad@far.example": "failed", "worse@far.example": "failed"}
+        bad = found.recipients["bad@far.example"]
+        assert bad["Original-Recipient"] == "rfc822;first+last@far.example" and bad["Status"] == "5.1.1"
+        assert bad["Remote-MTA"] == "dns; 127.0.0.1"
+        assert bad["Diagnostic-Code"].startswith("smtp; 550 5.1.1 unknown here (in reply to RCPT TO command)")
+        assert "Original-Recipient" not in found.recipients["worse@far.example"]
+        assert found.whole and found.original.get_payload()[0]["Subject"] == "test"
+        assert found.original.get_payload()[0].get_payload() == "hello\n"
+    sink.close()
+
+
+@pytest.mark.parametrize("mail,limit,whole", [("", None, True), (" RET=FULL", None, True), (" RET=HDRS", None, False),
+                                              (" RET=FULL", 100, False)])
+def test_how_much_comes_back(posthouse, mail, limit, whole):
+    with posthouse(bounce_size_limit=limit, default_transport="'error:5.1.2 no way'") as server:
+        send(server, SENDER, {"x@far.example": ""}, mail=mail)
+        found = report(server)
+        assert found.whole == whole
+        content = found.original.get_payload()
+        text = content[0].as_string() if whole else content
+        assert "Subject: test" in text and ("hello" in text) == whole
+
+
+def test_success_of_a_mailbox(posthouse):
+    with posthouse() as server:
+        id = send(server, SENDER, {f"{ME}@test.example": " NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;me@old.example"},
+                  mail=" ENVID=e1 RET=FULL")
+        found = report(server)
+        server.wait_log(rf"{id}: sender delivery status notification: [0-9A-F]+")
+        assert found.letter["Subject"] == "Successful Mail Delivery Report"
+        assert found.actions() == {f"{ME}@test.example": "delivered"} and not found.whole
+        fields = found.recipients[f"{ME}@test.example"]
+        assert fields["Status"] == "2.0.0" and fields["Original-Recipient"] == "rfc822;me@old.example"
+        assert fields["Diagnostic-Code"] == "X-Posthouse; delivered to mailbox"
+        assert found.message["Original-Envelope-Id"] == "e1"
+
+
+def test_success_is_relayed_or_passed_on(posthouse):
+    deaf, dsn = DsnSink(dsn=False), DsnSink()
+    with posthouse(**relay(deaf)) as server:
+        send(server, SENDER, {"a@far.example": " NOTIFY=SUCCESS", "b@far.example": "", "c@far.example": " NOTIFY=FAILURE"})
+        found = report(server)
+        assert found.actions() == {"a@far.example": "relayed"}
+        fields = found.recipients["a@far.example"]
+        assert fields["Remote-MTA"] == "dns; 127.0.0.1" and fields["Diagnostic-Code"] == "smtp; 250 2.0.0 taken"
+    with posthouse(**relay(dsn)) as server:
+        send(server, SENDER, {"a@far.example": " NOTIFY=SUCCESS"})
+        dsn.wait()
+        no_report(server)
+    deaf.close()
+    dsn.close()
+
+
+def test_success_is_told_at_the_end_of_each_pass(posthouse):
+    """Those who have their mail are reported while others wait, and once; a restart changes nothing."""
+    fates = {"late": "450 4.2.0 later"}
+    sink = DsnSink(dsn=False, replies={"RCPT": lambda text: fates.get(re.search("<(.*)@", text).group(1), "250 ok")})
+    server = posthouse(**relay(sink))
+    with server:
+        send(server, SENDER, {"now@far.example": " NOTIFY=SUCCESS", "late@far.example": " NOTIFY=SUCCESS"})
+        letters = server.wait_letters(1, USERS[2])
+        assert Report(letters[0]).actions() == {"now@far.example": "relayed"}
+        server.wait_log(r"from=<>.*\n(.*\n)*.*removed")
+    with server:
+        fates.clear()
+        server.command("posthouse", "queue", "flush")
+        found = reports(server, 2)
+        assert found[1].actions() == {"late@far.example": "relayed"}
+    sink.close()
+
+
+def test_expanded(posthouse, sink, folder):
+    """Of several addresses in place of one no success is told, but that they are several."""
+    virtual = folder / "virtual"
+    virtual.write_text(f"team@test.example x@far.example, {ME}@test.example\n")
+    server = posthouse(virtual_alias_maps="flat:%s" % virtual, local_recipient_maps="{}", **relay(sink))
+    server.aliases.write_text(f"pair: y@far.example, {ME}\n")
+    with server:
+        send(server, SENDER, {"team@test.example": " NOTIFY=SUCCESS,DELAY", "pair@test.example": " NOTIFY=SUCCESS ORCPT=rfc822;p"},
+             mail=" ENVID=e")
+        server.wait_letters(1, USERS[2])
+        found = report(server)
+        assert found.actions() == {"team@test.example": "expanded", "pair@test.example": "expanded"}
+        assert found.recipients["pair@test.example"]["Original-Recipient"] == "rfc822;p"
+        assert {fields["Diagnostic-Code"] for fields in found.recipients.values()} == {"X-Posthouse; alias expanded"}
+        sink.wait(2)
+        assert {line for line in sink.said if line.startswith("RCPT")} == {
+            "RCPT TO:<x@far.example> NOTIFY=DELAY ORCPT=rfc822;team@test.example",
+            "RCPT TO:<y@far.example> NOTIFY=NEVER ORCPT=rfc822;p"}
+
+
+def test_alias_of_one(posthouse, sink):
+    """One address in place of another takes the wish over; the report names both."""
+    server = posthouse(local_recipient_maps="{}", myorigin="$mydomain", **relay(sink))
+    server.aliases.write_text(f"boss: {ME}\naway: z@far.example\n")
+    with server:
+        send(server, SENDER, {"boss@test.example": " NOTIFY=SUCCESS", "away@test.example": " NOTIFY=SUCCESS"})
+        found = report(server)
+        assert found.actions() == {f"{ME}@test.example": "delivered"}
+        assert found.recipients[f"{ME}@test.example"]["Original-Recipient"] == "rfc822;boss@test.example"
+        assert "(expanded from <boss@test.example>)" in found.text.replace("\n    ", " ")
+        sink.wait()
+        assert "RCPT TO:<z@far.example> NOTIFY=SUCCESS ORCPT=rfc822;away@test.example" in sink.said
+
+
+def test_lists(posthouse, folder):
+    """A list with an owner: mail to it is delivered; what fails in it is the owner's to hear, not the sender's."""
+    sink = DsnSink(replies={"RCPT": "550 5.1.1 gone"})
+    server = posthouse(local_recipient_maps="{}", myorigin="$mydomain", **relay(sink))
+    server.aliases.write_text(f"list: x@far.example, \"|/bin/false\"\nowner-list: {ME}\n")
+    with server:
+        send(server, SENDER, {"list@test.example": " NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;unseen"}, mail=" ENVID=e")
+        found = report(server)
+        assert found.actions() == {"list@test.example": "delivered"}
+        assert found.recipients["list@test.example"]["Diagnostic-Code"] == "X-Posthouse; delivered to mailing list"
+        letters = [Report(letter) for letter in server.wait_letters(2, ME)]
+        assert {address for letter in letters for address in letter.recipients} == {"x@far.example", "list@test.example"}
+        for letter in letters:
+            assert letter.letter["To"] == "owner-list@test.example" and "Original-Envelope-Id" not in letter.message
+            assert "unseen" not in letter.letter.as_string()
+        assert "ENVID" not in sink.said[0] and "NOTIFY" not in sink.said[1]
+    sink.close()
+
+
+def test_delay(posthouse):
+    sink = DsnSink(replies={"RCPT": "450 4.2.2 full"})
+    server = posthouse(delay_warning_time="1s", minimal_backoff_time="1s", maximal_backoff_time="1s", **relay(sink))
+    with server:
+        ids = [send(server, sender, {"a@far.example": "", "b@far.example": " NOTIFY=FAILURE", "c@far.example": " NOTIFY=DELAY"})
+               for sender in (SENDER, "")]
+        server.wait_log(rf"{ids[0]}: sender delay notification: [0-9A-F]+")
+        found = Report(server.wait_letters(1, USERS[2])[0])
+        assert found.letter["Subject"] == "Delayed Mail (still being retried)"
+        assert found.actions() == {"a@far.example": "delayed", "c@far.example": "delayed"} and not found.whole
+        fields = found.recipients["a@far.example"]
+        assert fields["Status"] == "4.2.2" and fields["Remote-MTA"] == "dns; 127.0.0.1"
+        until = email.utils.mktime_tz(email.utils.parsedate_tz(fields["Will-Retry-Until"]))
+        assert until - email.utils.mktime_tz(email.utils.parsedate_tz(found.message["Arrival-Date"])) == 5 * 86400
+        assert "1 hour(s)" in found.text and "5 day(s)" in found.text
+        # not again, over more attempts and a restart
+        before = len(sink.said)
+        wait_until(lambda: len(sink.said) > before + 12, "more attempts")
+    with server:
+        before = len(sink.said)
+        wait_until(lambda: len(sink.said) > before + 12, "more attempts")
+        assert len(server.letters(USERS[2])) == 1
+        assert not re.search(rf"{ids[1]}: sender delay notification", server.log())
+    sink.close()
+
+
+def test_no_delay_by_default(posthouse):
+    sink = DsnSink(replies={"RCPT": "450 4.2.2 full"})
+    with posthouse(minimal_backoff_time="1s", maximal_backoff_time="1s", **relay(sink)) as server:
+        send(server, SENDER, {"a@far.example": " NOTIFY=DELAY"})
+        wait_until(lambda: len(sink.said) > 6, "more attempts")
+        assert server.letters(USERS[2]) == []
+    sink.close()
+
+
+def test_expiry(posthouse):
+    sink = DsnSink(replies={"RCPT": "450 4.2.2 full"})
+    with posthouse(maximal_queue_lifetime="1s", minimal_backoff_time="1s", maximal_backoff_time="1s", **relay(sink)) as server:
+        send(server, SENDER, {"a@far.example": ""})
+        found = report(server)
+        assert found.actions() == {"a@far.example": "failed"} and found.recipients["a@far.example"]["Status"] == "4.4.7"
+        assert "450 4.2.2 full" in found.recipients["a@far.example"]["Diagnostic-Code"]
+    sink.close()
+
+
+def test_nobody_is_told(posthouse):
+    """Not a report, not who wants to hear nothing."""
+    sink = DsnSink(dsn=False, replies={"RCPT": lambda text: "550 5.1.1 no" if "bad" in text else "250 ok"})
+    with posthouse(**relay(sink)) as server:
+        for sender, notify in (("", ""), ("", " NOTIFY=SUCCESS,FAILURE"), (SENDER, " NOTIFY=NEVER"), (SENDER, " NOTIFY=DELAY"),
+                               ("double-bounce@test.example", "")):
+            send(server, sender, {"bad@far.example": notify, "good@far.example": notify})
+        no_report(server)
+        assert "notification: " not in server.log()
+        server.wait_log("undeliverable postmaster notification discarded")
+    sink.close()
+
+
+def test_reports_ask_for_none(posthouse, sink):
+    """A report that is relayed to a host with DSN says NOTIFY=NEVER, from nobody."""
+    with posthouse(default_transport="'smtp:[127.0.0.1]:%d'" % sink.port, relay_transport="'error:5.1.2 no way'",
+                   relay_domains="{bad.example}") as server:
+        send(server, "a@far.example", {"x@bad.example": ""})
+        sink.wait()
+        assert sink.said[0].startswith("MAIL FROM:<>") and sink.said[1].startswith("RCPT TO:<a@far.example> NOTIFY=NEVER")
+        server.wait_empty()
+
+
+# ---- The postmaster --------------------------------------------------------------------------------------------
+
+def test_postmaster_copies(posthouse):
+    sink = DsnSink(replies={"RCPT": lambda text: "550 5.1.1 no" if "bad" in text else "450 4.2.2 full"})
+    with posthouse(notify_classes="{bounce, delay}", bounce_notice_recipient=ME, delay_notice_recipient=ME,
+                   delay_warning_time="1s", minimal_backoff_time="1s", maximal_backoff_time="1s", **relay(sink)) as server:
+        send(server, SENDER, {"bad@far.example": "", "full@far.example": ""})
+        letters = server.wait_letters(2, ME)
+        subjects = sorted(letter["Subject"] for letter in letters)
+        assert subjects == ["Postmaster Copy: Undelivered Mail", "Postmaster Warning: Delayed Mail"]
+        for letter in letters:
+            assert letter["To"] == f"{ME}@mx.test.example (Postmaster)"
+            assert letter["Return-Path"] == "<double-bounce@mx.test.example>"
+            assert letter.get_payload()[2].get_content_type() == "text/rfc822-headers"
+        server.wait_log("postmaster non-delivery notification")
+        server.wait_log("postmaster delay notification")
+        assert len(server.wait_letters(2, USERS[2])) == 2
+    sink.close()
+
+
+def test_double_bounce(posthouse):
+    sink = DsnSink(replies={"RCPT": "550 5.1.1 no"})
+    server = posthouse(**{"2bounce_notice_recipient": ME}, notify_classes="2bounce", **relay(sink))
+    with server:
+        id = send(server, "", {"bad@far.example": " NOTIFY=NEVER"})
+        letter = server.wait_letters(1, ME)[0]
+        assert letter["Subject"] == "Postmaster Copy: Undelivered Mail"
+        server.wait_log(rf"{id}: postmaster non-delivery notification: ")
+        # one that cannot be delivered either
+        server.configure(**{"2bounce_notice_recipient": "bad@far.example"})
+        server.command("posthouse", "reload")
+        send(server, "", {"bad@far.example": ""})
+        server.wait_log("undeliverable postmaster notification discarded")
+        server.wait_empty()
+        assert len(server.letters(ME)) == 1
+    sink.close()

@@ -212,6 +212,7 @@ def test_death(posthouse):
     with posthouse(**STRANGERS, smtpd_processes=2, smtpd_client_connection_count_limit=4,
                    smtpd_client_message_rate_limit=2, anvil_rate_time_unit="1h") as server:
         assert mail(server).startswith("250 ")
+        server.wait_log("disconnect from")
         held = [hello(server) for _ in range(4)]
         held[0].expect("MAIL FROM:<a@client.example>", 250)
         old = wait_until(lambda: len(smtpd_pids(server)) == 2 and smtpd_pids(server), "two smtpd processes")

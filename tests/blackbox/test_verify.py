@@ -206,6 +206,57 @@ def test_concurrent_questions_are_one_probe(posthouse, sink):
         assert len([line for line in probed if "<one@" in line]) == 1
 
 
+def test_mail_to_who_probes(posthouse, sink):
+    """Whoever verifies our address hears that it is there; mail to it goes nowhere, and nobody hears of it."""
+    with posthouse(**verifying(sink, smtpd_recipient_restrictions="{reject}")) as server:
+        assert ask(server, "news@test.example").startswith("554")
+        server.send("victim@else.example", "double-bounce@mx.test.example")
+        server.wait_log(r"to=<double-bounce@mx.test.example>, relay=none, .*dsn=2.0.0, status=sent "
+                        r"\(undeliverable postmaster notification discarded\)")
+        server.wait_empty()
+        assert sink.connections == 0
+
+
+def test_sender_that_changes(posthouse, sink):
+    senders = []
+    sink.replies["MAIL"] = lambda line: senders.append(re.search("<(.*)>", line).group(1)) or "250 2.1.0 Ok"
+    with posthouse(**verifying(sink, address_verify_sender_ttl="10d")) as server:
+        assert ask(server, "good@far.example").startswith("250")
+        assert re.fullmatch("double-bounce[0-9A-Z]+@mx.test.example", senders[0])
+        assert ask(server, "double-bounce@mx.test.example").startswith("550")
+        server.send("victim@else.example", senders[0])
+        server.wait_log(r"to=<double-bounce@mx.test.example>.*postmaster notification discarded")
+
+
+@pytest.mark.parametrize("what", ["reload", "death"])
+def test_queue_process_that_ends_meanwhile(posthouse, sink, what):
+    """Who waits asks the next one, which sends a probe of its own."""
+    go_on, asked = threading.Event(), []
+    sink.replies["RCPT"] = lambda line: asked.append(line) or (len(asked) < 2 and go_on.wait(60)) and "250 2.1.5 Ok" or "250 2.1.5 Ok"
+    with posthouse(**verifying(sink)) as server, server.client() as client:
+        client.hello()
+        client.expect("MAIL FROM:<a@client.example>", 250)
+        client.raw(b"RCPT TO:<one@far.example>\r\n")
+        wait_until(lambda: asked, "a probe")
+        if what == "death":
+            os.kill(pid_of(server, "queue"), signal.SIGKILL)
+        else:
+            server.command("posthouse", "reload")
+        assert client.reply()[1] == "250 2.1.5 Ok"
+        go_on.set()
+
+
+def test_transport_that_cannot_be_asked(posthouse, sink):
+    with posthouse(**verifying(sink, transport_maps="'inline:{ far.example=one: }'")) as server:
+        server.stop()
+        server.loads += "load(transport_pipe)\n"
+        server.sections += "transport one { module = pipe  argv = '/bin/false'  user = games }\n"
+        server.configure()
+        server.start()
+        assert ask(server, "x@far.example").startswith("250")
+        server.wait_log(r"to=<x@far.example>, relay=none, .*status=deliverable \(transport one cannot be probed\)")
+
+
 def cache_of(server):
     return server.queue_directory / "data" / "verify_cache"
 
@@ -314,3 +365,28 @@ def test_explain_and_check_send_no_probes(posthouse, sink):
     assert code == 0 and "nothing is known in address_verify_map" in output
     server.command("posthouse", "check")
     assert sorted(probed) == ["good", "nobody"]
+
+
+@pytest.mark.parametrize("params,finding", [
+    (dict(smtpd_relay_restrictions="{reject_unverified_recipient, reject_unauth_destination}"),
+     "smtpd_relay_restrictions: reject_unverified_recipient is asked before anything refuses to relay"),
+    (dict(smtpd_sender_restrictions="{reject_unverified_recipient}"),
+     "smtpd_sender_restrictions: reject_unverified_recipient is asked before anything refuses to relay"),
+    (dict(smtpd_relay_restrictions="{permit_mynetworks}",
+          smtpd_recipient_restrictions="{reject_unverified_recipient, reject_unauth_destination}"),
+     "smtpd_recipient_restrictions: reject_unverified_recipient is asked before anything refuses to relay"),
+    (dict(data_directory="/nonexistent/data"),
+     "address_verify_map: there is no folder /nonexistent/data, so that what reject_unverified_recipient finds out"),
+    (dict(address_verify_sender="@test.example"), 'address_verify_sender: "@test.example" is no address; write user'),
+    (dict(address_verify_map="btree:/x/y"), 'address_verify_map: "btree:/x/y" is not an absolute path'),
+    (dict(unverified_recipient_reject_code="200"), "unverified_recipient_reject_code: 200 is"),
+    ({}, None),
+    (dict(smtpd_recipient_restrictions="{}", smtpd_relay_restrictions="{reject_unauth_destination, reject_unverified_recipient}"), None),
+])
+def test_findings(posthouse, sink, params, finding):
+    server = posthouse(**verifying(sink, **params))
+    _, output, errors = server.command("posthouse", "check", check=False)
+    if finding is None:
+        assert "verif" not in output + errors, output + errors
+    else:
+        assert finding in output + errors

@@ -13,6 +13,7 @@
 #include <posthouse/intake.h>
 #include <posthouse/transport.h>
 
+#include "config/template.h"
 #include "ground/logger.h"
 #include "ground/loop.h"
 #include "queue/manager.h"
@@ -185,7 +186,8 @@ ph_intake_recipient(ph_intake *intake, const char *address,
 	size_t size = strlen(report_letter.to);
 
 	snprintf(report_letter.to + size, sizeof(report_letter.to) - size, "%s%s%s%s", size > 0 ? "," : "",
-		address, parameters != NULL ? "<" : "", parameters != NULL ? parameters->original : "");
+		address, parameters != NULL && parameters->original != NULL ? "<" : "",
+		parameters != NULL && parameters->original != NULL ? parameters->original : "");
 	return 0;
 }
 
@@ -243,7 +245,24 @@ find_transport(void *context, const char *name)
 	return strcmp(name, "smtp") == 0 ? &transport : NULL;
 }
 
+static struct templates templates;
+static ph_pool *template_pool;
+
+static const char *
+template_value(void *context, ph_pool *pool, const char *name, ph_error *error)
+{
+	return strcmp(name, "myhostname") == 0 ? "mail.here.example" : "5";
+}
+
+static void
+template_problem(void *context, int line, const char *text)
+{
+	fail_msg("line %d: %s", line, text);
+}
+
 static const struct settings settings = {.myhostname = "mail.here.example",
+	.bounce_templates = &templates, .bounce_notice_recipient = "postmaster",
+	.bounce2_notice_recipient = "postmaster", .delay_notice_recipient = "postmaster",
 	.local_transport = "smtp", .relay_transport = "smtp", .default_transport = "smtp",
 	.relayhost = "", .myorigin = "mail.here.example", .mail_name = "Posthouse",
 	.double_bounce_sender = "double-bounce", .hopcount_limit = 50, .minimal_backoff_time = 300000,
@@ -286,7 +305,7 @@ worker_frame(struct channel *channel, void *context, unsigned type, ph_span payl
 		for (uint32_t left = wire_get_u32(&reader); left > 0; left--)
 			w->acks[w->ack_count++] = wire_get_u64(&reader);
 	} else if (type == FRAME_VERIFIED) {
-		struct got_answer *answer = &w->answers[w->answer_count++];
+		struct got_answer *answer = &w->answers[w->answer_count++ % JOBS_MAX];
 
 		answer->number = wire_get_u64(&reader);
 		answer->status = wire_get_u8(&reader);
@@ -437,8 +456,11 @@ void
 begin(void)
 {
 	ph_error error = {""};
+	struct template_reader reader = {.lookup = template_value, .problem = template_problem};
 
 	logged[0] = '\0';
+	reader.pool = template_pool = ph_pool_new(0);
+	assert_int_equal(templates_default(&reader, &templates), 0);
 	manager = manager_new(&settings, &resolver);
 	assert_non_null(manager);
 	assert_int_equal(manager_add_storage(manager, NULL, NULL, &store_ops, "store"), 0);
@@ -456,6 +478,7 @@ finish(void)
 	worker.channel = NULL;
 	ph_pool_free(worker.pool);
 	worker.pool = NULL;
+	ph_pool_free(template_pool);
 }
 
 static void

@@ -38,6 +38,8 @@ static const struct envelope sample = {
 	.content_size = 4096,
 	.recipients = recipients,
 	.recipient_count = 3,
+	.aliases = recipients + 1,
+	.alias_count = 1,
 };
 
 static ph_span
@@ -78,6 +80,8 @@ round_trip(void **state)
 	assert_string_equal(e.protocol, sample.protocol);
 	assert_string_equal(e.sasl_username, sample.sasl_username);
 	assert_true(e.body_8bit && e.smtputf8 && e.probe && !e.unknown_critical);
+	assert_int_equal(e.alias_count, 1);
+	check_recipient(&e.aliases[0], &sample.aliases[0]);
 	assert_string_equal(e.envid, sample.envid);
 	assert_int_equal(e.ret, sample.ret);
 	assert_int_equal(e.hops, sample.hops);

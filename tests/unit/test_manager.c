@@ -75,7 +75,7 @@ no_report_of_a_report(void)
 	say(&worker, &worker.jobs[0], JOB_ANSWERED, OUTCOME_BOUNCED, "5.1.1", "unknown");
 	UNTIL(store.messages[0].removed);
 	assert_int_equal(report_letter.committed, 0);
-	assert_non_null(strstr(logged, "MSG3: undeliverable postmaster notification discarded\n"));
+	assert_non_null(strstr(logged, "MSG3: undeliverable report discarded: notify_classes has no 2bounce\n"));
 	finish();
 }
 

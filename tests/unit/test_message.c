@@ -278,6 +278,42 @@ test_large_list_is_small(void **state)
 	message_free(message);
 }
 
+/* What the sender is to hear of is known as long as they have not heard it, and no longer. */
+static void
+test_owed(void **state)
+{
+	static const struct note owed = {.type = NOTE_OWED, .action = DSN_RELAYED, .status = "2.1.5",
+		.text = "250 ok", .relay = "mx[192.0.2.1]:25", .final = "", .ranges = &r0, .range_count = 1};
+	static const struct note told = {.type = NOTE_REPORTED, .reported = REPORTED_SUCCESS, .ranges = &r0,
+		.range_count = 1};
+	static const struct note late = {.type = NOTE_REPORTED, .reported = REPORTED_DELAY, .ranges = &r1,
+		.range_count = 1};
+	ph_span notes[] = {encoded(&owed), encoded(&sent_a), encoded(&late), encoded(&owed)};
+	struct message *message = new_message(notes, 4);
+
+	for (int i = 0; i < 2; i++) {
+		const struct rcpt *rcpt = message->body->rcpts;
+
+		assert_true(body_owes(message->body));
+		assert_int_equal(rcpt[0].owed, DSN_RELAYED);
+		assert_int_equal(rcpt[0].state, RCPT_DONE);
+		assert_string_equal(rcpt[0].text, "250 ok");
+		assert_string_equal(rcpt[0].relay, "mx[192.0.2.1]:25");
+		assert_true(rcpt[1].delay_told);
+		assert_false(rcpt[0].delay_told);
+		assert_int_equal(message_close(message), 0);
+		assert_int_equal(message_open(message, envelope_bytes, NULL), 0);
+	}
+	message_apply(message, &told);
+	message_apply(message, &owed);
+	assert_false(body_owes(message->body));
+	assert_int_equal(message_close(message), 0);
+	assert_int_equal(message_open(message, envelope_bytes, NULL), 0);
+	message_apply(message, &owed);
+	assert_false(body_owes(message->body));
+	message_free(message);
+}
+
 int
 main(void)
 {
@@ -290,6 +326,7 @@ main(void)
 		cmocka_unit_test(test_hold_death_schedule),
 		cmocka_unit_test(test_bad_envelope_is_held),
 		cmocka_unit_test(test_large_list_is_small),
+		cmocka_unit_test(test_owed),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

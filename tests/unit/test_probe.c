@@ -232,6 +232,29 @@ malformed(void)
 }
 TEST(malformed)
 
+/* There is an end to how many are in progress; the others hear that their address is not known yet. */
+static void
+too_many(void)
+{
+	char address[32];
+
+	begin_probing();
+	for (int i = 0; i < 1100; i++) {
+		snprintf(address, sizeof(address), "u%d@there.example", i);
+		ask((uint64_t)i, address);
+	}
+	UNTIL(worker.answer_count == 1100 && scheduler_active_count(manager->scheduler) == 1000);
+	rounds(5);
+	assert_int_equal(scheduler_active_count(manager->scheduler), 1000);
+	UNTIL(worker.job_count > 0);
+	say(&worker, &worker.jobs[0], JOB_ANSWERED, OUTCOME_SENT, "2.0.0", "yes");
+	UNTIL(scheduler_active_count(manager->scheduler) == 999);
+	ask(2000, "late@there.example");
+	UNTIL(scheduler_active_count(manager->scheduler) == 1000);
+	finish();
+}
+TEST(too_many)
+
 /* At the end nothing waits for what is in hand. */
 static void
 stopped(void)
@@ -258,6 +281,7 @@ main(void)
 		cmocka_unit_test(test_no_expansion),
 		cmocka_unit_test(test_no_way),
 		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_stopped),
 	};
 

@@ -2,8 +2,8 @@
  * Looks through a message's headers for a Delivered-To that names the recipient: such a message was
  * here before.
  */
-#ifndef TRANSPORT_LOCAL_HEADERSCAN_H
-#define TRANSPORT_LOCAL_HEADERSCAN_H
+#ifndef MAILBOX_HEADERSCAN_H
+#define MAILBOX_HEADERSCAN_H
 
 #include <posthouse/base.h>
 

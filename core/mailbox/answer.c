@@ -1,14 +1,12 @@
-#include "answer.h"
+#include "mailbox/answer.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "user.h"
-
 void
-answer(struct ph_user_result *result, int outcome, const char *status, const char *format, ...)
+ph_user_answer(struct ph_user_result *result, int outcome, const char *status, const char *format, ...)
 {
 	va_list args;
 
@@ -24,5 +22,6 @@ answer_errno(struct ph_user_result *result, const char *what, const char *path, 
 {
 	bool full = failure == ENOSPC || failure == EDQUOT || failure == EFBIG;
 
-	answer(result, USER_DEFERRED, full ? "4.2.2" : "4.2.0", "%s %s: %s", what, path, strerror(failure));
+	ph_user_answer(result, PH_USER_DEFERRED, full ? "4.2.2" : "4.2.0", "%s %s: %s", what, path,
+		strerror(failure));
 }

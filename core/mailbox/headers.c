@@ -1,10 +1,13 @@
-#include "headers.h"
+#include "mailbox/headers.h"
 
 #include <stdio.h>
 #include <string.h>
 
-const char *
-headers_original(const struct ph_user_delivery *request)
+#include <posthouse/mailbox.h>
+
+/* The address as it came in: the recipient's, if nothing changed it. */
+static const char *
+original(const struct ph_user_delivery *request)
 {
 	return *request->original != '\0' ? request->original : request->recipient;
 }
@@ -29,22 +32,11 @@ defused(ph_pool *pool, const char *address)
 	return copy;
 }
 
-bool
-headers_bare(const struct params *params, const char *kind)
-{
-	const ph_strings *list = &params->prepend_delivered_header;
-
-	for (size_t i = 0; i < list->count; i++)
-		if (strcmp(list->items[i], kind) == 0)
-			return false;
-	return true;
-}
-
 const char *
 headers_trace(ph_pool *pool, const struct ph_user_delivery *request, bool bare)
 {
 	return ph_pool_printf(pool, "Return-Path: <%s>\nX-Original-To: %s\n%s%s%s",
-		defused(pool, request->sender), defused(pool, headers_original(request)),
+		defused(pool, request->sender), defused(pool, original(request)),
 		bare ? "" : "Delivered-To: ", bare ? "" : defused(pool, request->recipient), bare ? "" : "\n");
 }
 
@@ -61,4 +53,13 @@ headers_text(ph_pool *pool, const struct ph_user_delivery *request, bool bare, t
 		return NULL;
 	return ph_pool_printf(pool, "From %s  %s%s",
 		*request->sender != '\0' ? defused(pool, request->sender) : "MAILER-DAEMON", date, trace);
+}
+
+const char *
+ph_mailbox_head(ph_pool *pool, const struct ph_user_delivery *request, unsigned flags)
+{
+	bool bare = (flags & PH_MAILBOX_BARE) != 0;
+
+	return flags & PH_MAILBOX_FROM ? headers_text(pool, request, bare, time(NULL)) :
+		headers_trace(pool, request, bare);
 }

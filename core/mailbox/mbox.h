@@ -1,8 +1,8 @@
 /*
  * A message on its way into a mailbox: line ends, quoting, and the file with its way back.
  */
-#ifndef TRANSPORT_LOCAL_MBOX_H
-#define TRANSPORT_LOCAL_MBOX_H
+#ifndef MAILBOX_MBOX_H
+#define MAILBOX_MBOX_H
 
 #include <posthouse/base.h>
 

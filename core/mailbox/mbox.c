@@ -1,4 +1,4 @@
-#include "mbox.h"
+#include "mailbox/mbox.h"
 
 #include <errno.h>
 #include <stdio.h>

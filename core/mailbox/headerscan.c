@@ -1,4 +1,4 @@
-#include "headerscan.h"
+#include "mailbox/headerscan.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "maildir.h"
+#include "mailbox/maildir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,12 +9,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "answer.h"
-#include "content.h"
-#include "headers.h"
-#include "headers.h"
-#include "mbox.h"
-#include "user.h"
+#include "mailbox/answer.h"
+#include "mailbox/content.h"
+#include "mailbox/mbox.h"
 
 enum {
 	PATH_ROOM = 4096,
@@ -132,7 +129,7 @@ failed(struct maildir *maildir, struct placed *placed, int failure, struct ph_us
 
 /* Writes one message into tmp. */
 static void
-write_one(struct maildir *maildir, struct placed *placed, const struct params *params,
+write_one(struct maildir *maildir, struct placed *placed, const struct ph_mailbox *box,
 	const struct ph_user_delivery *request, int content, char *buffer, struct ph_user_result *result)
 {
 	int fd = create(maildir, placed);
@@ -143,15 +140,15 @@ write_one(struct maildir *maildir, struct placed *placed, const struct params *p
 		failed(maildir, placed, errno, result);
 		return;
 	}
-	mbox_open(&file, fd, params->mailbox_size_limit, buffer);
-	file.bare = headers_bare(params, "file");
-	if (content_copy(&file, request, content, true, buffer + MBOX_BUFFER) == -1) {
+	mbox_open(&file, fd, box->limit, buffer);
+	file.bare = (box->flags & PH_MAILBOX_BARE) != 0;
+	if (mailbox_content_copy(&file, request, content, true, buffer + MBOX_BUFFER) == -1) {
 		failed(maildir, placed, errno, result);
-		answer(result, USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
 	} else if (mbox_flush(&file) == -1 && file.over_limit) {
 		failed(maildir, placed, EFBIG, result);
-		answer(result, USER_BOUNCED, "5.2.2", "maildir delivery failed: the message is larger than "
-			"mailbox_size_limit");
+		ph_user_answer(result, PH_USER_BOUNCED, "5.2.2", "maildir delivery failed: the message is larger "
+			"than the size limit of mailboxes");
 	} else if (file.failure != 0)
 		failed(maildir, placed, file.failure, result);
 	else if (fsync(fd) == -1)
@@ -173,7 +170,7 @@ place(struct maildir *maildir, struct placed *placed, struct ph_user_result *res
 		return;
 	}
 	unlinkat(maildir->tmp, placed->tmp, 0);
-	answer(result, USER_SENT, "2.0.0", "delivered to maildir");
+	ph_user_answer(result, PH_USER_SENT, "2.0.0", "delivered to maildir");
 }
 
 /* Nothing of the batch counts. */
@@ -183,7 +180,7 @@ take_back(struct maildir *maildir, struct placed *placed, size_t count, struct p
 	int failure = errno;
 
 	for (size_t i = 0; i < count; i++) {
-		if (results[i].outcome != USER_SENT)
+		if (results[i].outcome != PH_USER_SENT)
 			continue;
 		unlinkat(maildir->new, placed[i].new, 0);
 		answer_errno(&results[i], "maildir delivery failed: fsync", maildir->path, failure);
@@ -191,15 +188,15 @@ take_back(struct maildir *maildir, struct placed *placed, size_t count, struct p
 }
 
 static void
-deliver_all(struct maildir *maildir, struct placed *placed, const struct params *params,
+deliver_all(struct maildir *maildir, struct placed *placed, const struct ph_mailbox *box,
 	const struct ph_user_delivery *requests, const int *fds, size_t count, char *buffer,
 	struct ph_user_result *results)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < count; i++)
-		if (content_begin(&requests[i], fds[i], buffer + MBOX_BUFFER, &results[i]))
-			write_one(maildir, &placed[i], params, &requests[i], fds[i], buffer, &results[i]);
+		if (mailbox_content_begin(&requests[i], fds[i], buffer + MBOX_BUFFER, &results[i]))
+			write_one(maildir, &placed[i], box, &requests[i], fds[i], buffer, &results[i]);
 	for (size_t i = 0; i < count; i++)
 		if (*placed[i].tmp != '\0') {
 			place(maildir, &placed[i], &results[i]);
@@ -210,20 +207,19 @@ deliver_all(struct maildir *maildir, struct placed *placed, const struct params 
 }
 
 void
-maildir_deliver(const struct params *params, const char *path,
-	const struct ph_user_delivery *requests, const int *fds, size_t count, char *buffer,
-	struct ph_user_result *results)
+maildir_deliver(const struct ph_mailbox *box, const struct ph_user_delivery *requests, const int *fds,
+	size_t count, char *buffer, struct ph_user_result *results)
 {
 	struct placed *placed = calloc(count, sizeof(*placed));
 	struct maildir maildir;
 
-	if (maildir_open(&maildir, path) == -1 || placed == NULL) {
+	if (maildir_open(&maildir, box->path) == -1 || placed == NULL) {
 		int failure = placed == NULL ? ENOMEM : errno;
 
 		for (size_t i = 0; i < count; i++)
-			answer_errno(&results[i], "maildir delivery failed: cannot open", path, failure);
+			answer_errno(&results[i], "maildir delivery failed: cannot open", box->path, failure);
 	} else
-		deliver_all(&maildir, placed, params, requests, fds, count, buffer, results);
+		deliver_all(&maildir, placed, box, requests, fds, count, buffer, results);
 	maildir_close(&maildir);
 	free(placed);
 }
