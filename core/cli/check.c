@@ -144,6 +144,7 @@ command_check(int argc, char **argv)
 	if (config) {
 		check_host(config, problems);
 		check_tables(config, problems);
+		check_entries(config, problems);
 		check_endpoints(config, problems);
 		check_reach(config, problems);
 		check_places(config, problems);

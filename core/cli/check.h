@@ -30,6 +30,9 @@ const char *policy_place(const struct ph_rule *rule, const struct ph_rule *from,
 /* ---- Tables that cannot be read, or were not compiled (check_tables.c); opens them, and closes them */
 void check_tables(const struct config *config, struct problems *problems);
 
+/* ---- Entries that nobody could act on (check_entries.c); opens tables, and closes them */
+void check_entries(const struct config *config, struct problems *problems);
+
 /* ---- Rules that no session can reach, and rules that stand twice (check_reach.c) */
 void check_reach(const struct config *config, struct problems *problems);
 /* The same for one list; pure. */

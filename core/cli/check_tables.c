@@ -21,18 +21,6 @@ place_of(const struct config *config, const struct instance *instance)
 	return instance->file ? instance->file : config_path(config);
 }
 
-/* The file that a table is made of; NULL: it is none of those. */
-static const char *
-path_of(const struct instance *instance)
-{
-	const struct module *module = instance_module(instance);
-	const struct ph_param *param = section_param(module->class, module, "path");
-
-	if (!param || param->type != PH_PATH)
-		return NULL;
-	return *(const char *const *)((const char *)instance->self + param->offset);
-}
-
 /* ---- Sources ------------------------------------------------------------------------------------ */
 
 static int
@@ -73,7 +61,7 @@ static void
 check_age(const struct config *config, struct problems *problems, const struct instance *instance)
 {
 	const struct ph_map_ops *ops = instance->ops;
-	const char *path = path_of(instance);
+	const char *path = map_source(instance);
 	char compiled[PATH_MAX];
 	struct stat source, result;
 	ph_error error = {""};
@@ -95,7 +83,7 @@ check_age(const struct config *config, struct problems *problems, const struct i
 static bool
 names_line(const struct instance *instance, const char *text)
 {
-	const char *path = path_of(instance);
+	const char *path = map_source(instance);
 	const char *at = path ? strstr(text, path) : NULL;
 
 	while (at && !(at[strlen(path)] == ':' && isdigit((unsigned char)at[strlen(path) + 1])))

@@ -182,6 +182,23 @@ ph_map_is_empty(const ph_map *map)
 	return !map || map->count == 0;
 }
 
+struct instance *
+map_table(const ph_map *map, size_t index)
+{
+	return index < map->count ? map->items[index] : NULL;
+}
+
+const char *
+map_source(const struct instance *instance)
+{
+	const struct module *module = instance_module(instance);
+	const struct ph_param *param = section_param(module->class, module, "path");
+
+	if (!param || param->type != PH_PATH)
+		return NULL;
+	return *(const char *const *)((const char *)instance->self + param->offset);
+}
+
 const char *
 ph_map_name(const ph_map *map)
 {

@@ -183,6 +183,10 @@ const ph_map *map_make(ph_pool *pool, struct instance *const *instances, size_t 
 	const char *parameter);
 /* PH_MAP_... of an instance: PH_MAP_FIXED, PH_MAP_PATTERNS or both, and PH_MAP_WAITS. */
 unsigned map_flags(const struct instance *instance);
+/* One of the tables of a map; NULL behind the last. */
+struct instance *map_table(const ph_map *map, size_t index);
+/* The file that a table is made of; NULL: it is none of those. */
+const char *map_source(const struct instance *instance);
 /* Calls fn for each table that a map is made of, until it returns other than 0; that, or 0. */
 int map_each_nested(const struct instance *instance, int (*fn)(struct instance *, ph_error *),
 	ph_error *error);

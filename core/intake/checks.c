@@ -139,6 +139,37 @@ ph_check_parse(const char *answer, unsigned where, struct ph_check *check, ph_er
 	return kind->read != NULL ? kind->read(kind, where, check, error) : 0;
 }
 
+/* Is the action one that could do, with the right text behind it, or not known yet? */
+static bool
+is_open(const char *answer, unsigned where)
+{
+	size_t word;
+	const struct kind *kind;
+
+	answer += strspn(answer, " \t");
+	word = strcspn(answer, " \t");
+	kind = find((ph_span){answer, word});
+	if (kind == NULL)
+		return memchr(answer, '$', word) != NULL;
+	return kind->on_delivery || !(where & PH_CHECK_ON_DELIVERY);
+}
+
+int
+ph_check_entry(ph_span value, unsigned where, ph_error *error)
+{
+	struct ph_check check;
+	ph_pool *pool = ph_pool_new(0);
+	const char *answer = pool != NULL ? ph_pool_copy(pool, value) : NULL;
+	int result = 0;
+
+	if (answer != NULL)
+		result = ph_check_parse(answer, where, &check, error);
+	if (result == -1 && strchr(answer, '$') != NULL && is_open(answer, where))
+		result = 0;
+	ph_pool_free(pool);
+	return result;
+}
+
 const char *
 ph_check_log_word(enum ph_check_action action)
 {

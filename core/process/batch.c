@@ -302,6 +302,22 @@ open_target(struct errand *errand)
 		errand->name = place.name;
 }
 
+/* What somebody's request wants with this user's rights the user must want, too. */
+static void
+confirm(const struct errand *errand)
+{
+	const struct batch *batch = errand->batch;
+	const struct ph_transport_ops *ops = batch->transport->ops;
+	const struct ph_user_delivery *request = batch_requests(batch);
+	struct ph_user_result result = {.size = sizeof(result)};
+
+	if (!ops->confirm || !*request->user || (batch->kind != PH_USER_COMMAND && batch->kind != PH_USER_FILE) ||
+		ops->confirm(batch->transport->self, &errand->context, request, &result) == 0)
+		return;
+	all_the_same(errand, result.outcome == PH_USER_BOUNCED ? PH_USER_BOUNCED : PH_USER_DEFERRED,
+		result.status, "%s", result.text);
+}
+
 /* ---- Reading ------------------------------------------------------------------------------------- */
 
 struct text {
@@ -478,6 +494,7 @@ batch_run(const struct batch *batch, const struct process_setup *setup, int resu
 		open_tables(&errand);
 	become_user(&errand);
 	begin_results(&errand);
+	confirm(&errand);
 	if (batch->kind == PH_USER_READ)
 		read_files(&errand);
 	if (batch->kind == PH_USER_FILE)

@@ -380,8 +380,8 @@ request_ok(const struct batch *batch, const struct ph_user_delivery *request)
 		return false;
 	if (request->size != batch->stride || request->kind != batch->kind || (*request->target != '\0') != wants_target)
 		return false;
-	/* One mailbox is opened for all. */
-	if (batch->kind == PH_USER_FILE &&
+	/* One mailbox is opened for all, and one question asked about the target. */
+	if ((batch->kind == PH_USER_FILE || batch->kind == PH_USER_COMMAND) &&
 		(strcmp(request->target, first->target) != 0 || request->flags != first->flags))
 		return false;
 	return strcmp(request->user, first->user) == 0;

@@ -108,3 +108,25 @@ userfile_read(const char *path, uint32_t flags, uid_t uid, size_t room, char **d
 	close(fd);
 	return result;
 }
+
+enum ph_user_read
+ph_user_file(ph_pool *pool, const struct ph_user_context *user, const char *path, uint32_t flags,
+	ph_span *text, ph_error *error)
+{
+	char whole[4096], *data = NULL;
+	enum ph_user_read result = PH_READ_REFUSED;
+	size_t size = 0;
+
+	if (userfile_path(path, user->home, whole, sizeof(whole), error) == 0)
+		result = userfile_read(whole, flags, geteuid(), PH_SPAWN_TEXT_MAX, &data, &size, error);
+	if (result == PH_READ_TEXT) {
+		text->data = ph_pool_copy(pool, (ph_span){data, size});
+		text->size = size;
+		if (!text->data) {
+			ph_error_set(error, "out of memory");
+			result = PH_READ_LATER;
+		}
+	}
+	free(data);
+	return result;
+}

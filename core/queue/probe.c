@@ -149,6 +149,15 @@ rewrite(struct rewriting *rewriting, const char *address)
 	return rewrite_expand(&rewriting->filter, rewritten, take_alias, rewriting);
 }
 
+/* Such an address needs SMTPUTF8 (RFC 6531), as mail to it would. */
+static bool
+has_utf8(const char *address)
+{
+	while (*address != '\0' && (unsigned char)*address < 0x80)
+		address++;
+	return *address != '\0';
+}
+
 /* The message for it: one that no storage has. NULL: no memory. */
 static struct message *
 make_message(struct probe *probe, const struct rewriting *rewriting)
@@ -159,7 +168,7 @@ make_message(struct probe *probe, const struct rewriting *rewriting)
 		.original = strcmp(rewriting->address, probe->address) == 0 ? "" : probe->address};
 	struct envelope envelope = {.sender = sender, .client_name = "", .client_address = "",
 		.helo = "", .protocol = "", .sasl_username = "", .probe = true, .envid = "", .filter = "",
-		.origin = PH_ORIGIN_INTERNAL, .recipients = &recipient, .recipient_count = 1,
+		.smtputf8 = has_utf8(rewriting->address), .origin = PH_ORIGIN_INTERNAL, .recipients = &recipient, .recipient_count = 1,
 		.arrival = ph_wall_clock()};
 	struct ph_queue_item item = {.arrival = envelope.arrival};
 	struct message *message;

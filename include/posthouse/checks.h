@@ -44,6 +44,9 @@ struct ph_check {
  * an error that says what to write instead. Pure.
  */
 PH_API int ph_check_parse(const char *answer, unsigned where, struct ph_check *check, ph_error *error);
+/* The same for an entry of a table: what a pattern puts in for "$1" is not known, and so what stands
+ * behind the action is not judged where there is a "$". 0 or -1. */
+PH_API int ph_check_entry(ph_span value, unsigned where, ph_error *error);
 /* The action as the log has it: "reject", "warning". */
 PH_API const char *ph_check_log_word(enum ph_check_action action);
 /*

@@ -85,6 +85,10 @@ struct ph_map_ops {
 	const char *suffix;
 	/* What this instance is, for a type whose instances differ: PH_MAP_... NULL: flags says it. */
 	uint32_t (*flags_of)(const void *self);
+	/* As each(), with the line of the file where the entry begins. NULL: each() and a look into the file,
+	 * which is one of pairs, have to do. */
+	int (*each_line)(void *self, int (*fn)(void *context, int line, ph_span key, ph_span value),
+		void *context, ph_error *error);
 };
 
 /* The type of an instance as it was asked for, "pcre" of "pcre:/etc/x": for the functions of

@@ -115,6 +115,10 @@ struct ph_life {
 	/* The process ends orderly: cancel and join what start spawned. In a task. */
 	void (*stop)(void *self);
 	void (*close)(void *self);
+	/* Since ABI 1.1. Is that a value that an entry may have in a table that this parameter names? Of a
+	 * table of patterns, with "$1" in it. Pure, after check. 0, or -1 with what to write instead: "posthouse
+	 * check" says it with the table's file and line. */
+	int (*check_entry)(void *self, const char *parameter, ph_span value, ph_error *error);
 };
 
 #define PH_MODULE_MAGIC UINT32_C(0x70686f75)

@@ -241,6 +241,12 @@ PH_API int ph_spawn_read(void *self, ph_pool *pool, const struct ph_user_deliver
 	size_t count, struct ph_user_result *results, ph_span *texts, ph_deadline deadline, ph_error *error);
 #define PH_SPAWN_TEXT_MAX (900 * 1024)
 
+struct ph_user_context;
+/* The same in confirm() and deliver_as_user(), where the user is at hand: one file, by the same rules. The
+ * text is in the pool; the error for everything but PH_READ_TEXT. */
+PH_API enum ph_user_read ph_user_file(ph_pool *pool, const struct ph_user_context *user,
+	const char *path, uint32_t flags, ph_span *text, ph_error *error);
+
 /* What deliver_as_user() knows of its surroundings: it runs in a process of its own that is the
  * user for good, with the mailbox (if any) opened and locked by the core. No tasks there. */
 struct ph_user_context {
@@ -295,6 +301,14 @@ struct ph_transport_ops {
 	/* Where in the instance is the smallest number of a user (int64_t) that find_rights() may find:
 	 * it is held against it once more where no module's code has run. 0: nowhere. */
 	uint32_t minimum_offset;
+	/*
+	 * Did the user want this? Asked before a command runs or a file is opened with the rights of a user
+	 * whom the request names (PH_USER_COMMAND, PH_USER_FILE), in the process that is that user: what
+	 * the local role says is not enough, as all it holds could be made up. 0; or -1 with a result, for
+	 * all requests of the batch, which have one target. NULL: the requests are believed.
+	 */
+	int (*confirm)(void *self, const struct ph_user_context *user,
+		const struct ph_user_delivery *request, struct ph_user_result *result);
 };
 
 enum {

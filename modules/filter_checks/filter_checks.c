@@ -222,7 +222,13 @@ checks_done(void *self, void *state)
 	ph_pool_free(checks->scratch);
 }
 
+static int
+checks_check_entry(void *self, const char *parameter, ph_span value, ph_error *error)
+{
+	return ph_check_entry(value, strcmp(parameter, "body_checks") == 0 ? 0 : PH_CHECK_IN_HEADER, error);
+}
+
 PH_MODULE(filter_checks, "1.0", "header and body checks: headers and lines looked up in tables",
-	PH_INSTANCE(struct settings, params),
+	PH_INSTANCE(struct settings, params), PH_LIFE(.check_entry = checks_check_entry),
 	PH_FILTER(.flags = PH_FILTER_WRITES_BODY, .header = checks_header, .body = checks_body,
 		.body_end = checks_body_end, .done = checks_done));

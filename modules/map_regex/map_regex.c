@@ -114,6 +114,23 @@ regex_each(void *self, int (*fn)(void *context, ph_span key, ph_span value), voi
 	return 0;
 }
 
+/* Of the rules that have a value. */
+static int
+regex_each_line(void *self, int (*fn)(void *context, int line, ph_span key, ph_span value), void *context,
+	ph_error *error)
+{
+	const struct regex *regex = self;
+	const struct rules *rules = ph_table_content(regex->table, error);
+	int result = 0;
+
+	if (rules == NULL)
+		return -1;
+	for (size_t i = 0; i < rules->count && result == 0; i++)
+		if (rules->items[i].kind == RULE_MATCH)
+			result = fn(context, rules->items[i].line, rules->items[i].pattern, rules->items[i].value);
+	return result;
+}
+
 /* A bad pattern is told by "posthouse check" too, where the file can be read. */
 static int
 regex_check(void *self, ph_error *error)
@@ -163,7 +180,7 @@ regex_open(void *self, ph_error *error)
 }
 
 #define TYPE(name) {.size = sizeof(struct ph_map_ops), .flags = PH_MAP_PATTERNS, .find = regex_find, \
-	.each = regex_each, .type = (name)}
+	.each = regex_each, .each_line = regex_each_line, .type = (name)}
 
 static const struct ph_map_ops types[] = {TYPE("regex"), TYPE("pcre"), TYPE("regexp")};
 

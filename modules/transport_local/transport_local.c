@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "alias.h"
+#include "confirm.h"
 #include "deliver.h"
 #include "expand.h"
 #include "local.h"
@@ -338,6 +339,13 @@ local_deliver_as_user(void *self, const struct ph_user_context *user,
 	user_deliver(&local->rights, user, requests, fds, count, results);
 }
 
+static int
+local_confirm(void *self, const struct ph_user_context *user, const struct ph_user_delivery *request,
+	struct ph_user_result *result)
+{
+	return confirm_target(self, user, request, result);
+}
+
 /* ---- Life -------------------------------------------------------------------------------------- */
 
 static void
@@ -391,7 +399,7 @@ local_stop(void *self)
 }
 
 PH_MODULE(transport_local, "1.0", "delivery on this host: aliases and mailboxes",
-	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL | PH_TRANSPORT_PROBES | PH_TRANSPORT_REHEARSES, .deliver = local_deliver,
-		.deliver_as_user = local_deliver_as_user),
+	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL | PH_TRANSPORT_PROBES | PH_TRANSPORT_REHEARSES,
+		.deliver = local_deliver, .deliver_as_user = local_deliver_as_user, .confirm = local_confirm),
 	PH_INSTANCE(struct local, params),
 	PH_LIFE(.check = local_check, .open = local_open, .start = local_start, .stop = local_stop, .close = local_close));

@@ -58,23 +58,61 @@ read_start(int fd, int64_t offset, int64_t length, char *buffer, size_t *size)
 	return 0;
 }
 
-int
-generic_headers(const struct smtp_settings *settings, ph_delivery *delivery, int fd,
-	int64_t offset, int64_t length, struct generic *generic, ph_error *error)
+/* The addresses in a head, or at the start of the content. */
+static int
+rewrite(const struct smtp_settings *settings, ph_delivery *delivery, ph_span bytes,
+	struct generic *generic, ph_error *error)
 {
 	struct lookup lookup = {settings, ph_delivery_pool(delivery), error};
-	char *buffer = ph_pool_alloc(lookup.pool, PH_HEADERS_MOST);
-	size_t size, used;
-
-	if (buffer == NULL)
-		return ph_error_set(error, "out of memory");
-	if (read_start(fd, offset, length, buffer, &size) == -1)
-		return ph_error_set(error, "the message's headers cannot be read");
-	int result = ph_headers_rewrite(lookup.pool, (ph_span){buffer, size}, look_up, &lookup,
-		&generic->head, &used);
+	size_t used;
+	int result = ph_headers_rewrite(lookup.pool, bytes, look_up, &lookup, &generic->head, &used);
 
 	generic->used = (int64_t)used;
 	if (result == -1)
 		return ph_error_set(error, "out of memory");
 	return result == 0 ? 0 : -1;
+}
+
+/* The head that checks made is rewritten; what of it was not read stays. */
+static int
+rewrite_checked(const struct smtp_settings *settings, ph_delivery *delivery, struct generic *generic,
+	ph_error *error)
+{
+	ph_span checked = generic->head;
+	int64_t used = generic->used;
+	char *whole;
+
+	if (rewrite(settings, delivery, checked, generic, error) == -1)
+		return -1;
+	size_t rest = checked.size - (size_t)generic->used, size = generic->head.size + rest;
+
+	if ((whole = ph_pool_alloc(ph_delivery_pool(delivery), size + 1)) == NULL)
+		return ph_error_set(error, "out of memory");
+	if (generic->head.size > 0)
+		memcpy(whole, generic->head.data, generic->head.size);
+	if (rest > 0)
+		memcpy(whole + generic->head.size, checked.data + generic->used, rest);
+	generic->head = (ph_span){whole, size};
+	generic->used = used;
+	return 0;
+}
+
+int
+generic_head(const struct smtp_settings *settings, ph_delivery *delivery, struct checks *checks, int fd,
+	int64_t offset, int64_t length, struct generic *generic, ph_error *error)
+{
+	char *buffer = ph_pool_alloc(ph_delivery_pool(delivery), PH_HEADERS_MOST);
+	ph_span start = {buffer, 0};
+
+	if (buffer == NULL)
+		return ph_error_set(error, "out of memory");
+	if (read_start(fd, offset, length, buffer, &start.size) == -1)
+		return ph_error_set(error, "the message's headers cannot be read");
+	if (checks == NULL)
+		return rewrite(settings, delivery, start, generic, error);
+	if (checks_head(checks, start, (int64_t)start.size == length, &generic->head, &generic->used,
+		error) == -1)
+		return -1;
+	return ph_map_is_empty(settings->smtp_generic_maps) ? 0
+		: rewrite_checked(settings, delivery, generic, error);
 }

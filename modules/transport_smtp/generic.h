@@ -6,6 +6,7 @@
 
 #include <posthouse/transport.h>
 
+#include "checks.h"
 #include "settings.h"
 
 /* What is sent in place of what the delivery has; all in its pool. */
@@ -19,8 +20,9 @@ struct generic {
 /* The envelope. 0, or -1 when a lookup failed: the error says why. */
 int generic_envelope(const struct smtp_settings *settings, ph_delivery *delivery,
 	struct generic *generic, ph_error *error);
-/* The headers of content at offset in fd. 0 or -1. */
-int generic_headers(const struct smtp_settings *settings, ph_delivery *delivery, int fd,
+/* The header section as it is sent: smtp_header_checks and the like (checks: NULL without any), then
+ * smtp_generic_maps. Of content of length bytes at offset in fd. 0, or -1 when a lookup failed. */
+int generic_head(const struct smtp_settings *settings, ph_delivery *delivery, struct checks *checks, int fd,
 	int64_t offset, int64_t length, struct generic *generic, ph_error *error);
 
 #endif

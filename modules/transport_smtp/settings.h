@@ -34,6 +34,9 @@ struct smtp_settings {
 	int64_t smtp_connection_cache_time_limit;
 	int64_t smtp_connection_reuse_count_limit;
 	const ph_map *smtp_generic_maps;
+	const ph_map *smtp_header_checks, *smtp_mime_header_checks, *smtp_nested_header_checks;
+	const ph_map *smtp_body_checks;
+	int64_t header_size_limit, mime_nesting_limit, mime_boundary_length_limit;
 	bool generic_extension; /* propagate_unmatched_extensions has "generic" */
 	struct connection_cache *cache; /* made by start */
 	bool lmtp;              /* LHLO, no MX lookup, a reply for each recipient (RFC 2033) */

@@ -1,5 +1,6 @@
 #include "transaction.h"
 
+#include "checks.h"
 #include "generic.h"
 
 #include <posthouse/dsn.h>
@@ -28,7 +29,9 @@ struct transaction {
 	int fd;
 	int64_t offset, length;
 	bool dot_lines;
-	struct generic generic; /* with smtp_generic_maps; all zero without */
+	struct generic generic; /* with smtp_generic_maps or checks; all zero without */
+	struct checks *checks;  /* NULL without */
+	const char *failure;    /* a lookup on the way: why the content was not sent */
 };
 
 static void
@@ -279,38 +282,71 @@ data_deadline(const struct transaction *t)
 	return ph_in(t->client->settings->smtp_data_xfer_timeout);
 }
 
+/* Bytes with lines among them; the last one that was sent says whether one begins. */
+struct stuffing {
+	struct transaction *t;
+	char before;
+};
+
 /* Sends lines that begin with a dot with another one before it (RFC 5321, 4.5.2). */
+static int
+write_stuffed(void *context, ph_span bytes)
+{
+	struct stuffing *stuffing = context;
+	ph_stream *stream = stuffing->t->client->stream;
+	ph_deadline deadline = data_deadline(stuffing->t);
+	const char *end = bytes.data + bytes.size, *sent = bytes.data;
+
+	for (const char *dot = sent; (dot = memchr(dot, '.', (size_t)(end - dot))) != NULL; dot++) {
+		if ((dot == bytes.data ? stuffing->before : dot[-1]) != '\n')
+			continue;
+		if (ph_stream_write(stream, sent, (size_t)(dot - sent), deadline) != 0 ||
+			ph_stream_write(stream, ".", 1, deadline) != 0)
+			return -1;
+		sent = dot;
+	}
+	stuffing->before = end[-1];
+	return ph_stream_write(stream, sent, (size_t)(end - sent), deadline) != 0 ? -1 : 0;
+}
+
 static int
 send_stuffed(struct transaction *t)
 {
 	size_t room = 32768;
 	char *buffer = ph_pool_alloc(ph_delivery_pool(t->delivery), room);
+	struct stuffing stuffing = {t, '\n'};
 	int64_t done = 0;
-	char before = '\n';
 
 	if (buffer == NULL)
 		return -1;
 	while (done < t->length) {
 		size_t want = t->length - done < (int64_t)room ? (size_t)(t->length - done) : room;
 		ssize_t got = pread(t->fd, buffer, want, t->offset + done);
-		ph_deadline deadline = data_deadline(t);
-		size_t sent = 0;
 
-		if (got <= 0)
+		if (got <= 0 || write_stuffed(&stuffing, (ph_span){buffer, (size_t)got}) == -1)
 			return -1;
-		for (char *dot = buffer; (dot = memchr(dot, '.', (size_t)(buffer + got - dot))) != NULL; dot++) {
-			if ((dot == buffer ? before : dot[-1]) != '\n')
-				continue;
-			if (ph_stream_write(t->client->stream, buffer + sent, (size_t)(dot - buffer) - sent,
-				deadline) != 0 || ph_stream_write(t->client->stream, ".", 1, deadline) != 0)
-				return -1;
-			sent = (size_t)(dot - buffer);
-		}
-		if (ph_stream_write(t->client->stream, buffer + sent, (size_t)got - sent, deadline) != 0)
-			return -1;
-		before = buffer[got - 1];
 		done += got;
 	}
+	return ph_stream_write(t->client->stream, ".\r\n", 3, data_deadline(t));
+}
+
+/* What is behind the head, looked up as it goes; offset and length are those of the whole content. */
+static int
+send_checked(struct transaction *t, int64_t offset, int64_t length)
+{
+	ph_span head = t->generic.head;
+	struct stuffing stuffing = {t, '\n'};
+	ph_error error = {""};
+	int result;
+
+	if (head.size > 0)
+		stuffing.before = head.data[head.size - 1];
+	result = checks_body(t->checks, t->fd, offset, length, write_stuffed, &stuffing, &error);
+	if (result == 1)
+		t->failure = ph_pool_printf(ph_delivery_pool(t->delivery), "Temporary lookup failure: %s",
+			error.text);
+	if (result != 0)
+		return -1;
 	return ph_stream_write(t->client->stream, ".\r\n", 3, data_deadline(t));
 }
 
@@ -333,7 +369,7 @@ send_plain(struct transaction *t)
 	return result;
 }
 
-/* The header section that smtp_generic_maps made; the rest follows from the file. */
+/* The header section that smtp_generic_maps or checks made; the rest follows from the file. */
 static int
 send_head(struct transaction *t)
 {
@@ -359,8 +395,12 @@ send_head(struct transaction *t)
 static int
 send_content(struct transaction *t)
 {
+	int64_t offset = t->offset, length = t->length - (int64_t)t->generic.head.size + t->generic.used;
+
 	if (send_head(t) == -1)
 		return -1;
+	if (t->checks != NULL && checks_want_body(t->checks))
+		return send_checked(t, offset, length);
 	return t->dot_lines ? send_stuffed(t) : send_plain(t);
 }
 
@@ -369,6 +409,14 @@ lost(struct transaction *t, const char *text)
 {
 	t->client->broken = true;
 	transaction_fail(t->delivery, t->pending, t->count, "4.4.2", text);
+}
+
+/* A message whose end never comes is none. */
+static void
+give_up(struct transaction *t)
+{
+	t->client->broken = true;
+	transaction_fail(t->delivery, t->pending, t->count, "4.3.0", t->failure);
 }
 
 static enum exchange
@@ -439,30 +487,44 @@ finish(struct transaction *t)
 	if (send_content(t) != 0) {
 		snprintf(t->text, TEXT_SIZE, "lost connection with %s while sending message body",
 			t->client->name);
-		lost(t, t->text);
-		return OUTCOME_DONE;
+		if (t->failure == NULL)
+			lost(t, t->text);
+		else
+			give_up(t);
+		return t->failure == NULL ? OUTCOME_DONE : OUTCOME_FINAL;
 	}
 	return hear_results(t);
 }
 
-/* Addresses as smtp_generic_maps has them. From here on length is that of what is sent. */
 static int
-make_generic(struct transaction *t)
+defer_lookup(struct transaction *t, const char *parameter, const ph_error *error)
+{
+	const char *text = ph_pool_printf(ph_delivery_pool(t->delivery), "Temporary lookup failure: %s",
+		parameter);
+
+	ph_log(PH_LOG_WARNING, "%s: %s: %s", ph_delivery_queue_id(t->delivery), parameter, error->text);
+	transaction_fail(t->delivery, t->pending, t->count, "4.3.0",
+		text != NULL ? text : "Temporary lookup failure");
+	return -1;
+}
+
+/* What is sent in place of what the delivery has. From here on length is that of what is sent. */
+static int
+make_content(struct transaction *t)
 {
 	const struct smtp_settings *settings = t->client->settings;
-	ph_error error = {""};
+	bool generic = !ph_map_is_empty(settings->smtp_generic_maps);
+	bool checked = checks_are_set(settings) && !t->probe;
+	ph_error error = {"out of memory"};
 
-	if (ph_map_is_empty(settings->smtp_generic_maps))
+	if (generic && generic_envelope(settings, t->delivery, &t->generic, &error) == -1)
+		return defer_lookup(t, "smtp_generic_maps", &error);
+	if ((!generic && !checked) || t->probe)
 		return 0;
-	if (generic_envelope(settings, t->delivery, &t->generic, &error) == -1 ||
-		(!t->probe && generic_headers(settings, t->delivery, t->fd, t->offset, t->length,
-			&t->generic, &error) == -1)) {
-		ph_log(PH_LOG_WARNING, "%s: smtp_generic_maps: %s", ph_delivery_queue_id(t->delivery),
-			error.text);
-		transaction_fail(t->delivery, t->pending, t->count, "4.3.0",
-			"Temporary lookup failure: smtp_generic_maps");
-		return -1;
-	}
+	if ((checked && (t->checks = checks_new(settings, t->delivery)) == NULL) ||
+		generic_head(settings, t->delivery, t->checks, t->fd, t->offset, t->length, &t->generic,
+			&error) == -1)
+		return defer_lookup(t, checked ? "smtp_header_checks" : "smtp_generic_maps", &error);
 	t->length += (int64_t)t->generic.head.size - t->generic.used;
 	return 0;
 }
@@ -487,7 +549,7 @@ prepare(struct transaction *t)
 		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", error.text);
 		return -1;
 	}
-	return make_generic(t);
+	return make_content(t);
 }
 
 /* What this server cannot do at all. */
@@ -519,39 +581,49 @@ impossible(struct transaction *t)
 	return true;
 }
 
-enum outcome
-transaction_run(struct client *client, ph_delivery *delivery, struct pending *pending, size_t count)
+static enum outcome
+run(struct transaction *t)
 {
-	struct transaction t = {.client = client, .delivery = delivery, .pending = pending, .count = count};
+	struct client *client = t->client;
 	int class;
 
-	if (prepare(&t) == -1)
+	if (prepare(t) == -1)
 		return OUTCOME_FINAL;
-	if (impossible(&t))
+	if (impossible(t))
 		return OUTCOME_DONE;
-	class = client->capabilities & CAN_PIPELINE ? open_pipelined(&t) : open_stepwise(&t);
+	class = client->capabilities & CAN_PIPELINE ? open_pipelined(t) : open_stepwise(t);
 	if (class == -1) {
 		client->broken = true;
 		/* Closed while it was kept, with 421 or without a word: nothing of this message was heard. */
-		if (client->transactions > 0 && t.accepted == 0 &&
-			(t.reply->code == 0 || t.reply->code == 421))
+		if (client->transactions > 0 && t->accepted == 0 &&
+			(t->reply->code == 0 || t->reply->code == 421))
 			return OUTCOME_STALE;
-		if (t.text[0] == '\0')
-			snprintf(t.text, TEXT_SIZE, "lost connection with %s while sending the envelope", client->name);
-		lost(&t, t.text);
+		if (t->text[0] == '\0')
+			snprintf(t->text, TEXT_SIZE, "lost connection with %s while sending the envelope", client->name);
+		lost(t, t->text);
 		return OUTCOME_DONE;
 	}
 	client->transactions++;
 	if (class == 3)
-		return finish(&t);
-	if (class != 0 && t.accepted > 0) {
-		make_temporary(t.reply);
-		refused(&t, SIZE_MAX, "0.0", "DATA");
+		return finish(t);
+	if (class != 0 && t->accepted > 0) {
+		make_temporary(t->reply);
+		refused(t, SIZE_MAX, "0.0", "DATA");
 	}
 	/* A transaction that ended halfway leaves the server with a sender. */
 	if (!client->broken && (client_command(client, ph_in(client->settings->smtp_quit_timeout),
-		"RSET\r\n") == -1 || client_reply(client, t.reply, client->settings->smtp_quit_timeout,
-		"sending RSET", t.text, TEXT_SIZE) != EXCHANGE_OK))
+		"RSET\r\n") == -1 || client_reply(client, t->reply, client->settings->smtp_quit_timeout,
+		"sending RSET", t->text, TEXT_SIZE) != EXCHANGE_OK))
 		client->broken = true;
 	return OUTCOME_DONE;
+}
+
+enum outcome
+transaction_run(struct client *client, ph_delivery *delivery, struct pending *pending, size_t count)
+{
+	struct transaction t = {.client = client, .delivery = delivery, .pending = pending, .count = count};
+	enum outcome outcome = run(&t);
+
+	checks_free(t.checks);
+	return outcome;
 }

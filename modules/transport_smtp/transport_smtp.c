@@ -4,6 +4,7 @@
 #include "cache.h"
 #include "transaction.h"
 
+#include <posthouse/checks.h>
 #include <posthouse/log.h>
 #include <posthouse/transport.h>
 
@@ -19,6 +20,12 @@ static const struct ph_param params[] = {
 	{"ignore_mx_lookup_error", PH_BOOL, PH_PER_SECTION, FIELD(ignore_mx_lookup_error), "no", 0, 0, NULL,
 		"Whether a domain whose mail exchangers cannot be looked up is tried at its own address, "
 		"against the standard; off: its mail waits."},
+	{"header_size_limit", PH_SIZE, 0, FIELD(header_size_limit), "102400", 256, 1 << 20, NULL,
+		"So many bytes of a header are looked at; what is behind them stays as it is."},
+	{"mime_boundary_length_limit", PH_SIZE, 0, FIELD(mime_boundary_length_limit), "2048", 70, 1 << 16,
+		NULL, "So many bytes of a multipart entity's boundary are compared."},
+	{"mime_nesting_limit", PH_INT, 0, FIELD(mime_nesting_limit), "100", 1, 1000, NULL,
+		"Messages with more multipart entities inside each other are refused, where there are checks."},
 	{"smtp_address_preference", PH_ENUM, PH_PER_SECTION, FIELD(smtp_address_preference), "any", 0, 0,
 		"any, ipv4, ipv6",
 		"The address family that is tried first within one preference of mail exchangers."},
@@ -26,6 +33,8 @@ static const struct ph_param params[] = {
 		"The IPv4 address that connections come from; empty: the system chooses."},
 	{"smtp_bind_address6", PH_STRING, PH_PER_SECTION, FIELD(smtp_bind_address6), "", 0, 0, NULL,
 		"The IPv6 address that connections come from; empty: the system chooses."},
+	{"smtp_body_checks", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_body_checks), "", 0, 0, NULL,
+		"Tables that the lines of bodies are looked up in when mail leaves, with the action for those that match."},
 	{"smtp_connect_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_connect_timeout), "30s", SECOND, DAY,
 		NULL, "How long to wait for a TCP connection to one address."},
 	{"smtp_connection_cache_time_limit", PH_TIME, PH_PER_SECTION,
@@ -42,6 +51,8 @@ static const struct ph_param params[] = {
 		DAY, NULL, "How long sending a piece (256 KiB) of a message's content may take."},
 	{"smtp_generic_maps", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_generic_maps), "", 0, 0, NULL,
 		"Tables that rewrite addresses of this site in envelope and headers of mail that leaves."},
+	{"smtp_header_checks", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_header_checks), "", 0, 0, NULL,
+		"The same for the headers of a message when it leaves."},
 	{"smtp_helo_name", PH_STRING, PH_PER_SECTION, FIELD(smtp_helo_name), "$myhostname", 0, 0, NULL,
 		"The name given with EHLO and HELO."},
 	{"smtp_helo_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_helo_timeout), "300s", SECOND, DAY, NULL,
@@ -51,6 +62,8 @@ static const struct ph_param params[] = {
 		"or both in that order."},
 	{"smtp_mail_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_mail_timeout), "300s", SECOND, DAY, NULL,
 		"How long to wait for the reply to MAIL."},
+	{"smtp_mime_header_checks", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_mime_header_checks), "", 0, 0, NULL,
+		"The same for headers that describe an entity, and those of parts, when a message leaves."},
 	{"smtp_mx_address_limit", PH_INT, PH_PER_SECTION, FIELD(smtp_mx_address_limit), "5", 0, 1000, NULL,
 		"The most addresses of mail exchangers that one delivery tries; 0 means no limit."},
 	{"smtp_mx_loopback", PH_BOOL, PH_PER_SECTION, FIELD(smtp_mx_loopback), "no", 0, 0, NULL,
@@ -58,6 +71,8 @@ static const struct ph_param params[] = {
 		"mail loop."},
 	{"smtp_mx_session_limit", PH_INT, PH_PER_SECTION, FIELD(smtp_mx_session_limit), "2", 0, 1000, NULL,
 		"The most SMTP sessions (greeting received) that one delivery tries; 0 means no limit."},
+	{"smtp_nested_header_checks", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_nested_header_checks), "", 0, 0, NULL,
+		"The same for the other headers of attached messages when a message leaves."},
 	{"smtp_quit_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_quit_timeout), "300s", SECOND, DAY, NULL,
 		"How long to wait for the reply to RSET."},
 	{"smtp_rcpt_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_rcpt_timeout), "300s", SECOND, DAY, NULL,
@@ -74,6 +89,8 @@ static const struct ph_param params[] = {
 		"smtp_bind_address of the LMTP client."},
 	{"lmtp_bind_address6", PH_STRING, PH_PER_SECTION, LMTP(smtp_bind_address6), "", 0, 0, NULL,
 		"smtp_bind_address6 of the LMTP client."},
+	{"lmtp_body_checks", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_body_checks), "", 0, 0, NULL,
+		"smtp_body_checks of the LMTP client."},
 	{"lmtp_connect_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_connect_timeout), "0s", 0,
 		DAY, NULL,
 		"How long the LMTP client waits for a connection; 0: as long as the system "
@@ -98,6 +115,8 @@ static const struct ph_param params[] = {
 		"client."},
 	{"lmtp_generic_maps", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_generic_maps), "", 0, 0, NULL,
 		"smtp_generic_maps of the LMTP client."},
+	{"lmtp_header_checks", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_header_checks), "", 0, 0, NULL,
+		"smtp_header_checks of the LMTP client."},
 	{"lmtp_host_lookup", PH_STRINGS, PH_PER_SECTION, LMTP(smtp_host_lookup), "dns", 0, 0, NULL,
 		"smtp_host_lookup of the LMTP client."},
 	{"lmtp_lhlo_name", PH_STRING, PH_PER_SECTION, LMTP(smtp_helo_name), "$myhostname", 0, 0,
@@ -109,6 +128,8 @@ static const struct ph_param params[] = {
 	{"lmtp_mail_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_mail_timeout), "300s", SECOND,
 		DAY, NULL,
 		"How long the LMTP client waits for the reply to MAIL."},
+	{"lmtp_mime_header_checks", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_mime_header_checks), "", 0, 0, NULL,
+		"smtp_mime_header_checks of the LMTP client."},
 	{"lmtp_mx_address_limit", PH_INT, PH_PER_SECTION, LMTP(smtp_mx_address_limit), "5", 0,
 		1000, NULL,
 		"The most addresses of a host that one delivery by LMTP tries; 0 means no "
@@ -117,6 +138,8 @@ static const struct ph_param params[] = {
 		1000, NULL,
 		"The most LMTP sessions (greeting received) that one delivery tries; 0 means no "
 		"limit."},
+	{"lmtp_nested_header_checks", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_nested_header_checks), "", 0, 0, NULL,
+		"smtp_nested_header_checks of the LMTP client."},
 	{"lmtp_rcpt_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_rcpt_timeout), "300s", SECOND,
 		DAY, NULL,
 		"How long the LMTP client waits for the reply to RCPT."},
@@ -176,13 +199,27 @@ check(void *self, ph_error *error)
 	return check_one(settings_of(self), ph_transport_name(self), error);
 }
 
+/* smtp_header_checks and the like; other tables have addresses. */
+static int
+check_entry(void *self, const char *parameter, ph_span value, ph_error *error)
+{
+	if (strstr(parameter, "_checks") == NULL)
+		return 0;
+	return ph_check_entry(value, PH_CHECK_ON_DELIVERY |
+		(strstr(parameter, "_body_checks") != NULL ? 0 : PH_CHECK_IN_HEADER), error);
+}
+
 static int
 start(void *self, ph_error *error)
 {
+	const struct smtp_settings *both = &((struct smtp_instance *)self)->smtp;
 	struct smtp_settings *settings = settings_of(self);
 	const char *propagate = ph_global("propagate_unmatched_extensions");
 
 	settings->lmtp = is_lmtp(self);
+	settings->header_size_limit = both->header_size_limit;
+	settings->mime_boundary_length_limit = both->mime_boundary_length_limit;
+	settings->mime_nesting_limit = both->mime_nesting_limit;
 	settings->generic_extension = propagate != NULL && strstr(propagate, "generic") != NULL;
 	settings->cache = cache_new(settings->smtp_connection_cache_time_limit);
 	return settings->cache != NULL ? 0 : ph_error_set(error, "out of memory");
@@ -399,5 +436,5 @@ static const struct ph_transport_ops transports[] = {
 
 PH_MODULE(transport_smtp, "1.0", "delivers mail to other hosts by SMTP, to mailbox servers by LMTP",
 	PH_INSTANCE(struct smtp_instance, params),
-	PH_LIFE(.check = check, .start = start, .stop = stop),
+	PH_LIFE(.check = check, .check_entry = check_entry, .start = start, .stop = stop),
 	PH_TRANSPORT_TABLE(transports));

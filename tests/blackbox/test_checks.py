@@ -340,3 +340,132 @@ def test_sendmail(posthouse, sink, tmp_path):
         text = letter.as_string()
         assert "Status: 5.7.9" in text and "no such subjects" in text and "bad body" in text
         assert len(sink.messages) == 1
+
+
+OUT_HEAD = "Subject: secret plan\r\nX-Internal: host17\r\n"
+
+
+@pytest.mark.parametrize("rule, head, log", [
+    ("/^X-Internal:/ IGNORE", "Subject: secret plan\r\n", ""),
+    ("/^X-Internal:/ STRIP", "Subject: secret plan\r\n", "strip: header X-Internal: host17\n"),
+    ("/^X-Internal: (.*)/ REPLACE X-Was: $1", "Subject: secret plan\r\nX-Was: host17\r\n",
+     "replace: header X-Internal: host17: X-Was: host17\n"),
+    ("/^X-Internal:/ PREPEND X-Next: internal", "Subject: secret plan\r\nX-Next: internal\r\nX-Internal: host17\r\n",
+     "prepend: header X-Internal: host17: X-Next: internal\n"),
+    ("/^Subject:/ WARN look", OUT_HEAD, "warning: header Subject: secret plan: look\n"),
+    ("/^Subject:/ INFO", OUT_HEAD, "info: header Subject: secret plan\n"),
+    ("/^Subject:/ DUNNO", OUT_HEAD, ""),
+], ids=["IGNORE", "STRIP", "REPLACE", "PREPEND", "WARN", "INFO", "DUNNO"])
+def test_headers_on_the_way_out(posthouse, sink, tmp_path, rule, head, log):
+    """The queue keeps what it has; what leaves is changed."""
+    server = posthouse(**options(sink, smtp_header_checks=table(tmp_path, "out", rule, "/^Received:/ IGNORE")))
+    with server:
+        before = len(sink.messages)
+        post(server, OUT_HEAD + "\r\n.dot\r\nX-Internal: body\r\n".replace("\r\n.", "\r\n.."))
+        sink.wait(before + 1)
+        assert sink.messages[0][2].decode() == head + "\r\n.dot\r\nX-Internal: body\r\n"
+        if log:
+            server.wait_log("posthouse/smtp.*: [0-9A-Za-z]+: " + re.escape(log))
+
+
+def test_bodies_on_the_way_out(posthouse, sink, tmp_path):
+    """Parts, attached messages and lines, changed as they are sent; and with smtp_generic_maps."""
+    rules = table(tmp_path, "out", "/^X-Part:/ REPLACE X-Piece: 2", "/^X-Nested:/ STRIP", "/^Subject: deep/ REPLACE ..dots",
+                  "/^Subject: text/ PREPEND .a dot", "/^Subject: preamble/ IGNORE", "/^w{48}last$/ STRIP")
+    server = posthouse(**options(
+        sink, smtp_mime_header_checks=rules, smtp_nested_header_checks=rules, smtp_body_checks=rules,
+        smtp_generic_maps="'inline:{ { me@far.example = other@far.example } }'"))
+    with server:
+        long = "w" * 2096 + "last\r\n.next\r\n"
+        text = "From: me@far.example\r\n" + MIME + long
+        expected = text.replace("X-Part: 1", "X-Piece: 2").replace(
+            "X-Part: no field", "X-Piece: 2").replace("X-Nested: 1\r\n", "").replace(
+            "Subject: deep text", "..dots").replace("Subject: text", ".a dot\r\nSubject: text").replace(
+            "Subject: preamble\r\n", "").replace("w" * 48 + "last", "").replace("me@far", "other@far")
+        assert delivered(server, sink, text.replace("\r\n.", "\r\n.."))[2] == expected
+
+
+def test_nothing_changes_on_the_way_out(posthouse, sink, tmp_path):
+    rules = table(tmp_path, "out", "/^never matches$/ STRIP")
+    server = posthouse(**options(sink))
+
+    def all_of_them():
+        del sink.messages[:]
+        for number, content in enumerate(UNTOUCHED):
+            post(server, content.replace(b"\r\n.", b"\r\n.."))
+            sink.wait(number + 1)
+        return [re.sub(rb"\AReceived:.*\r\n(?:[ \t].*\r\n)*", b"", message[2]) for message in sink.messages]
+    with server:
+        plain = all_of_them()
+        for which in (["header"], ["header", "mime_header", "nested_header", "body"]):
+            server.configure(**{f"smtp_{name}_checks": rules for name in which})
+            server.command("posthouse", "reload")
+            for content, got in zip(plain, all_of_them()):
+                assert got == content, (which, got[:300], content[:300])
+
+
+def test_failing_on_the_way_out(posthouse, sink, tmp_path):
+    """The message waits, whether the server has heard half of it or nothing."""
+    for parameter, text, reason in (
+            ("smtp_header_checks", "'fail:not today'", "4.3.0"), ("smtp_body_checks", "'fail:not today'", "4.3.0"),
+            ("smtp_header_checks", table(tmp_path, "bad", "/^Subject:/ REJECT"), "4.3.0")):
+        server = posthouse(**options(sink, **{parameter: text}))
+        with server:
+            post(server, "Subject: waits\r\n\r\nbody\r\n")
+            server.wait_log(rf"dsn={reason}, status=deferred \(Temporary lookup failure: {parameter}\)")
+            assert sink.messages == []
+            server.configure(**{parameter: None})
+            server.command("posthouse", "reload")
+            server.command("posthouse", "queue", "flush")
+            sink.wait(1)
+            assert sink.messages.pop()[2].endswith(b"Subject: waits\r\n\r\nbody\r\n")
+
+
+def test_reports_and_forwards(posthouse, sink, tmp_path):
+    """Mail of this host itself is checked where internal_mail_filter_classes says so; what is sent on is not
+    checked again."""
+    rules = table(tmp_path, "checks", "/^Subject: Undelivered/ DISCARD no reports", "/^X-Sent-On: (.*)/ REPLACE X-Sent-On: 1$1")
+    sink.replies["RCPT"] = lambda path: "550 5.1.1 nobody" if "a@no.example" in path else "250 ok"
+    server = posthouse(**options(sink, header_checks=rules))
+    with server:
+        post(server, "Subject: x\r\n\r\nbody\r\n", to=["a@no.example"], sender="games@test.example")
+        assert "Undelivered" in server.wait_letters(1)[0]["Subject"]
+        server.configure(internal_mail_filter_classes="bounce")
+        server.command("posthouse", "reload")
+        post(server, "Subject: x\r\n\r\nbody\r\n", to=["a@no.example"], sender="games@test.example")
+        server.wait_log("discard: header Subject: Undelivered.* from local; from=<> to=<games@test.example>: no reports")
+        server.wait_empty()
+        assert len(server.letters()) == 1
+        server.aliases.write_text("sendon: you@far.example\n")
+        server.command("posthouse", "reload")
+        mail = delivered(server, sink, "X-Sent-On: 0\r\n\r\nbody\r\n", to=["sendon@test.example"])
+        assert mail[1] == ["you@far.example"] and "X-Sent-On: 10\r\n" in mail[2]
+
+
+def test_check_reads_the_entries(posthouse, sink, tmp_path):
+    """An action that is none, or lacks what it needs, is told with the table's file and line."""
+    table(tmp_path, "header", "# comment", "/^a/ REJECT", "", "/^b/ REJCT go", "if /^c/", "/^cc/ REDIRECT nobody", "endif",
+          "/^d: (.*)/ REDIRECT $1", "/^e (.*)/ $1", "/^f/ REPLACE plain text", "/^g (.*)/ PREPEND $1 text")
+    table(tmp_path, "body", "/^a/ REPLACE plain text", "/^b/ FILTER nowhere")
+    table(tmp_path, "out", "/^a/ IGNORE", "/^b/ HOLD", "/^c/ REJECT $0 x".replace("$0", "$$"))
+    (tmp_path / "plain").write_text("# comment\n\"Subject: a\" DISCARD\n\"Subject: B\"  DISGARD\n")
+    server = posthouse(**options(
+        sink, header_checks="{regexp:%s/header, flat:%s/plain}" % (tmp_path, tmp_path),
+        body_checks="pcre:%s/body" % tmp_path, smtp_header_checks="regexp:%s/out" % tmp_path,
+        nested_header_checks="{'inline:{ { x = NOTHING } }'}"))
+    code, _, errors = server.command("posthouse", "check", check=False)
+    assert code == 1
+    found = [line.split(": ", 1) for line in errors.splitlines() if "_checks: " in line]
+    inline = [(where, text) for where, text in found if "posthouse.conf:" in where]
+    assert len(inline) == 1 and 'entry x: "NOTHING" is no action; expected REJECT, ' in inline[0][1], errors
+    assert [(where.rsplit("/", 1)[1], text) for where, text in found if where.startswith(str(tmp_path))] == [
+        ("header:4", 'header_checks: "REJCT" is no action; did you mean REJECT?'),
+        ("header:6", "header_checks: REDIRECT needs an address: REDIRECT user@example.com"),
+        ("header:10", "header_checks: REPLACE needs a header: REPLACE X-Checked: yes"),
+        ("plain:3", 'header_checks: "DISGARD" is no action; did you mean DISCARD?'),
+        ("body:2", "body_checks: FILTER needs a transport and a destination: FILTER smtp:[127.0.0.1]:10025"),
+        ("out:2", "smtp_header_checks: HOLD has no meaning for mail on its way out; write it into header_checks, "
+         "which are asked when mail comes in"),
+        ("out:3", "smtp_header_checks: REJECT has no meaning for mail on its way out; write it into header_checks, "
+         "which are asked when mail comes in"),
+    ], errors

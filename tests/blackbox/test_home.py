@@ -80,3 +80,65 @@ def test_files_and_commands_of_a_forward(posthouse):
         assert len(mailbox.Maildir(homes["joe"] / "box", create=False)) == 1
         assert (homes["joe"] / "seen").read_text() == f"{JOE}\n" and "Subject: test" in (homes["joe"] / "letter").read_text()
         assert owned(homes["joe"] / "copies", JOE)
+
+
+COMMAND = '"|cat > got-$EXTENSION; exit $(cat code)"'
+
+
+def with_code(homes, name, uid, code):
+    (homes[name] / "code").write_text(code)
+    os.chown(homes[name] / "code", uid, uid)
+
+
+def test_what_a_forward_does_not_name_any_more(posthouse):
+    """The user's process reads the .forward again before it runs a command or opens a file: what the queue says is not enough."""
+    server, homes = with_homes(posthouse, home_mailbox="Mailbox")
+    path = forward(homes, "joe", JOE, COMMAND)
+    with_code(homes, "joe", JOE, "75")
+    with server:
+        reply = server.send("a@client.example", "joe@test.example")
+        server.wait_log(r"to=<joe@\S+ .*dsn=4\.3\.0, status=deferred \(temporary failure")
+        (homes["joe"] / "got-").unlink()
+        with_code(homes, "joe", JOE, "0")
+        path.write_text('"|echo another"\n')
+        server.command("posthouse", "queue", "flush")
+        server.wait_log(r'to=<joe@\S+ .*dsn=4\.3\.5, status=deferred \(no \.forward of "joe" names this command: cat > got-')
+        path.unlink()
+        server.command("posthouse", "queue", "flush")
+        server.wait_log(r'dsn=4\.3\.5, status=deferred \(no \.forward of "joe" names this command: cat > got-', 2)
+        path.symlink_to(homes["sue"] / "theirs")  # one that is not used does not count either
+        (homes["sue"] / "theirs").write_text(COMMAND)
+        server.command("posthouse", "queue", "flush")
+        server.wait_log(r'dsn=4\.3\.5, status=deferred \(no \.forward of "joe" names this command: cat > got-', 3)
+        assert not (homes["joe"] / "got-").exists()
+        path.unlink()
+        forward(homes, "joe", JOE, "sue, " + COMMAND)
+        server.command("posthouse", "queue", "flush")
+        server.wait_log(r"to=<joe@\S+ .*dsn=2\.0\.0, status=sent \(delivered to command: cat > got-")
+        assert "Subject: test" in (homes["joe"] / "got-").read_text() and reply
+
+
+@pytest.mark.parametrize("template, name", [
+    ("'$home/.forward${recipient_delimiter}${extension}'", ".forward+Some.Thing"),
+    ("'$home/fw[1]*/$local'", "fw[1]*/Joe+Some.Thing"),
+    ("'$home/${extension?with/$extension}${extension:without}'", "with/Some.Thing"),
+    ("'$home/by/$domain/$recipient'", "by/test.example/Joe+Some.Thing@test.example"),
+    ("'$home/.forward'", ".forward"),
+])
+def test_any_place_of_a_forward(posthouse, template, name):
+    """Whatever forward_path makes of an address, the user's process finds the file again, and what it includes."""
+    server, homes = with_homes(posthouse, home_mailbox="Mailbox", recipient_delimiter="'+-'", forward_path="{%s}" % template,
+                               allow_mail_to_commands="{forward, include}", allow_mail_to_files="{forward, include}",
+                               local_recipient_maps="{}")
+    path = homes["joe"] / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("~/direct\n:include:~/more\n")
+    (homes["joe"] / "more").write_text('"|cat > included"\n~/deep\n')
+    for made in (path, homes["joe"] / "more"):
+        os.chown(made, JOE, JOE)
+    with server:
+        server.send("a@client.example", "Joe+Some.Thing@test.example")
+        server.wait_log(r"status=sent \(delivered to (file: \S+/(direct|deep)|command: cat > included)\)", 3)
+        server.wait_empty()
+        assert "deferred" not in server.log()
+        assert {"direct", "deep", "included"} <= set(os.listdir(homes["joe"]))

@@ -3,11 +3,13 @@
 import os
 import re
 import signal
+import socket
+import subprocess
 import threading
 
 import pytest
 
-from harness import Client, Sink, free_port, wait_until
+from harness import PEERS, Client, Sink, free_port, peer_environment, wait_until
 from test_deaths import pid_of
 
 # A probe that is in progress is waited for, however slow the machine is.
@@ -244,6 +246,47 @@ def test_queue_process_that_ends_meanwhile(posthouse, sink, what):
             server.command("posthouse", "reload")
         assert client.reply()[1] == "250 2.1.5 Ok"
         go_on.set()
+
+
+def test_two_that_verify_each_other(posthouse):
+    """The sender of A's probes is verified by B, at A; there it ends, and both learn the truth."""
+    def site(name, **more):
+        return dict(myhostname=f"mx.{name}.example", mydomain=f"{name}.example", myorigin="$myhostname",
+                    smtpd_sender_restrictions="{reject_unverified_sender}", mynetworks="{192.0.2.0/24}",
+                    smtpd_relay_restrictions="{reject_unauth_destination}", unverified_sender_reject_code="550") | PATIENT | more
+
+    b = posthouse(**site("b"))
+    with b, posthouse(**site("a", relayhost=f"[127.0.0.1]:{b.port}")) as a:
+        b.configure(relayhost=f"[127.0.0.1]:{a.port}")
+        b.command("posthouse", "reload")
+        assert ask(a, "news@a.example", "games@b.example").startswith("250")
+        assert "550 5.1.7 <nobodyhere@b.example>: Sender address rejected: undeliverable address: host" in \
+            ask(a, "news@a.example", "nobodyhere@b.example")
+        assert ask(b, "news@b.example", "games@a.example").startswith("250")
+        # each has asked the other for its users, and once for who probes; for that one nobody asks back
+        for server, other, probes in ((a, "b", 3), (b, "a", 2)):
+            assert server.log().count("(queue active)") == probes
+            assert f"to=<double-bounce@mx.{other}.example>" in server.log()
+
+
+@pytest.mark.parametrize("options,reply", [([], "250"), (["-f", "rcpt"], "550 5.1.1"), (["-r", "rcpt"], "450 4.1.1"),
+                                           (["-q", "rcpt"], "450 4.1.1")])
+def test_smtp_sink(posthouse, sink, options, reply):
+    port = free_port()
+    peer = subprocess.Popen([PEERS / "usr/sbin/smtp-sink", *(["-u", "nobody"] if os.geteuid() == 0 else []), *options,
+                             f"127.0.0.1:{port}", "100"], env=peer_environment(), stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: listens(port), "smtp-sink")
+        with posthouse(**verifying(sink, relayhost=f"[127.0.0.1]:{port}", unverified_recipient_reject_code="550")) as server:
+            assert ask(server, "x@far.example").startswith(reply)
+    finally:
+        peer.kill()
+        peer.wait()
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_transport_that_cannot_be_asked(posthouse, sink):

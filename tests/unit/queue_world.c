@@ -325,7 +325,7 @@ worker_frame(struct channel *channel, void *context, unsigned type, ph_span payl
 		wire_get_u64(&reader);
 		wire_get_u64(&reader);
 		job->attempt = wire_get_u32(&reader);
-		wire_get_u8(&reader);
+		job->flags = wire_get_u8(&reader);
 		job->count = wire_get_u32(&reader);
 		for (uint32_t i = 0; i < job->count; i++) {
 			job->numbers[i] = wire_get_u32(&reader);

@@ -60,6 +60,7 @@ struct got_job {
 	uint8_t kinds[8];
 	char whats[8][64];
 	bool probe;
+	unsigned flags;        /* JOB_… */
 	char storage[16], nexthop[64], sender[64];
 };
 

@@ -175,6 +175,20 @@ given_back(void)
 }
 TEST(given_back)
 
+static void
+needs_utf8(void)
+{
+	begin_probing();
+	ask(1, "m\303\274ller@there.example");
+	UNTIL(worker.job_count == 1);
+	assert_int_equal(worker.jobs[0].flags, JOB_UTF8);
+	ask(2, "muller@there.example");
+	UNTIL(worker.job_count == 2);
+	assert_int_equal(worker.jobs[1].flags, 0);
+	finish();
+}
+TEST(needs_utf8)
+
 /* It is no message: an expansion of it is none. */
 static void
 no_expansion(void)
@@ -278,6 +292,7 @@ main(void)
 		cmocka_unit_test(test_asker_gone),
 		cmocka_unit_test(test_deaths),
 		cmocka_unit_test(test_given_back),
+		cmocka_unit_test(test_needs_utf8),
 		cmocka_unit_test(test_no_expansion),
 		cmocka_unit_test(test_no_way),
 		cmocka_unit_test(test_malformed),

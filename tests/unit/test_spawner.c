@@ -46,20 +46,59 @@ deliver_as_user(void *self, const struct ph_user_context *user, const struct ph_
 	}
 }
 
+static int
+confirm(void *self, const struct ph_user_context *user, const struct ph_user_delivery *delivery,
+	struct ph_user_result *result)
+{
+	if (strcmp(delivery->queue_id, "LIE") != 0)
+		return 0;
+	*result = (struct ph_user_result){.size = sizeof(*result), .outcome = 1, .status = "4.3.5"};
+	snprintf(result->text, sizeof(result->text), "%s did not ask for it", user->name);
+	return -1;
+}
+
+/* The numbers stand in the request: whatever a module finds has to be held against the limits. The
+ * process that asks it has nobody's rights. */
+static void
+find_rights(void *self, const struct ph_user_delivery *requests, size_t count, struct ph_user_rights *rights)
+{
+	for (size_t i = 0; i < count; i++) {
+		unsigned long uid, gid;
+
+		if (strcmp(requests[i].queue_id, "DIE") == 0)
+			abort();
+		if (strcmp(requests[i].queue_id, "SILENT") == 0)
+			continue;
+		if (sscanf(requests[i].nexthop, "%lu:%lu", &uid, &gid) != 2) {
+			rights[i].outcome = PH_USER_BOUNCED;
+			snprintf(rights[i].status, sizeof(rights[i].status), "5.1.1");
+			snprintf(rights[i].text, sizeof(rights[i].text), "asked as %ld", (long)geteuid());
+			continue;
+		}
+		rights[i].outcome = strcmp(requests[i].queue_id, "WRONG") == 0 ? 77 : PH_USER_SENT;
+		rights[i].uid = (uint32_t)uid;
+		rights[i].gid = (uint32_t)gid;
+	}
+}
+
 static const struct ph_module transport_module = {.size = sizeof(transport_module)};
 static const struct ph_transport_ops transport_ops = {
-	.size = sizeof(transport_ops), .deliver_as_user = deliver_as_user};
+	.size = sizeof(transport_ops), .deliver_as_user = deliver_as_user, .confirm = confirm};
 static const struct ph_transport_ops network_ops = {.size = sizeof(network_ops)};
+static const struct ph_transport_ops virtual_ops = {.size = sizeof(virtual_ops),
+	.deliver_as_user = deliver_as_user, .find_rights = find_rights, .minimum_offset = sizeof(int64_t)};
+static int64_t virtual_self[] = {0, 1000}; /* the second is the smallest number of a user */
 static struct instance transports[] = {
 	{.name = "local", .ops = &transport_ops, .module = &transport_module, .number = 0},
 	{.name = "smtp", .ops = &network_ops, .number = 1},
+	{.name = "virtual", .ops = &virtual_ops, .module = &transport_module, .self = virtual_self, .number = 2},
 };
 static struct settings settings = {.mail_spool_directory = folder, .default_privs = "nobody"};
 
 struct instance *
 config_instance(const struct config *config, enum ph_class class_number, size_t i)
 {
-	return class_number == PH_CLASS_TRANSPORT && i < 2 ? &transports[i] : NULL;
+	return class_number == PH_CLASS_TRANSPORT && i < 3 ? &transports[i] : NULL;
 }
 
 const struct settings *
@@ -656,6 +695,165 @@ test_named_files(void **state)
 	end(&fixture);
 }
 
+/* What is asked for in the name of a user the module holds against what the user wants, before anything
+ * is opened or run. */
+static void
+test_confirmed_targets(void **state)
+{
+	struct ph_user_delivery two[2] = {request(user_name, "LIE"), request(user_name, "A1")};
+	struct ph_user_result result = {0};
+	struct fixture fixture;
+	uint32_t number;
+
+	begin(&fixture, true);
+	for (unsigned kind = PH_USER_FILE; kind <= PH_USER_COMMAND; kind++) {
+		two[0].kind = kind;
+		snprintf(two[0].user, sizeof(two[0].user), "%s", user_name);
+		snprintf(two[0].target, sizeof(two[0].target), "%s/file", folder);
+		send_message(&fixture, "message\n");
+		send_request(&fixture, 7, 0, 2000, two, 1, 0);
+		assert_string_equal(answer(&fixture, &number, &result), "");
+		assert_int_equal(result.outcome, 1);
+		assert_string_equal(result.status, "4.3.5");
+		assert_string_equal(result.text, "nobody did not ask for it");
+		assert_int_equal(access(two[0].target, F_OK), -1);
+		/* nobody in particular has nothing to ask for */
+		two[0].user[0] = '\0';
+		send_message(&fixture, "message\n");
+		send_request(&fixture, 8, 0, 2000, two, 1, 0);
+		assert_string_equal(answer(&fixture, &number, &result), "");
+		assert_int_equal(result.outcome, 0);
+		unlink(two[0].target);
+	}
+	/* a batch has one target, so that one answer is enough */
+	two[0] = request(user_name, "A1");
+	two[0].kind = two[1].kind = PH_USER_COMMAND;
+	snprintf(two[0].target, sizeof(two[0].target), "true");
+	snprintf(two[1].target, sizeof(two[1].target), "false");
+	send_message(&fixture, "message\n");
+	send_request(&fixture, 9, 0, 2000, two, 2, 0);
+	assert_non_null(strstr(answer(&fixture, &number, &result), "request 1 is not acceptable"));
+	end(&fixture);
+}
+
+/* ---- Rights that the transport finds ----------------------------------------------------------- */
+
+static const struct {
+	const char *id, *rights;
+	int outcome;
+	const char *status, *text; /* text NULL: the number of the user */
+} shares[] = {
+	{"A1", "54321:54322", 0, "2.0.0", NULL},
+	{"A2", "54323:54322", 0, "2.0.0", NULL},
+	{"A3", "54321:54322", 0, "2.0.0", NULL},
+	{"A4", "0:54322", 1, "4.3.5", "root's rights"},
+	{"A5", "54321:0", 1, "4.3.5", "root's rights"},
+	{"A6", "4294967295:54322", 1, "4.3.5", "root's rights"},
+	{"A7", "999:54322", 1, "4.3.5", "below the smallest"},
+	{"A8", "nobody", 2, "5.1.1", "asked as"},
+	{"SILENT", "", 1, "4.3.0", "is not known"},
+	{"WRONG", "54321:54322", 1, "4.3.5", "is not known"},
+	{"GARBAGE", "54321:54322", 1, "4.3.0", "unreadable"},
+	{"CRASH", "54400:54322", 1, "4.3.0", "the delivery process has failed"},
+	{"A9", "54321:54322", 0, "2.0.0", NULL},
+};
+enum { SHARES = sizeof(shares) / sizeof(shares[0]) };
+
+/* The answer to a batch of so many. */
+static void
+take_results(struct fixture *fixture, struct ph_user_result *results, size_t count)
+{
+	struct wire_reader reader;
+	ph_error error = {""};
+	ph_span payload;
+	unsigned type;
+
+	if (channel_receive_blocking(fixture->client, fixture->pool, &type, &payload, NULL, NULL, 20000, &error) != 1)
+		fail_msg("%s", error.text);
+	reader = wire_reader_of(payload);
+	wire_get_u32(&reader);
+	assert_string_equal(wire_get_string(&reader, fixture->pool), "");
+	assert_int_equal(wire_get_u32(&reader), count);
+	for (size_t i = 0; i < count; i++) {
+		memcpy(&results[i], wire_get_bytes(&reader).data, sizeof(results[i]));
+		wire_get_bytes(&reader);
+	}
+	assert_false(reader.failed);
+}
+
+static struct ph_user_delivery
+share(const char *id, const char *rights)
+{
+	struct ph_user_delivery one = request("", id);
+
+	one.kind = PH_USER_INSTANCE;
+	snprintf(one.nexthop, sizeof(one.nexthop), "%s", rights);
+	return one;
+}
+
+static void
+deliver_shares(bool rootless)
+{
+	struct ph_user_delivery requests[SHARES], one = share("DIE", "54321:54322");
+	struct ph_user_result results[SHARES];
+	struct fixture fixture;
+
+	begin(&fixture, rootless);
+	for (size_t i = 0; i < SHARES; i++)
+		requests[i] = share(shares[i].id, shares[i].rights);
+	send_message(&fixture, "message\n");
+	send_request(&fixture, 5, 2, 30000, requests, SHARES, 0);
+	take_results(&fixture, results, SHARES);
+	for (size_t i = 0; i < SHARES; i++) {
+		char text[40];
+
+		snprintf(text, sizeof(text), "uid %ld errno 0",
+			rootless ? (long)geteuid() : atol(shares[i].rights));
+		if (results[i].outcome != shares[i].outcome || strcmp(results[i].status, shares[i].status) != 0 ||
+			!strstr(results[i].text, shares[i].text ? shares[i].text : text))
+			fail_msg("%s: %d %s %s", shares[i].id, results[i].outcome, results[i].status, results[i].text);
+		if (!rootless)
+			assert_null(strstr(results[i].text, "asked as 0"));
+	}
+	send_message(&fixture, "message\n");
+	send_request(&fixture, 6, 2, 30000, &one, 1, 0);
+	take_results(&fixture, results, 1);
+	assert_int_equal(results[0].outcome, 1);
+	assert_non_null(strstr(results[0].text, "the process that looks users up has failed"));
+	end(&fixture);
+}
+
+static void
+test_shares(void **state)
+{
+	deliver_shares(true);
+	if (geteuid() == 0)
+		deliver_shares(false);
+}
+
+/* A request that names a user, or a mailbox, does not say whose rights these are. */
+static void
+test_shares_name_nobody(void **state)
+{
+	struct ph_user_delivery one = share("A1", "54321:54322");
+	struct ph_user_result result;
+	struct fixture fixture;
+	uint32_t number;
+
+	begin(&fixture, true);
+	snprintf(one.user, sizeof(one.user), "%s", user_name);
+	send_message(&fixture, "message\n");
+	send_request(&fixture, 5, 2, 30000, &one, 1, 0);
+	assert_non_null(strstr(answer(&fixture, &number, &result), "is not acceptable"));
+	one = request("", "A1");
+	one.kind = PH_USER_FILE;
+	snprintf(one.target, sizeof(one.target), "/tmp/x");
+	send_message(&fixture, "message\n");
+	send_request(&fixture, 6, 2, 30000, &one, 1, 0);
+	assert_non_null(strstr(answer(&fixture, &number, &result), "is not acceptable"));
+	end(&fixture);
+}
+
 /* ---- The local role's side, on the loop --------------------------------------------------------- */
 
 enum { TASKS = 5, FILES = 20 };
@@ -726,6 +924,9 @@ main(void)
 		cmocka_unit_test(test_reading),
 		cmocka_unit_test(test_reading_as_root),
 		cmocka_unit_test(test_named_files),
+		cmocka_unit_test(test_confirmed_targets),
+		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_shares_name_nobody),
 		cmocka_unit_test(test_client),
 	};
 
