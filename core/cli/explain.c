@@ -256,18 +256,18 @@ on_log(const char *component, ph_log_level level, const char *line, void *contex
 }
 
 /* Starts what a session asks: tables and restrictions, transports that can be asked what they would do,
- * and the one listener. */
+ * and the one listener, if a session is rehearsed. */
 static int
 start(const struct explain *explain, ph_error *error)
 {
 	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_CLASS_TRANSPORT};
-	struct instance *instance;
+	struct instance *listener = (struct instance *)explain->script.rehearsal.listener, *instance;
 
 	for (size_t c = 0; c < sizeof(order) / sizeof(order[0]); c++)
 		for (size_t i = 0; (instance = config_instance(explain->config, order[c], i)) != NULL; i++)
 			if (instance->opened && instance_start(instance, error) == -1)
 				return -1;
-	return instance_start((struct instance *)explain->script.rehearsal.listener, error);
+	return listener != NULL ? instance_start(listener, error) : 0;
 }
 
 static void
@@ -349,17 +349,28 @@ open_transports(struct explain *explain, const struct owner *owner, ph_error *er
 	return any ? begin_spawner(explain, owner, error) : 0;
 }
 
+/* What a session asks beside tables. */
+static int
+open_session(struct explain *explain, ph_error *error)
+{
+	struct instance *listener = (struct instance *)explain->script.rehearsal.listener;
+
+	if (listener == NULL)
+		return 0;
+	if (open_restrictions(explain->config, error) == -1 || instance_open(listener, error) == -1)
+		return -1;
+	return learn_addresses(explain, error);
+}
+
 /* What needs rights, and then what does not. */
 static int
 open_all(struct explain *explain, ph_error *error)
 {
 	const struct settings *settings = config_settings(explain->config);
-	struct instance *listener = (struct instance *)explain->script.rehearsal.listener;
 	struct owner owner;
 
 	if (owner_find(settings->mail_owner, &owner, error) == -1 || open_tables(explain) == -1 ||
-		open_restrictions(explain->config, error) == -1 || instance_open(listener, error) == -1 ||
-		learn_addresses(explain, error) == -1 ||
+		open_session(explain, error) == -1 ||
 		resolver_open(&explain->resolver, explain->config, error) == -1 ||
 		open_transports(explain, &owner, error) == -1)
 		return -1;
@@ -371,12 +382,27 @@ open_all(struct explain *explain, ph_error *error)
 		error);
 }
 
+/* Opens everything and runs the task. An exit code. */
+static int
+run_task(struct explain *explain, void (*task)(void *explain))
+{
+	ph_error error = {""};
+
+	logger_capture(on_log, explain);
+	if (open_all(explain, &error) == -1) {
+		cli_error("explain: %s", error.text);
+		return EX_NOPERM;
+	}
+	if (!ph_task_alive(ph_task_spawn("explain", task, explain)))
+		return EX_OSERR;
+	loop_run();
+	return fflush(stdout) == 0 ? explain->status : EX_IOERR;
+}
+
 /* An exit code. */
 static int
 run(struct explain *explain, const struct explain_options *options)
 {
-	ph_error error = {""};
-
 	explain->configuration = cli_config_path(options->config);
 	explain->config = load_config(explain->configuration);
 	if (explain->config == NULL)
@@ -385,27 +411,85 @@ run(struct explain *explain, const struct explain_options *options)
 	if (explain->script.rehearsal.listener == NULL)
 		return options->listener != NULL ? EX_USAGE : EX_CONFIG;
 	explain->script.rehearsal.trail = &explain->story.trail;
-	logger_capture(on_log, explain);
-	if (open_all(explain, &error) == -1) {
-		cli_error("explain: %s", error.text);
-		return EX_NOPERM;
-	}
-	if (!ph_task_alive(ph_task_spawn("explain", rehearse, explain)))
-		return EX_OSERR;
-	loop_run();
-	return fflush(stdout) == 0 ? explain->status : EX_IOERR;
+	return run_task(explain, rehearse);
+}
+
+static struct explain *
+new_explain(void)
+{
+	ph_pool *pool = memory_or_die(ph_pool_new(0));
+	struct explain *explain = memory_or_die(ph_pool_alloc(pool, sizeof(*explain)));
+
+	story_begin(&explain->story, pool);
+	explain->spawner_fd = -1;
+	return explain;
 }
 
 int
 command_explain(int argc, char **argv)
 {
-	ph_pool *pool = memory_or_die(ph_pool_new(0));
-	struct explain *explain = memory_or_die(ph_pool_alloc(pool, sizeof(*explain)));
+	struct explain *explain = new_explain();
 	struct explain_options options = {NULL, NULL};
-	int status;
+	int status = explain_read_options(explain, &options, argc, argv);
 
-	story_begin(&explain->story, pool);
-	explain->spawner_fd = -1;
-	status = explain_read_options(explain, &options, argc, argv);
 	return status != 0 ? status : run(explain, &options);
+}
+
+/* ---- Addresses without a session --------------------------------------------------------------- */
+
+/* What counts of all that an address becomes: the worst. */
+static int
+worst_of(const struct outlook *outlook)
+{
+	int status = outlook->fate == FATE_RETURNS ? EX_NOUSER : outlook->fate == FATE_WAITS ? EX_TEMPFAIL : EX_OK;
+
+	for (const struct outlook *target = outlook->targets; target != NULL; target = target->next) {
+		int other = worst_of(target);
+
+		if (status == EX_OK || other == EX_NOUSER)
+			status = other;
+	}
+	return status;
+}
+
+static void
+verify_all(void *argument)
+{
+	struct explain *explain = argument;
+	ph_error error = {""};
+
+	if (start(explain, &error) == -1) {
+		cli_error("%s", error.text);
+		explain->status = EX_SOFTWARE;
+		loop_stop();
+		return;
+	}
+	for (size_t i = 0; i < explain->unreadable.count; i++)
+		cli_error("%s", explain->unreadable.items[i]);
+	for (size_t i = 0; i < explain->script.recipients.count; i++) {
+		const char *address = explain->script.recipients.items[i];
+		const struct outlook *outlook = explain_outlook(explain, address);
+		int status = worst_of(outlook);
+
+		if (explain->status != EX_NOUSER && status != EX_OK)
+			explain->status = status;
+		printf("%s... %s, ", address, status == EX_OK ? "deliverable" : status == EX_NOUSER ?
+			"undeliverable" : "cannot be told for now");
+		outlook_print(outlook, 0);
+	}
+	loop_stop();
+}
+
+int
+explain_addresses(const char *config, const char *sender, const ph_strings *addresses)
+{
+	struct explain *explain = new_explain();
+
+	explain->configuration = cli_config_path(config);
+	explain->config = load_config(explain->configuration);
+	if (explain->config == NULL)
+		return EX_CONFIG;
+	explain->script.sender = sender;
+	explain->script.recipients = *addresses;
+	return run_task(explain, verify_all);
 }

@@ -53,6 +53,11 @@ const struct outlook *explain_outlook(struct explain *explain, const char *addre
 /* What the tables of copies would add; its targets are the copies. NULL: none. In a task. */
 const struct outlook *explain_copies(struct explain *explain);
 
+/* sendmail -bv: prints what would become of mail from a sender (NULL: the empty one) to addresses;
+ * nothing is sent. An exit code: EX_NOUSER when some of it would come back, EX_TEMPFAIL when some would
+ * wait. */
+int explain_addresses(const char *config, const char *sender, const ph_strings *addresses);
+
 /* As text: what it is about, one command, the result. */
 void explain_text_head(const struct explain *explain);
 void explain_text_exchange(const struct explain *explain, const struct exchange *exchange);

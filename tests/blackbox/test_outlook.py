@@ -192,3 +192,31 @@ def test_limits(posthouse):
     assert "waits: 4.6.0 Alias expansion error\n" in explain(server, "many@virtual.example")
     server.aliases.write_text("".join(f"n{i}: n{i + 1}\n" for i in range(200)))
     assert "comes back: 5.4.6 alias expansion: aliases are nested more than 100 deep\n" in explain(server, "n0@test.example")
+
+
+def test_sendmail_verifies(server):
+    """Nothing is sent, and no server is needed."""
+    code, out, err = server.command("sendmail", "-bv", "-f", "a@client.example", f"{ME}, staff", "ring@test.example", check=False)
+    assert (code, err) == (67, "")
+    assert re.search(rf"^{ME}\.\.\. deliverable, goes to transport local, .*\n(    .*\n)*    delivers to mailbox {server.mail}/{ME}$", out, re.M), out
+    assert "\nstaff... deliverable, goes to transport local, " in out
+    assert "  away@far.example, in a message of its own from owner-staff@test.example: goes to transport smtp" in out
+    assert "\nring@test.example... undeliverable, goes to transport local" in out
+    assert "    comes back: 5.4.6 alias database loop for ring\n" in out
+    code, out, _ = server.command("sendmail", "-bv", "bad@test.example", check=False)
+    assert code == 75 and out.startswith("bad@test.example... cannot be told for now, ")
+    code, out, _ = server.command("sendmail", "-bv", f"{ME}@test.example", check=False)
+    assert code == 0
+    assert server.command("sendmail", "-bv", check=False)[0] == 64
+    assert server.letters(ME) == []
+
+
+@pytest.mark.skipif(not ROOT, reason="needs two users")
+def test_an_ordinary_user_verifies(server):
+    """Without the rights of the daemon: what cannot be read is said to be so."""
+    code, out, err = server.command("sendmail", "-bv", f"{ME}@test.example", check=False, user=OTHER)
+    assert code == 0 and "... deliverable, goes to transport local" in out, (code, out, err)
+    server.aliases.chmod(0o600)
+    code, out, err = server.command("sendmail", "-bv", f"{ME}@test.example", check=False, user=OTHER)
+    assert code == 75 and "... cannot be told for now, " in out, (code, out, err)
+    assert f"flat:{server.aliases}: {server.aliases}: Permission denied; run this as root, or as mail_owner, to have it asked" in err
