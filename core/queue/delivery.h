@@ -24,6 +24,8 @@ struct delivery_recipient {
 	enum outcome outcome;
 	const char *status, *text, *relay;
 	int64_t ended;                      /* wall clock, microseconds */
+	const char *bounced;                /* the status with which it was refused, when soft_bounce keeps
+	                                     * it; NULL */
 	const struct note_address *expansion;
 	size_t expansion_count;
 };
@@ -79,6 +81,8 @@ int delivery_rehearse(const struct instance *transport, const struct rehearsal_o
 	ph_pool *pool, struct rehearsed *rehearsed);
 /* After deliver(): what was not said is filled in. cancelled: nothing more was tried. */
 void delivery_complete(struct ph_delivery *delivery, bool cancelled);
+/* What soft_bounce makes of a status: of class 4, in the pool. */
+const char *delivery_soft_status(ph_pool *pool, const char *status);
 /* Logs each recipient. */
 void delivery_log_all(const struct ph_delivery *delivery);
 /* How the destination did. */
