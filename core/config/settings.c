@@ -327,6 +327,9 @@ const struct ph_param policy_params[] = {
 		.max = 499, .doc = "The reply code of the restriction defer."),
 	POLICY(queue, PH_STRING, .flags = PH_SECTION_ONLY,
 		.doc = "The name of the queue storage for mail that enters here; empty: the first one."),
+	POLICY(receive_override_options, PH_STRINGS, .flags = PH_PER_SECTION,
+		.doc = "What mail that enters here is spared, as it had it before: no_address_mappings (canonical and "
+		       "virtual addresses, masquerading, copies), no_header_body_checks."),
 	POLICY(reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "554", .min = 400,
 		.max = 599, .doc = "The reply code of the restriction reject."),
 	POLICY(show_user_unknown_table_name, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "yes",

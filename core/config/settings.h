@@ -141,6 +141,7 @@ struct policy_settings {
 	const ph_rules *smtpd_data_restrictions;
 	const ph_rules *smtpd_end_of_data_restrictions;
 	const ph_rules *smtpd_etrn_restrictions;
+	ph_strings receive_override_options;
 	bool smtpd_delay_reject;
 	bool smtpd_helo_required;
 	bool smtpd_peername_lookup;

@@ -198,6 +198,8 @@ rewrite_address(struct ph_filter_message *message, enum rewrite_class class, con
 	if (complete == NULL)
 		return fail(message, "myorigin", address, "out of memory");
 	*rewritten = complete;
+	if (message->no_mappings)
+		return 0;
 	if (map_canonical(message, class, rewritten) == -1)
 		return -1;
 	return masquerade(message, class, rewritten);

@@ -14,11 +14,12 @@ is_set(const ph_map *map)
 	return map != NULL && !ph_map_is_empty(map);
 }
 
-/* Reports and mail that came in before are not copied. */
+/* Reports and mail that came in before are not copied, nor what receive_override_options spares. */
 static bool
 wants_copies(const struct ph_filter_message *message)
 {
-	return message->origin.origin != PH_ORIGIN_INTERNAL && !message->origin.again;
+	return message->origin.origin != PH_ORIGIN_INTERNAL && !message->origin.again &&
+		!message->no_mappings;
 }
 
 static int
@@ -155,7 +156,7 @@ expand_recipients(struct ph_filter_message *message)
 	const struct recipient *before = envelope->recipients;
 	size_t count = envelope->recipient_count;
 
-	if (!is_set(message->settings->virtual_alias_maps))
+	if (!is_set(message->settings->virtual_alias_maps) || message->no_mappings)
 		return 0;
 	envelope->recipients = NULL;
 	envelope->recipient_count = message->recipient_room = 0;

@@ -302,10 +302,11 @@ struct ph_transport_ops {
 	 * it is held against it once more where no module's code has run. 0: nowhere. */
 	uint32_t minimum_offset;
 	/*
-	 * Did the user want this? Asked before a command runs or a file is opened with the rights of a user
-	 * whom the request names (PH_USER_COMMAND, PH_USER_FILE), in the process that is that user: what
-	 * the local role says is not enough, as all it holds could be made up. 0; or -1 with a result, for
-	 * all requests of the batch, which have one target. NULL: the requests are believed.
+	 * Did the user want this? Asked before a command runs, or a file is opened or read, with the rights
+	 * of a user whom the request names (PH_USER_COMMAND, PH_USER_FILE, PH_USER_READ), in the process that
+	 * is that user: what the local role says is not enough, as all it holds could be made up. 0; or -1
+	 * with a result (of a file to be read its text counts, and the outcome is PH_READ_LATER). The
+	 * requests of one batch have one target, but for PH_USER_READ. NULL: the requests are believed.
 	 */
 	int (*confirm)(void *self, const struct ph_user_context *user,
 		const struct ph_user_delivery *request, struct ph_user_result *result);
