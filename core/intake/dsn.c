@@ -161,12 +161,12 @@ ph_dsn_envid_parse(ph_pool *pool, ph_span text, const char **envid)
 	return 0;
 }
 
-/* An atom of RFC 5322. */
+/* An atom of RFC 5322 without "=", which no value of a parameter has (RFC 5321, 4.1.2). */
 static bool
 is_type(ph_span type)
 {
 	for (size_t i = 0; i < type.size; i++)
-		if (type.data[i] <= ' ' || type.data[i] > '~' || strchr("()<>[]:;@\\,.\"", type.data[i]) != NULL)
+		if (type.data[i] <= ' ' || type.data[i] > '~' || strchr("()<>[]:;@\\,.\"=", type.data[i]) != NULL)
 			return false;
 	return type.size > 0;
 }

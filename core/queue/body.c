@@ -99,7 +99,8 @@ body_has_sender(const struct body *body, uint32_t number)
 {
 	const struct rcpt *rcpt = &body->rcpts[number];
 
-	return rcpt->target != NULL && *rcpt->target->sender != '\0';
+	return rcpt->target != NULL && *rcpt->target->sender != '\0' &&
+		strcmp(rcpt->target->sender, body->envelope.sender) != 0;
 }
 
 bool

@@ -101,7 +101,7 @@ delivery_read(ph_span payload)
 	d->arrival = (int64_t)wire_get_u64(&reader);
 	d->active = (int64_t)wire_get_u64(&reader);
 	d->attempt = wire_get_u32(&reader);
-	d->flags = wire_get_u8(&reader) & ~(unsigned)JOB_PROBE;
+	d->flags = wire_get_u8(&reader) & ~(unsigned)(JOB_PROBE | JOB_REHEARSAL);
 	read_recipients(d, &reader);
 	read_dsn(d, &reader);
 	read_client(d, &reader);
@@ -250,6 +250,12 @@ ph_delivery_is_probe(const ph_delivery *d)
 	return (d->flags & JOB_PROBE) != 0;
 }
 
+bool
+ph_delivery_is_rehearsal(const ph_delivery *d)
+{
+	return (d->flags & JOB_REHEARSAL) != 0;
+}
+
 ph_pool *
 ph_delivery_pool(ph_delivery *d)
 {
@@ -365,6 +371,36 @@ ph_delivery_defer(ph_delivery *d, size_t index, const char *status, const char *
 	va_end(args);
 }
 
+const char *
+delivery_soft_status(ph_pool *pool, const char *status)
+{
+	char *soft = ph_pool_strdup(pool, status);
+
+	if (soft == NULL || *soft != '5')
+		return "4.0.0";
+	*soft = '4';
+	return soft;
+}
+
+static bool
+is_soft(const struct ph_delivery *d)
+{
+	const struct config *config = config_current();
+
+	return config != NULL && config_settings(config)->soft_bounce && !ph_delivery_is_probe(d);
+}
+
+/* soft_bounce: it is tried again, and the log shows what would have come of it. */
+static void
+settle_soft(struct ph_delivery *d, size_t index, const char *status, const char *relay,
+	const char *text)
+{
+	if (index >= d->count || d->recipients[index].outcome != OUTCOME_NONE)
+		return;
+	settle(d, index, OUTCOME_DEFERRED, delivery_soft_status(d->pool, status), relay, text);
+	d->recipients[index].bounced = status;
+}
+
 void
 ph_delivery_bounce(ph_delivery *d, size_t index, const char *status, const char *relay,
 	const char *format, ...)
@@ -372,8 +408,11 @@ ph_delivery_bounce(ph_delivery *d, size_t index, const char *status, const char 
 	va_list args;
 
 	va_start(args, format);
-	settle(d, index, OUTCOME_BOUNCED, status_of(d, status, '5'), copy_of(d, relay),
-		text_of(d, format, args));
+	if (is_soft(d))
+		settle_soft(d, index, status_of(d, status, '5'), copy_of(d, relay), text_of(d, format, args));
+	else
+		settle(d, index, OUTCOME_BOUNCED, status_of(d, status, '5'), copy_of(d, relay),
+			text_of(d, format, args));
 	va_end(args);
 }
 
@@ -464,6 +503,18 @@ ph_delivery_dead(ph_delivery *d, const char *status, const char *relay, const ch
 }
 
 void
+ph_delivery_tell(ph_delivery *d, const char *format, ...)
+{
+	va_list args;
+
+	if (d->told == NULL)
+		return;
+	va_start(args, format);
+	d->told(d->told_context, text_of(d, format, args));
+	va_end(args);
+}
+
+void
 ph_delivery_connected(ph_delivery *d)
 {
 	if (d->connected == 0)
@@ -497,7 +548,7 @@ delivery_complete(struct ph_delivery *d, bool cancelled)
 	for (uint32_t i = 0; i < d->count; i++) {
 		struct delivery_recipient *recipient = &d->recipients[i];
 
-		if (ph_delivery_is_probe(d))
+		if (ph_delivery_is_probe(d) && !ph_delivery_is_rehearsal(d))
 			settle_probe(recipient);
 		if ((d->missing || cancelled) && recipient->outcome == OUTCOME_DEFERRED)
 			recipient->outcome = OUTCOME_BACK;
@@ -556,8 +607,8 @@ delivery_log_all(const struct ph_delivery *d)
 			.recipient = recipient->address,
 			.original = recipient->original,
 			.relay = recipient->relay,
-			.status = recipient->status,
-			.word = word,
+			.status = recipient->bounced != NULL ? recipient->bounced : recipient->status,
+			.word = recipient->bounced != NULL ? "SOFTBOUNCE" : word,
 			.text = recipient->text,
 			.times = {.arrival = d->arrival, .active = d->active, .started = d->started,
 				.connected = d->connected, .ended = recipient->ended},

@@ -73,7 +73,7 @@ static int
 put_envelope(ph_intake *intake, const struct body *body, const struct group *group)
 {
 	const char *sender = body->rcpts[group->numbers[0]].target->sender;
-	bool list = *sender != '\0';
+	bool list = body_has_sender(body, group->numbers[0]);
 	struct ph_mail_parameters mail = {.size = sizeof(mail), .smtputf8 = body->envelope.smtputf8,
 		.body = body->envelope.body_8bit};
 

@@ -141,7 +141,7 @@ void body_set_final(struct body *body, uint32_t number, const char *final);
 /* As a note, in the writer. */
 void body_note_owed(const struct body *body, uint32_t number, uint32_t attempt,
 	struct note_writer *writer);
-/* Does mail to this recipient go out in another sender's name, as that of a list? */
+/* Does mail to this recipient go out in another sender's name, that of a list's owner? */
 bool body_has_sender(const struct body *body, uint32_t number);
 /* Is there a success of which the sender has not heard? */
 bool body_owes(const struct body *body);

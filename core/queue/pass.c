@@ -8,6 +8,7 @@
 #include <posthouse/log.h>
 
 #include "ground/logger.h"
+#include "queue/delivery.h"
 #include "queue/logline.h"
 #include "queue/manager.h"
 #include "queue/probe.h"
@@ -48,10 +49,16 @@ void
 pass_fail(struct manager *manager, struct message *message, uint32_t number, const char *status,
 	const char *text)
 {
+	bool soft = manager->settings->soft_bounce && !message->probe;
+	struct rcpt *rcpt = &message->body->rcpts[number];
+
 	body_set_reason(message->body, number, status, text, "none");
-	body_set_state(message->body, number, RCPT_FAILED);
-	log_recipient(manager, message, &message->body->rcpts[number],
-		message->probe ? "undeliverable" : "bounced");
+	body_set_state(message->body, number, soft ? RCPT_DEFERRED : RCPT_FAILED);
+	log_recipient(manager, message, rcpt,
+		message->probe ? "undeliverable" : soft ? "SOFTBOUNCE" : "bounced");
+	if (soft)
+		body_set_reason(message->body, number, delivery_soft_status(message->body->pool, status), text,
+			"none");
 }
 
 void

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <posthouse/log.h>
 
@@ -230,8 +231,12 @@ void
 policy_log(ph_session *session, const char *what, const char *where, const ph_reply *reply)
 {
 	const char *space = reply->status[0] != '\0' ? " " : "";
+	/* as the client is told */
+	bool soft = session->settings->soft_bounce && reply->code >= 500 && strcmp(what, "reject") == 0;
 
-	policy_note(session, what, where, "%d %s%s%s", reply->code, reply->status, space, reply->text);
+	policy_note(session, what, where, "%d %s%s%s%s", reply->code - (soft ? 100 : 0),
+		soft && reply->status[0] == '5' ? "4" : "", reply->status + (soft && reply->status[0] == '5'),
+		space, reply->text);
 }
 
 void

@@ -16,6 +16,7 @@
 #include "session/rehearsal.h"
 #include "session/run.h"
 #include "session/trail_log.h"
+#include "session/transcript.h"
 
 enum {
 	SESSION_POOL_LIMIT = 256 * 1024,
@@ -157,6 +158,7 @@ void
 ph_session_end(ph_session *session)
 {
 	ph_session_reset(session);
+	transcript_send(session);
 	log_disconnect(session);
 	connection_attach(session->connection, NULL);
 	ph_pool_free(session->pool);
@@ -168,6 +170,7 @@ ph_session_end(ph_session *session)
 	free(session->client_name);
 	free(session->reverse_name);
 	free(session->trail_log);
+	transcript_free(session->transcript);
 	free(session->label);
 	free(session->helo);
 	free(session);
@@ -227,6 +230,18 @@ ph_session_idle(ph_session *session, bool idle)
 
 	connection_set_idle(session->connection, idle && !in_hand);
 	return !idle || in_hand || !ph_connection_draining(session->connection);
+}
+
+void
+ph_session_said(ph_session *session, bool client, ph_span line)
+{
+	transcript_add(session, client, line);
+}
+
+bool
+ph_session_soft_bounce(const ph_session *session)
+{
+	return session->settings->soft_bounce;
 }
 
 int64_t

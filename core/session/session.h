@@ -62,6 +62,7 @@ struct session_slot {
 struct run;
 struct trail;
 struct trail_log;
+struct transcript;
 struct wishes;
 
 struct ph_session {
@@ -115,6 +116,7 @@ struct ph_session {
 	ph_reply *verdict;
 	struct pending *left_by_client, *left_by_helo, *left_by_sender;
 
+	struct transcript *transcript;       /* owned; NULL: nothing was said yet */
 	struct command_count counts[COMMAND_COUNT];
 };
 

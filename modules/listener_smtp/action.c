@@ -40,14 +40,14 @@ say_extensions(struct dialogue *d)
 		if (discards_keyword(d->self, keywords[i]) ||
 			(d->self->disable_vrfy && strcmp(keywords[i], "VRFY") == 0))
 			continue;
-		(void)ph_stream_printf(d->stream, dialogue_deadline(d), "250-%s\r\n", pending);
+		dialogue_put(d, "250-%s", pending);
 		pending = keywords[i];
 		if (strcmp(keywords[i], "SIZE") == 0 && limit > 0) {
 			(void)snprintf(size, sizeof(size), "SIZE %lld", (long long)limit);
 			pending = size;
 		}
 	}
-	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "250 %s\r\n", pending);
+	dialogue_put(d, "250 %s", pending);
 }
 
 static bool
@@ -79,7 +79,7 @@ do_helo(struct dialogue *d, const struct command *command)
 	if (!greet_client(d, command, "SMTP"))
 		return false;
 	d->extended = false;
-	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "250 %s\r\n", d->self->hostname);
+	dialogue_put(d, "250 %s", d->self->hostname);
 	return true;
 }
 
@@ -350,7 +350,7 @@ do_vrfy(struct dialogue *d, const struct command *command)
 		dialogue_reply(d, &reply);
 		return false;
 	}
-	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "252 2.0.0 %s\r\n", address);
+	dialogue_put(d, "252 2.0.0 %s", address);
 	return true;
 }
 

@@ -4,6 +4,9 @@
  */
 #include "dialogue.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include <posthouse/log.h>
 
 ph_deadline
@@ -25,13 +28,38 @@ count_error(struct dialogue *d)
 	}
 }
 
+/* With soft_bounce nothing is for good. */
+static void
+soften(const struct dialogue *d, char *line)
+{
+	if (line[0] != '5' || !ph_session_soft_bounce(d->session))
+		return;
+	line[0] = '4';
+	if (line[3] == ' ' && line[4] == '5' && line[5] == '.')
+		line[4] = '4';
+}
+
+void
+dialogue_put(struct dialogue *d, const char *format, ...)
+{
+	char line[400];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	soften(d, line);
+	ph_session_said(d->session, false, ph_span_of(line));
+	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "%s\r\n", line);
+}
+
 void
 dialogue_reply(struct dialogue *d, const ph_reply *reply)
 {
 	if (reply->code >= 400)
 		count_error(d);
-	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "%d %s%s%s\r\n", reply->code, reply->status,
-		reply->status[0] != '\0' ? " " : "", reply->text);
+	dialogue_put(d, "%d %s%s%s", reply->code, reply->status, reply->status[0] != '\0' ? " " : "",
+		reply->text);
 	if (reply->code == 421 || reply->code == 521)
 		d->closing = d->dropped = true;
 }
@@ -41,14 +69,13 @@ dialogue_say(struct dialogue *d, const char *line)
 {
 	if (line[0] >= '4')
 		count_error(d);
-	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "%s\r\n", line);
+	dialogue_put(d, "%s", line);
 }
 
 void
 dialogue_drop(struct dialogue *d, const char *code_and_status, const char *text)
 {
-	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "%s %s %s\r\n", code_and_status, d->self->hostname,
-		text);
+	dialogue_put(d, "%s %s %s", code_and_status, d->self->hostname, text);
 	d->closing = d->dropped = true;
 }
 

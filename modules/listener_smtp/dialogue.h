@@ -26,6 +26,8 @@ struct dialogue {
 
 /* Until when the client may take for its next step. */
 ph_deadline dialogue_deadline(const struct dialogue *d);
+/* One line of the server's, without its line end; all of them go this way. */
+void dialogue_put(struct dialogue *d, const char *format, ...) PH_PRINTF(2, 3);
 /* A reply of the session's; 421 and 521 end the dialogue. */
 void dialogue_reply(struct dialogue *d, const ph_reply *reply);
 /* A whole reply of the module's own, without its line end. */

@@ -61,6 +61,7 @@ take_line(struct dialogue *d, ph_span line)
 {
 	struct command command = {0};
 
+	ph_session_said(d->session, true, line);
 	switch (command_parse(line, &command)) {
 	case COMMAND_NUL:
 		dialogue_say(d, "500 5.5.2 Error: NUL received");
@@ -179,7 +180,7 @@ welcome(struct dialogue *d)
 			ph_client_name(d->session), ph_client_address_text(d->session));
 		dialogue_drop(d, "521 5.5.1", "Error: protocol error");
 	} else {
-		(void)ph_stream_printf(d->stream, dialogue_deadline(d), "220 %s\r\n", d->self->banner);
+		dialogue_put(d, "220 %s", d->self->banner);
 	}
 }
 

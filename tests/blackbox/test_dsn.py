@@ -6,6 +6,7 @@ import re
 import pytest
 
 from harness import USERS, Sink, wait_until
+from test_lmtp import LmtpServer
 
 ME = USERS[0]
 
@@ -414,6 +415,84 @@ def test_reports_ask_for_none(posthouse, sink):
         server.wait_empty()
 
 
+def test_both_addresses(posthouse, folder):
+    """The one that failed and the one that the sender wrote, whatever has changed it in between."""
+    tables = {"virtual": "v@test.example x@bad.example", "canonical": "c@test.example y@bad.example",
+              "relocated": "moved@test.example new@elsewhere.example"}
+    for name, text in tables.items():
+        (folder / name).write_text(text + "\n")
+    server = posthouse(virtual_alias_maps=f"flat:{folder}/virtual", recipient_canonical_maps=f"flat:{folder}/canonical",
+                       relocated_maps=f"flat:{folder}/relocated", local_recipient_maps="{}", relay_domains="{bad.example}",
+                       relay_transport="'error:5.1.2 no way'", smtpd_reject_unlisted_recipient="no")
+    server.aliases.write_text("one: z@bad.example\nprog: \"|exit 67\"\n")
+    expected = {"v": "x@bad.example", "c": "y@bad.example", "one": "z@bad.example", "plain@bad.example": None,
+                "prog": "prog@test.example", "moved": "moved@test.example"}
+    with server:
+        for name in expected:
+            send(server, SENDER, {name if "@" in name else f"{name}@test.example": ""})
+        found = {}
+        for one in reports(server, len(expected)):
+            (address, fields), = one.recipients.items()
+            assert fields["Action"] == "failed"
+            found[address] = fields["Original-Recipient"]
+        assert found.pop("plain@bad.example") is None and found.pop("moved@test.example") is None
+        assert found.pop("prog@test.example") in (None, "rfc822;prog@test.example")
+        assert found == {"x@bad.example": "rfc822;v@test.example", "y@bad.example": "rfc822;c@test.example",
+                         "z@bad.example": "rfc822;one@test.example"}
+
+
+@pytest.mark.parametrize("dsn", [False, True])
+@pytest.mark.parametrize("parameter", ["local_transport", "mailbox_transport"])
+def test_lmtp(posthouse, parameter, dsn):
+    """Who is delivered to by LMTP has the mail; a server with DSN says so itself."""
+    extensions = ("PIPELINING", "8BITMIME") + (("DSN",) if dsn else ())
+    with LmtpServer(extensions=extensions, fates={f"{USERS[1]}@test.example": "552 5.2.2 full"}) as peer:
+        # reports do not go there
+        server = posthouse(**{parameter: f"'lmtp:inet:127.0.0.1:{peer.port}'"}, local_recipient_maps="{}",
+                           transport_maps="'inline:{%s=discard:}'" % SENDER)
+        with server:
+            send(server, SENDER, {f"{ME}@test.example": " NOTIFY=SUCCESS", f"{USERS[1]}@test.example": " NOTIFY=SUCCESS,FAILURE"},
+                 mail=" ENVID=l")
+            server.wait_log("sender non-delivery notification")
+            server.wait_empty()
+            assert ("sender delivery status notification" in server.log()) != dsn
+            said = " ".join(peer.commands)
+            assert ("NOTIFY=SUCCESS" in said) == dsn and ("ENVID=l" in said) == dsn
+
+
+def test_pipe(posthouse, folder):
+    server = posthouse(local_recipient_maps="{}", transport_maps="'inline:{ok@test.example=good:, no@test.example=bad:}'")
+    (folder / "off").write_text("#!/bin/sh\necho 5.2.1 off\nexit 1\n")
+    (folder / "off").chmod(0o755)
+    server.loads += "load(transport_pipe)\n"
+    server.sections += f"""
+transport good {{ module = pipe user = {USERS[1]} argv = '/bin/true' }}
+transport bad {{ module = pipe user = {USERS[1]} argv = '{folder}/off' }}
+"""
+    server.configure()
+    with server:
+        send(server, SENDER, {"ok@test.example": " NOTIFY=SUCCESS", "no@test.example": " NOTIFY=SUCCESS,FAILURE"})
+        failure, success = sorted(reports(server, 2), key=lambda found: list(found.recipients))
+        assert failure.actions() == {"no@test.example": "failed"} and failure.recipients["no@test.example"]["Status"] == "5.2.1"
+        assert success.actions() == {"ok@test.example": "delivered"}
+        assert success.recipients["ok@test.example"]["Diagnostic-Code"] == "X-Posthouse; delivered via good service"
+
+
+def test_named_twice(posthouse, sink):
+    """One recipient is one, with what was asked about either."""
+    with posthouse(**relay(sink)) as server:
+        with server.client() as client:
+            client.hello()
+            client.expect(f"MAIL FROM:<{SENDER}>", 250)
+            for wish in ("NEVER", "SUCCESS", "DELAY ORCPT=rfc822;o"):
+                client.expect(f"RCPT TO:<a@far.example> NOTIFY={wish}", 250)
+            client.expect("DATA", 354)
+            client.expect(b"Subject: x\r\n\r\nx\r\n.", 250)
+        sink.wait()
+        assert sink.said[1:] == ["RCPT TO:<a@far.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;o"]
+        server.wait_empty()
+
+
 # ---- The postmaster --------------------------------------------------------------------------------------------
 
 def test_postmaster_copies(posthouse):
@@ -450,3 +529,136 @@ def test_double_bounce(posthouse):
         server.wait_empty()
         assert len(server.letters(ME)) == 1
     sink.close()
+
+
+def transcript(server, letter):
+    assert letter["To"] == f"{ME}@mx.test.example (Postmaster)"
+    assert letter["Return-Path"] == "<double-bounce@mx.test.example>"
+    assert letter["Subject"] == "Posthouse SMTP server: errors from unknown[127.0.0.1]"
+    return letter.get_payload()
+
+
+def test_transcripts(posthouse):
+    """Of sessions with refusals of the classes that the postmaster asked for, and of no others."""
+    with posthouse(notify_classes="{policy, protocol}", error_notice_recipient=ME,
+                   listener="smtpd_junk_command_limit = 1000") as server:
+        with server.client() as client:
+            client.hello()
+            client.expect("FOO \x01", 500)
+            client.expect("MAIL FROM:<a@client.example>", 250)
+            client.expect(f"RCPT TO:<no-such-user@test.example>", 550)
+            client.expect("QUIT", 221)
+        text = transcript(server, server.wait_letters(1, ME)[0])
+        for line in (" Out: 220 mx.test.example ESMTP Posthouse", " In:  EHLO client.example", " Out: 250-PIPELINING",
+                     " In:  FOO ?", " Out: 500 5.5.2 Error: command not recognized", " In:  RCPT TO:<no-such-user@test.example>",
+                     " In:  QUIT", " Out: 221 2.0.0 Bye"):
+            assert line in text.split("\n"), text
+        assert re.search(r" Out: 550 5\.1\.1 <no-such-user@test\.example>: Recipient address rejected", text)
+        # nothing was refused
+        server.send("a@client.example", f"{USERS[2]}@test.example")
+        server.wait_letters(1, USERS[2])
+        server.wait_empty()
+        assert len(server.letters(ME)) == 1
+        # a long session: the end of it is what counts
+        with server.client() as client:
+            client.hello()
+            for i in range(200):
+                client.expect(f"NOOP {i} {'x' * 100}", 250)
+            client.expect("RCPT TO:<a@test.example>", 503)
+        text = transcript(server, server.wait_letters(2, ME)[1])
+        assert "(what was said first is left out)" in text and len(text) < 9000 and "In:  RCPT TO:<a@test.example>" in text
+
+
+def test_transcripts_of_trouble_by_default(posthouse, folder):
+    """A server that cannot be asked is trouble of ours; a stranger who is refused is none."""
+    server = posthouse(error_notice_recipient=ME,
+                       smtpd_recipient_restrictions="{reject_unlisted_recipient, 'check_policy_service unix:%s/none'}" % folder)
+    with server:
+        with server.client() as client:
+            client.hello()
+            client.expect("MAIL FROM:<a@client.example>", 250)
+            client.expect("RCPT TO:<no-such-user@test.example>", 550)
+        server.wait_log("disconnect from")
+        with server.client() as client:
+            client.hello()
+            client.expect("MAIL FROM:<b@client.example>", 250)
+            client.expect(f"RCPT TO:<{ME}@test.example>", 451, "4.3.5")
+        text = transcript(server, server.wait_letters(1, ME)[0])
+        assert "b@client.example" in text and "a@client.example" not in text
+        server.wait_empty()
+        assert len(server.letters(ME)) == 1
+
+
+def test_soft_bounce(posthouse):
+    sink = DsnSink(replies={"RCPT": "550 5.1.1 no"})
+    with posthouse(soft_bounce="yes", **relay(sink)) as server:
+        with server.client() as client:
+            client.hello()
+            client.expect("FOO", 400, "4.5.2")
+            client.expect("MAIL FROM:<a@client.example>", 250)
+            client.expect("RCPT TO:<no-such-user@test.example>", 450, "4.1.1")
+            server.wait_log(r"reject: RCPT from unknown\[127.0.0.1\]: 450 4\.1\.1")
+        send(server, SENDER, {"a@far.example": ""})
+        server.wait_log(r"to=<a@far.example>.*dsn=5\.1\.1, status=SOFTBOUNCE \(host .* said: 550 5\.1\.1 no")
+        assert "a@far.example" in server.command("mailq")[1] and server.letters(USERS[2]) == []
+        server.configure(relayhost=None, default_transport="'error:5.7.1 not here'")
+        server.command("posthouse", "reload")
+        send(server, SENDER, {"b@far.example": ""})
+        server.wait_log(r"to=<b@far.example>.*dsn=5\.7\.1, status=SOFTBOUNCE \(not here\)")
+        server.configure(soft_bounce="no")
+        server.command("posthouse", "reload")
+        server.command("posthouse", "queue", "flush")
+        assert {address for found in reports(server, 2) for address in found.recipients} == {"a@far.example", "b@far.example"}
+    sink.close()
+
+
+# ---- Texts of one's own ----------------------------------------------------------------------------------------
+
+TEMPLATES = """# our texts
+failure_template = <<EOF
+Charset: utf-8
+From: The Post Office <post@test.example>
+Subject: Alas
+Postmaster-Subject: Alas again
+
+Gr\u00fc\u00dfe von ${myhostname}. It costs $$5.
+We tried $maximal_queue_lifetime_days days, that is ${maximal_queue_lifetime_hours} hours.
+EOF
+
+success_template = <<MARK
+Subject: Hooray
+
+It went well.
+MARK
+"""
+
+
+def test_templates(posthouse, folder):
+    file = folder / "bounce.cf"
+    file.write_text(TEMPLATES)
+    with posthouse(bounce_template_file=file, default_transport="'error:5.1.2 no way'", maximal_queue_lifetime="3d") as server:
+        send(server, SENDER, {"a@far.example": "", f"{ME}@test.example": " NOTIFY=SUCCESS"})
+        failure, success = sorted(reports(server, 2), key=lambda found: found.letter["Subject"])
+        assert failure.letter["Subject"] == "Alas" and failure.letter["From"] == "The Post Office <post@test.example>"
+        part = failure.letter.get_payload()[0]
+        assert part.get_content_charset() == "utf-8" and failure.letter["Content-Transfer-Encoding"] == "8bit"
+        text = part.get_payload(decode=True).decode()
+        assert text.startswith("Gr\u00fc\u00dfe von mx.test.example. It costs $5.\n"
+                               "We tried 3 days, that is 72 hours.\n\n<a@far.example>: no way")
+        assert success.letter["Subject"] == "Hooray" and success.text.startswith("It went well.\n\n<")
+        # the one that the file does not have is as it was
+        assert success.letter["From"] == "MAILER-DAEMON@mx.test.example (Mail Delivery System)"
+        # what is wrong is named, and what was in force stays
+        file.write_text(TEMPLATES.replace("Subject: Hooray", "Subjekt: Hurra").replace("$maximal_queue_lifetime_days",
+                                                                                       "$maximal_queue_days"))
+        assert server.command("posthouse", "reload", check=False)[0] != 0
+        code, output, errors = server.command("posthouse", "check", check=False)
+        said = output + errors
+        assert code != 0 and f"{file}:9: $maximal_queue_days: there is no such parameter" in said
+        assert f'{file}:13: "Subjekt: Hurra": expected Charset:, From:, Subject: or Postmaster-Subject:' in said
+        file.write_text("failure_template = <<EOF\nSubject: x\n\nno end\n")
+        said = "".join(server.command("posthouse", "check", check=False)[1:])
+        assert f'{file}:1: the template does not end: expected a line "EOF"' in said
+        file.unlink()
+        said = "".join(server.command("posthouse", "check", check=False)[1:])
+        assert re.search(rf"posthouse.conf:\d+: bounce_template_file: {file}: No such file or directory", said)

@@ -100,13 +100,15 @@ def test_exit_codes(posthouse):
 
 def test_dsn_parameters_and_others_are_taken(posthouse):
     with posthouse() as server:
-        server.command("sendmail", "-N", "success,failure", "-R", "hdrs", "-V", "abc", "-B8BITMIME", "-odb",
+        server.command("sendmail", "-f", "news@test.example", "-N", "success,failure", "-R", "hdrs", "-V", "abc", "-B8BITMIME", "-odb",
                        "-oMrx", "-G", "-n", "-L", "tag", "-h", "3", "-p", "x", JOE, input=LETTER)
         server.wait_letters()
+        server.wait_letters(1, "news")
+        server.wait_empty()
         assert server.command("sendmail", "-bd", "-q30m", check=False)[0] == 0
         assert "is empty" in server.command("sendmail", "-bp")[1]
         assert server.command("sendmail", "-q")[0] == 0
-        assert "a@b..." in server.command("sendmail", "-bv", "Joe <a@b>")[1]
+        assert "a@b... deliverable, goes to transport smtp, next hop b: " in server.command("sendmail", "-bv", "Joe <a@b>")[1]
 
 
 def test_smtp_on_standard_input(posthouse):

@@ -80,6 +80,7 @@ test_orcpt(void **state)
 	assert_string_equal(orcpt, "rfc822;\"a b;c\"@example.org");
 	assert_string_equal(ph_dsn_orcpt_text(pool, orcpt), "rfc822;\"a+20b;c\"@example.org");
 	assert_null(ph_dsn_orcpt_text(pool, "nothing"));
+	assert_int_equal(ph_dsn_orcpt_parse(pool, ph_span_of("=x;a"), &orcpt), -1);
 }
 
 static int
