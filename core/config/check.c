@@ -256,6 +256,30 @@ check_words(struct config *config, const char *name, const ph_strings *list, con
 				"%s: \"%s\" is none of: %s", name, list->items[i], words);
 }
 
+/* One that sections have, too: as it is written. */
+static void
+check_setting_words(struct config *config, const struct setting *setting, const char *words)
+{
+	for (size_t i = 0; setting && i < setting->count; i++) {
+		const struct text_item *item = &setting->items[i];
+
+		if (item->text[0] != '$' && item->text[0] && !is_word_of(words, item->text))
+			problems_add(config->problems, item->file, item->line, "%s: \"%s\" is none of: %s",
+				setting->name, item->text, words);
+	}
+}
+
+static void
+check_overrides(struct config *config)
+{
+	static const char name[] = "receive_override_options";
+	static const char words[] = "no_address_mappings no_header_body_checks";
+
+	check_setting_words(config, setting_find(&config->set, name), words);
+	for (size_t i = 0; i < config->section_count; i++)
+		check_setting_words(config, setting_find(&config->sections[i]->set, name), words);
+}
+
 static void
 check_rewriting(struct config *config)
 {
@@ -364,6 +388,7 @@ config_check(struct config *config)
 	check_relayhost(config);
 	check_times(config);
 	check_free_space(config);
+	check_overrides(config);
 	check_rewriting(config);
 	check_nesting(config);
 	for (size_t class = 1; class < CLASS_COUNT; class++)

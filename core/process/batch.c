@@ -329,9 +329,15 @@ static void
 read_one(const struct errand *errand, const struct ph_user_delivery *request, size_t room,
 	struct ph_user_result *result, struct text *text)
 {
+	const struct ph_transport_ops *ops = errand->batch->transport->ops;
 	ph_error error = {""};
 
 	result->outcome = PH_READ_REFUSED;
+	if (ops->confirm && *request->user &&
+		ops->confirm(errand->batch->transport->self, &errand->context, request, result) == -1) {
+		result->outcome = PH_READ_LATER;
+		return;
+	}
 	if (userfile_path(request->target, errand->rights.home, errand->path, PATH_ROOM, &error) == 0)
 		result->outcome = (int)userfile_read(errand->path, request->flags, geteuid(), room, &text->data,
 			&text->size, &error);

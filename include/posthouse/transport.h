@@ -55,6 +55,16 @@ PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
  * transports with PH_TRANSPORT_PROBES; of others it is never true.
  */
 PH_API bool ph_delivery_is_probe(const ph_delivery *delivery);
+/*
+ * Is this a rehearsal: a probe by which an administrator asks what would become of mail, in full? Then
+ * everything is done but to deliver: the transport says with ph_delivery_expand_to() what a recipient
+ * becomes, and with ph_delivery_sent(), in a text like "delivers to mailbox /var/mail/x", what it would
+ * do. It connects to nobody. Only for transports with PH_TRANSPORT_REHEARSES; of others it is never
+ * true.
+ */
+PH_API bool ph_delivery_is_rehearsal(const ph_delivery *delivery);
+/* In a rehearsal: something that was found on the way, one line. Else nothing. */
+PH_API void ph_delivery_tell(ph_delivery *delivery, const char *format, ...) PH_PRINTF(2, 3);
 /* Memory until the delivery ends. */
 PH_API ph_pool *ph_delivery_pool(ph_delivery *delivery);
 
@@ -292,10 +302,11 @@ struct ph_transport_ops {
 	 * it is held against it once more where no module's code has run. 0: nowhere. */
 	uint32_t minimum_offset;
 	/*
-	 * Did the user want this? Asked before a command runs or a file is opened with the rights of a user
-	 * whom the request names (PH_USER_COMMAND, PH_USER_FILE), in the process that is that user: what
-	 * the local role says is not enough, as all it holds could be made up. 0; or -1 with a result, for
-	 * all requests of the batch, which have one target. NULL: the requests are believed.
+	 * Did the user want this? Asked before a command runs, or a file is opened or read, with the rights
+	 * of a user whom the request names (PH_USER_COMMAND, PH_USER_FILE, PH_USER_READ), in the process that
+	 * is that user: what the local role says is not enough, as all it holds could be made up. 0; or -1
+	 * with a result (of a file to be read its text counts, and the outcome is PH_READ_LATER). The
+	 * requests of one batch have one target, but for PH_USER_READ. NULL: the requests are believed.
 	 */
 	int (*confirm)(void *self, const struct ph_user_context *user,
 		const struct ph_user_delivery *request, struct ph_user_result *result);
@@ -305,7 +316,10 @@ enum {
 	PH_TRANSPORT_LOCAL = 1, /* runs in the local role, beside the spawner */
 	/* Knows ph_delivery_is_probe(). One that does not never sees a probe: the core answers in its
 	 * place that the address is deliverable as far as can be known, so that no mail is refused. */
-	PH_TRANSPORT_PROBES = 2
+	PH_TRANSPORT_PROBES = 2,
+	/* Knows ph_delivery_is_rehearsal(), and probes. Of one that does not "posthouse explain" says no
+	 * more than that mail goes there. */
+	PH_TRANSPORT_REHEARSES = 4
 };
 
 #define PH_TRANSPORT(...) \

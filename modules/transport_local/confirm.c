@@ -1,9 +1,9 @@
 /*
- * The local role runs as mail_owner, and says of a command or a file that a .forward of the user's named
- * it. That it did was true when the role read the file; but who takes the role over, or writes into the
- * queue, could say so of any command for any user. So the process that is the user reads the .forward
- * again and looks whether the target stands there. A role that lies gets a user's rights for what
- * the user asked for, and nothing else.
+ * The local role runs as mail_owner. It says of a command or a file that a .forward of the user's names
+ * it, and of a file to be read that it is a .forward, or included by one. But who takes the role over, or
+ * writes into the queue, could say so of any command and any file, for any user. So the process that is
+ * the user reads the .forward again and looks whether the target stands there. A role that lies gets a
+ * user's rights for what the user asked for, and nothing else.
  *
  * Which of the files in forward_path it was is not asked of the role: what an address brings into their
  * names (the extension, the domain) stands for anything here, and every file that fits is looked at. All
@@ -12,6 +12,7 @@
  */
 #include "confirm.h"
 
+#include <fnmatch.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,12 +44,20 @@ static bool
 is_target(const struct search *search, const struct target *target, bool included)
 {
 	bool command = search->request->kind == PH_USER_COMMAND;
+	bool read = search->request->kind == PH_USER_READ;
 	const ph_strings *allowed = command ? &search->local->allow_mail_to_commands :
 		&search->local->allow_mail_to_files;
 
-	return target->kind == (command ? TARGET_COMMAND : TARGET_FILE) &&
+	return target->kind == (read ? TARGET_INCLUDE : command ? TARGET_COMMAND : TARGET_FILE) &&
 		strcmp(target->text, search->request->target) == 0 &&
-		local_allows(allowed, included ? "include" : "forward");
+		(read || local_allows(allowed, included ? "include" : "forward"));
+}
+
+/* One of forward_path, to be read; what they include has not to be the user's own. */
+static bool
+is_forward(const struct ph_user_delivery *request)
+{
+	return request->kind == PH_USER_READ && (request->flags & PH_USER_OWN_FILE) != 0;
 }
 
 static bool look_into(struct search *search, const char *path, bool included);
@@ -139,12 +148,15 @@ make_names(struct search *search, char delimiter, struct forward_names *names)
 	return names->user && names->home && names->shell && names->recipient ? 0 : -1;
 }
 
+/* Only the file itself is asked for, or what stands in those that there are. */
 static bool
 look_at_matches(struct search *search, const char *pattern)
 {
 	glob_t found = {0};
 	bool there = false;
 
+	if (is_forward(search->request))
+		return fnmatch(pattern, search->request->target, FNM_PATHNAME) == 0;
 	if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0)
 		for (size_t i = 0; i < found.gl_pathc && !there; i++)
 			there = look_into(search, found.gl_pathv[i], false);
@@ -213,6 +225,12 @@ static int
 refuse(const struct search *search, struct ph_user_result *result)
 {
 	const char *what = search->request->kind == PH_USER_COMMAND ? "command" : "file";
+
+	if (is_forward(search->request)) {
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.5", "%.150s is not in forward_path",
+			search->request->target);
+		return -1;
+	}
 
 	if (search->unread)
 		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "cannot read the .forward of \"%s\": %s",

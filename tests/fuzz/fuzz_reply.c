@@ -57,6 +57,10 @@ next_hop(ph_span text)
 		CHECK(strpbrk(hop.host, " \t\r\n") == NULL);
 		CHECK(!hop.is_address || !hop.use_mx);
 	}
+	if (nexthop_parse_lmtp(copy, 24, &hop, &error) == 0) {
+		CHECK(!hop.use_mx && (hop.path != NULL) == (hop.host[0] == '\0'));
+		CHECK(hop.path == NULL || (hop.path > copy && *hop.path != '\0'));
+	}
 	ph_pool_free(pool);
 }
 
