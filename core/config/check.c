@@ -182,6 +182,19 @@ check_lifetime(struct config *config, const char *name, const char *unit)
 }
 
 static void
+check_delay(struct config *config)
+{
+	const struct settings *settings = &config->settings;
+	const struct setting *setting = setting_find(&config->set, "delay_warning_time");
+
+	if (setting && settings->delay_warning_time > 0 &&
+		settings->delay_warning_time >= settings->maximal_queue_lifetime)
+		problems_warn(config->problems, setting->file, setting->line,
+			"delay_warning_time: does nothing, as mail is returned before, after "
+			"maximal_queue_lifetime; make it shorter");
+}
+
+static void
 check_times(struct config *config)
 {
 	const struct settings *settings = &config->settings;
@@ -190,6 +203,7 @@ check_times(struct config *config)
 	check_lifetime(config, "maximal_queue_lifetime", "days");
 	check_lifetime(config, "bounce_queue_lifetime", "days");
 	check_lifetime(config, "delay_warning_time", "hours");
+	check_delay(config);
 	if (!setting)
 		setting = setting_find(&config->set, "maximal_backoff_time");
 	if (settings->minimal_backoff_time > settings->maximal_backoff_time && setting)
@@ -240,6 +254,30 @@ check_words(struct config *config, const char *name, const ph_strings *list, con
 		if (!is_word_of(words, list->items[i]))
 			problems_add(config->problems, setting->file, setting->line,
 				"%s: \"%s\" is none of: %s", name, list->items[i], words);
+}
+
+/* One that sections have, too: as it is written. */
+static void
+check_setting_words(struct config *config, const struct setting *setting, const char *words)
+{
+	for (size_t i = 0; setting && i < setting->count; i++) {
+		const struct text_item *item = &setting->items[i];
+
+		if (item->text[0] != '$' && item->text[0] && !is_word_of(words, item->text))
+			problems_add(config->problems, item->file, item->line, "%s: \"%s\" is none of: %s",
+				setting->name, item->text, words);
+	}
+}
+
+static void
+check_overrides(struct config *config)
+{
+	static const char name[] = "receive_override_options";
+	static const char words[] = "no_address_mappings no_header_body_checks";
+
+	check_setting_words(config, setting_find(&config->set, name), words);
+	for (size_t i = 0; i < config->section_count; i++)
+		check_setting_words(config, setting_find(&config->sections[i]->set, name), words);
 }
 
 static void
@@ -350,6 +388,7 @@ config_check(struct config *config)
 	check_relayhost(config);
 	check_times(config);
 	check_free_space(config);
+	check_overrides(config);
 	check_rewriting(config);
 	check_nesting(config);
 	for (size_t class = 1; class < CLASS_COUNT; class++)

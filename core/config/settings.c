@@ -68,6 +68,8 @@ const struct ph_param settings_params[] = {
 		.doc = "What virtual_transport is for probes of address verification."),
 	SETTING(alias_database, PH_STRINGS, .default_value = "hash:/etc/aliases",
 		.doc = "The alias tables that newaliases builds."),
+	SETTING(allow_percent_hack, PH_BOOL, .default_value = "no",
+		.doc = "Take user%host, in a domain of $mydestination or without one, for user@host."),
 	SETTING(always_bcc, PH_STRING,
 		.doc = "An address that gets a copy of every message; empty: nobody."),
 	SETTING(anvil_rate_time_unit, PH_TIME, .default_value = "60s", .min = 1000, .max = 30 * DAY,
@@ -254,6 +256,9 @@ const struct ph_param settings_params[] = {
 		.doc = "How long sessions may go on under the old configuration after a reload."),
 	SETTING(relocated_maps, PH_MAP_REF,
 		.doc = "Tables of addresses whose users have moved, and where to: mail to them is returned."),
+	SETTING(resolve_dequoted_address, PH_BOOL, .default_value = "no",
+		.doc = "Look for hosts in the quotes of a local part too: \"user@host\" in a domain of "
+		       "$mydestination is user@host."),
 	SETTING(run_directory, PH_PATH, .default_value = RUN_DIR,
 		.doc = "The directory of sockets and process numbers."),
 	SETTING(sender_bcc_maps, PH_MAP_REF,
@@ -276,6 +281,8 @@ const struct ph_param settings_params[] = {
 	SETTING(soft_bounce, PH_BOOL, .default_value = "no",
 		.doc = "Refuse nothing for good, while a configuration is tried out: the server says 4xx "
 		       "instead of 5xx, and what would be returned waits in the queue."),
+	SETTING(swap_bangpath, PH_BOOL, .default_value = "no",
+		.doc = "Take host!user, in a domain of $mydestination or without one, for user@host."),
 	SETTING(syslog_name, PH_STRING, .default_value = "posthouse",
 		.doc = "The name in front of every log line."),
 	SETTING(transport_maps, PH_MAP_REF,
@@ -320,6 +327,9 @@ const struct ph_param policy_params[] = {
 		.max = 499, .doc = "The reply code of the restriction defer."),
 	POLICY(queue, PH_STRING, .flags = PH_SECTION_ONLY,
 		.doc = "The name of the queue storage for mail that enters here; empty: the first one."),
+	POLICY(receive_override_options, PH_STRINGS, .flags = PH_PER_SECTION,
+		.doc = "What mail that enters here is spared, as it had it before: no_address_mappings (canonical and "
+		       "virtual addresses, masquerading, copies), no_header_body_checks."),
 	POLICY(reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "554", .min = 400,
 		.max = 599, .doc = "The reply code of the restriction reject."),
 	POLICY(show_user_unknown_table_name, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "yes",

@@ -38,6 +38,7 @@ struct settings {
 	/* completion */
 	bool append_at_myorigin;
 	bool append_dot_mydomain;
+	bool allow_percent_hack, resolve_dequoted_address, swap_bangpath;
 	const char *recipient_delimiter;
 	const char *empty_address_recipient;
 	const char *double_bounce_sender;
@@ -140,6 +141,7 @@ struct policy_settings {
 	const ph_rules *smtpd_data_restrictions;
 	const ph_rules *smtpd_end_of_data_restrictions;
 	const ph_rules *smtpd_etrn_restrictions;
+	ph_strings receive_override_options;
 	bool smtpd_delay_reject;
 	bool smtpd_helo_required;
 	bool smtpd_peername_lookup;

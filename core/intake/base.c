@@ -6,6 +6,7 @@
 
 #include "queue/client.h"
 #include "session/interfaces.h"
+#include "session/session.h"
 
 static const struct instance *
 configured_queue(const char *name)
@@ -28,6 +29,7 @@ session_client(const ph_session *session, struct intake_client *client)
 		.protocol = ph_protocol(session),
 		.sasl_username = ph_sasl_username(session),
 		.tls = *ph_tls_protocol(session) != '\0',
+		.overrides = &session->policy->receive_override_options,
 		.in_interfaces = interfaces_have(ph_client_address(session)),
 		.in_mynetworks = ph_client_in_mynetworks(session)};
 }

@@ -5,6 +5,7 @@
 #include <posthouse/address.h>
 
 #include "config/origin.h"
+#include "intake/source_route.h"
 
 const char *
 address_complete(ph_pool *pool, const struct settings *settings, const char *address)
@@ -19,6 +20,12 @@ address_complete(ph_pool *pool, const struct settings *settings, const char *add
 	if (size > 1 && domain[size - 1] == '.' && domain[size - 2] != '.') {
 		address = ph_pool_copy(pool, (ph_span){address, strlen(address) - 1});
 		return address != NULL ? address_complete(pool, settings, address) : NULL;
+	}
+	if (*domain == '\0' && source_route_is_possible(address)) {
+		const char *route = source_route(pool, settings, address);
+
+		if (route == NULL || route != address)
+			return route != NULL ? address_complete(pool, settings, route) : NULL;
 	}
 	if (*domain == '\0') {
 		if (!settings->append_at_myorigin)

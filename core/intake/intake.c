@@ -62,6 +62,15 @@ is_local_client(const struct settings *settings, const struct intake_client *cli
 	return false;
 }
 
+static bool
+has_word(const ph_strings *list, const char *word)
+{
+	for (size_t i = 0; list != NULL && i < list->count; i++)
+		if (ph_strcasecmp(list->items[i], word) == 0)
+			return true;
+	return false;
+}
+
 /* Facts of the session that go into the envelope; the session may end before the message does. */
 static int
 copy_client(struct ph_filter_message *message, const struct intake_client *client)
@@ -75,6 +84,8 @@ copy_client(struct ph_filter_message *message, const struct intake_client *clien
 	envelope->sasl_username = copy_text(message->pool, client->sasl_username);
 	message->tls = client->tls;
 	message->rewrite_headers = is_local_client(message->settings, client);
+	message->no_mappings = has_word(client->overrides, "no_address_mappings");
+	message->exempt = has_word(client->overrides, "no_header_body_checks");
 	if (envelope->client_name == NULL || envelope->client_address == NULL ||
 		envelope->helo == NULL || envelope->protocol == NULL || envelope->sasl_username == NULL)
 		return -1;
@@ -87,14 +98,11 @@ is_exempt(const struct settings *settings, const struct ph_intake_origin *origin
 {
 	static const char *const classes[] = {
 		[PH_REPORT_OTHER] = "", [PH_REPORT_BOUNCE] = "bounce", [PH_REPORT_NOTIFY] = "notify"};
-	const ph_strings *list = &settings->internal_mail_filter_classes;
 
 	if (origin->again || origin->origin != PH_ORIGIN_INTERNAL)
 		return origin->again;
-	for (size_t i = 0; i < list->count && origin->report <= PH_REPORT_NOTIFY; i++)
-		if (strcmp(list->items[i], classes[origin->report]) == 0)
-			return false;
-	return true;
+	return origin->report > PH_REPORT_NOTIFY ||
+		!has_word(&settings->internal_mail_filter_classes, classes[origin->report]);
 }
 
 static int

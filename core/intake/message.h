@@ -40,6 +40,7 @@ struct ph_filter_message {
 	/* Where the body goes; after a refusal message.reply is filled. */
 	ph_filter_result (*body_sink)(void *context, ph_span bytes);
 	void *body_context;
+	bool no_mappings;           /* addresses are completed and nothing else */
 	bool exempt;                /* ph_filter_is_exempt() */
 	bool (*has_transport)(const char *name);
 	bool returned;              /* refused, and on its way back to its sender */
@@ -58,6 +59,7 @@ struct ph_filter_message {
 struct intake_client {
 	const char *name, *address, *helo, *protocol, *sasl_username;
 	bool tls;
+	const ph_strings *overrides;       /* receive_override_options; NULL: none */
 	bool in_interfaces, in_mynetworks; /* its address is one of ours; of our networks */
 };
 

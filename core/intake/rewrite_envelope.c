@@ -14,11 +14,12 @@ is_set(const ph_map *map)
 	return map != NULL && !ph_map_is_empty(map);
 }
 
-/* Reports and mail that came in before are not copied. */
+/* Reports and mail that came in before are not copied, nor what receive_override_options spares. */
 static bool
 wants_copies(const struct ph_filter_message *message)
 {
-	return message->origin.origin != PH_ORIGIN_INTERNAL && !message->origin.again;
+	return message->origin.origin != PH_ORIGIN_INTERNAL && !message->origin.again &&
+		!message->no_mappings;
 }
 
 static int
@@ -57,8 +58,8 @@ add_copies(struct ph_filter_message *message, const char *parameter, const ph_ma
 	return 0;
 }
 
-static int
-add_all_copies(struct ph_filter_message *message)
+int
+rewrite_copies(struct ph_filter_message *message)
 {
 	const struct settings *settings = message->settings;
 	size_t count = message->envelope.recipient_count;
@@ -100,7 +101,10 @@ rewrite_recipients(struct ph_filter_message *message)
 		struct recipient *recipient = &message->envelope.recipients[i];
 		const char *rewritten;
 
-		if (rewrite_address(message, REWRITE_ENVELOPE_RECIPIENT, recipient->address, &rewritten) == -1)
+		if (rewrite_route(message, recipient->address, &rewritten) == -1)
+			return -1;
+		if (rewrite_is_configured(message->settings) &&
+			rewrite_address(message, REWRITE_ENVELOPE_RECIPIENT, rewritten, &rewritten) == -1)
 			return -1;
 		if (strcmp(rewritten, recipient->address) != 0)
 			change_address(recipient, rewritten);
@@ -152,7 +156,7 @@ expand_recipients(struct ph_filter_message *message)
 	const struct recipient *before = envelope->recipients;
 	size_t count = envelope->recipient_count;
 
-	if (!is_set(message->settings->virtual_alias_maps))
+	if (!is_set(message->settings->virtual_alias_maps) || message->no_mappings)
 		return 0;
 	envelope->recipients = NULL;
 	envelope->recipient_count = message->recipient_room = 0;
@@ -168,18 +172,23 @@ expand_recipients(struct ph_filter_message *message)
 }
 
 int
+rewrite_addresses(struct ph_filter_message *message)
+{
+	struct envelope *envelope = &message->envelope;
+
+	if (rewrite_is_configured(message->settings) && *envelope->sender != '\0' && rewrite_address(message, REWRITE_ENVELOPE_SENDER,
+		envelope->sender, &envelope->sender) == -1)
+		return -1;
+	return rewrite_recipients(message);
+}
+
+int
 rewrite_envelope(struct ph_filter_message *message)
 {
 	struct envelope *envelope = &message->envelope;
 
-	if (rewrite_is_configured(message->settings)) {
-		if (*envelope->sender != '\0' && rewrite_address(message, REWRITE_ENVELOPE_SENDER,
-			envelope->sender, &envelope->sender) == -1)
-			return -1;
-		if (rewrite_recipients(message) == -1)
-			return -1;
-	}
-	if (add_all_copies(message) == -1 || expand_recipients(message) == -1)
+	if (rewrite_addresses(message) == -1 || rewrite_copies(message) == -1 ||
+		expand_recipients(message) == -1)
 		return -1;
 	if (!message->settings->enable_original_recipient)
 		for (size_t i = 0; i < envelope->recipient_count; i++)

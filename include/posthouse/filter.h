@@ -56,7 +56,8 @@ PH_API void ph_filter_reply(ph_filter_message *message, int code, const char *st
 /* What the log says of the next REFUSE or DISCARD in place of "filter NAME: from=<SENDER>". */
 PH_API void ph_filter_reason(ph_filter_message *message, const char *format, ...) PH_PRINTF(2, 3);
 /* Mail that is nobody's to judge: a report of this host, unless internal_mail_filter_classes has its
- * kind; what was here before and is sent on. Filters of content let it pass. */
+ * kind; what was here before and is sent on; where receive_override_options has no_header_body_checks.
+ * Filters of content let it pass. */
 PH_API bool ph_filter_is_exempt(const ph_filter_message *message);
 
 /* ---- Body. In body() and body_end() of a filter with PH_FILTER_WRITES_BODY: these bytes go on, to the

@@ -26,6 +26,7 @@ struct checks {
 	ph_mime *mime;
 	ph_span piece, run;      /* what is fed; what of it is to go on, and was not written yet */
 	bool dropping;           /* the field in hand goes, all of it */
+	bool mid_line;           /* what goes on so far does not end a line */
 };
 
 /* The table for a field, and its parameter. */

@@ -24,6 +24,7 @@ pass(struct checks *checks, ph_span bytes)
 	uintptr_t at = (uintptr_t)bytes.data, piece = (uintptr_t)checks->piece.data;
 	bool in_piece = at >= piece && at < piece + checks->piece.size;
 
+	checks->mid_line = bytes.data[bytes.size - 1] != '\n';
 	if (in_piece && run->size > 0 && run->data + run->size == bytes.data) {
 		run->size += bytes.size;
 		return 0;
@@ -41,6 +42,7 @@ write_text(struct checks *checks, ph_span text, bool complete)
 {
 	static const ph_span crlf = {"\r\n", 2};
 
+	checks->mid_line = !complete;
 	if (flush(checks) == -1 || ph_body_write(checks->message, text) == -1)
 		return -1;
 	return complete ? ph_body_write(checks->message, crlf) : 0;
@@ -54,7 +56,7 @@ put_field(struct checks *checks, const char *text)
 	ph_span field = ph_check_field(checks->scratch, text);
 
 	if (field.size > 0)
-		return write_text(checks, field, false);
+		return flush(checks) == -1 ? -1 : ph_body_write(checks->message, field);
 	act_fail(checks);
 	return 0;
 }
@@ -90,6 +92,7 @@ on_body(void *context, ph_span line, int64_t offset)
 {
 	struct checks *checks = context;
 	const struct settings *settings = checks->settings;
+	bool ends_line = line.data[line.size - 1] == '\n';
 	const char *text;
 	enum fate fate = FATE_STAYS;
 
@@ -101,9 +104,10 @@ on_body(void *context, ph_span line, int64_t offset)
 	case FATE_STAYS:
 		break;
 	case FATE_GOES:
-		return 0;
+		/* a long line whose start went on still needs its end */
+		return checks->mid_line && ends_line ? write_text(checks, (ph_span){"", 0}, true) : 0;
 	case FATE_REPLACED:
-		return write_text(checks, ph_span_of(text), line.data[line.size - 1] == '\n');
+		return write_text(checks, ph_span_of(text), ends_line);
 	case FATE_PREPENDED:
 		if (write_text(checks, ph_span_of(text), true) == -1)
 			return -1;

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness import Sink, wait_until
+from harness import Client, Sink
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_lengths_and_limits(posthouse, sink, tmp_path):
         sink, body_checks_size_limit=1000, header_size_limit=300,
         header_checks=table(tmp_path, "header", "/^X-Long: .*late/ REJECT", "/^X-Drop:/ IGNORE",
                             "/^X-Keep: a+$/ INFO all"),
-        body_checks=table(tmp_path, "body", "/^late/ REJECT", "/^first/ REJECT first", "/x{2000}last$/ REJECT last")))
+        body_checks=table(tmp_path, "body", "/^late/ REJECT", "/^first/ REJECT first", "/x{2000}last$/ REJECT last", "/^k+cut$/ STRIP", "/^kut$/ REPLACE put")))
     with server:
         long = "a" * 290
         head = f"X-Long: {long} late\r\nX-Keep: {long}aab\r\n"
@@ -227,7 +227,11 @@ def test_lengths_and_limits(posthouse, sink, tmp_path):
         server.configure(body_checks_size_limit=0)
         server.command("posthouse", "reload")
         post(server, "\r\n" + "w" * 2048 + "x" * 2000 + "last\r\n", 550)
-        post(server, "\r\n" + "w" * 2000 + "x" * 2000 + "last\r\n")
+        delivered(server, sink, "\r\n" + "w" * 2000 + "x" * 2000 + "last\r\n")
+        # and a line that loses its end is still one
+        start = "\r\n" + "k" * 2048
+        assert delivered(server, sink, start + "kcut\r\nnext\r\n" + start[2:] + "kut\r\n")[2] == (
+            start + "\r\nnext\r\n" + start[2:] + "put\r\n")
 
 
 def test_many_headers_hide_nothing(posthouse, sink, tmp_path):
@@ -469,3 +473,33 @@ def test_check_reads_the_entries(posthouse, sink, tmp_path):
         ("out:3", "smtp_header_checks: REJECT has no meaning for mail on its way out; write it into header_checks, "
          "which are asked when mail comes in"),
     ], errors
+
+
+def test_receive_override_options(posthouse, sink, tmp_path):
+    """A listener behind a content filter takes mail as it is; the others do not."""
+    again = ("listener smtp { module = smtp port = 0 }\nlistener local { module = local }\n"
+             "listener again { module = smtp port = 0\n"
+             "receive_override_options = {no_header_body_checks, no_address_mappings} }\n")
+    server = posthouse(**options(
+        sink, header_checks=table(tmp_path, "checks", "/^X-Seen:/ REPLACE X-Seen: yes"), always_bcc="copy@far.example",
+        canonical_maps="'inline:{ { me@far.example = other@far.example } }'",
+        virtual_alias_maps="'inline:{ { you@far.example = two@far.example } }'"), sections=again)
+    text = "From: me@far.example\r\nX-Seen: no\r\n\r\nbody\r\n"
+    with server:
+        assert delivered(server, sink, text) == (
+            "other@far.example", ["copy@far.example", "two@far.example"],
+            text.replace("X-Seen: no", "X-Seen: yes").replace("me@", "other@"))
+        port = int((server.run_directory / "again.port").read_text())
+        with Client(port) as client:
+            client.hello()
+            for command, code in (("MAIL FROM:<me@far.example>", 250), ("RCPT TO:<you@far.example>", 250), ("DATA", 354),
+                                  (text + ".", 250)):
+                client.expect(command, code)
+        sink.wait(2)
+        mail, recipients, content = sink.messages[1]
+        assert (mail, recipients) == ("me@far.example", ["you@far.example"]) and content.decode().endswith(text)
+    server.sections = again.replace("no_address_mappings", "no_adress_mappings")
+    server.configure()
+    code, _, errors = server.command("posthouse", "check", check=False)
+    assert code == 1 and ('receive_override_options: "no_adress_mappings" is none of: no_address_mappings '
+                          "no_header_body_checks") in errors, errors

@@ -584,6 +584,209 @@ wishes(void **state)
 	run(scene_wishes);
 }
 
+/* ---- Filters that write the body ---------------------------------------------------------------- */
+
+static ph_filter_result verdict_writer;
+static bool ignore_body;
+
+/* Says every "x" twice, and keeps the last byte back until more comes. */
+struct doubling {
+	char kept;
+	bool has_kept;
+};
+
+static ph_filter_result
+begin_doubling(void *self, ph_filter_message *message, void **state)
+{
+	check(ph_body_write(message, ph_span_of("too early")) == -1);
+	*state = ph_pool_alloc(ph_filter_pool(message), sizeof(struct doubling));
+	if (ignore_body)
+		ph_body_ignore(message);
+	return PH_FILTER_CONTINUE;
+}
+
+static ph_filter_result
+give_kept(struct doubling *doubling, ph_filter_message *message)
+{
+	ph_span kept = {&doubling->kept, 1};
+
+	if (doubling->has_kept && ph_body_write(message, kept) == 0 && doubling->kept == 'x')
+		ph_body_write(message, kept);
+	doubling->has_kept = false;
+	return PH_FILTER_CONTINUE;
+}
+
+static ph_filter_result
+double_body(void *self, ph_filter_message *message, void *state, ph_span bytes)
+{
+	struct doubling *doubling = state;
+
+	for (size_t i = 0; i < bytes.size; i++) {
+		give_kept(doubling, message);
+		doubling->kept = bytes.data[i];
+		doubling->has_kept = true;
+	}
+	return verdict_writer;
+}
+
+static ph_filter_result
+end_doubling(void *self, ph_filter_message *message, void *state)
+{
+	return give_kept(state, message);
+}
+
+static const struct ph_filter_ops doubling_ops = {.size = sizeof(doubling_ops),
+	.flags = PH_FILTER_WRITES_BODY,
+	.header = begin_doubling,
+	.body = double_body,
+	.body_end = end_doubling};
+static const struct instance doubling_filter = {.ops = &doubling_ops, .name = "doubling"};
+
+static ph_filter_result
+look_header(void *self, ph_filter_message *message, void **state)
+{
+	body_seen[0] = '\0';
+	check(!ph_headers_are_cut(message) && !ph_filter_is_exempt(message));
+	return PH_FILTER_CONTINUE;
+}
+
+/* One that only looks may not write. */
+static ph_filter_result
+look_body(void *self, ph_filter_message *message, void *state, ph_span bytes)
+{
+	check(ph_body_write(message, bytes) == -1);
+	strncat(body_seen, bytes.data, bytes.size);
+	return verdict_body;
+}
+
+static const struct ph_filter_ops looking_ops = {
+	.size = sizeof(looking_ops), .header = look_header, .body = look_body};
+static const struct instance looking_filter = {.ops = &looking_ops, .name = "looking"};
+
+/* Two that write and one that looks, in that order: it sees what goes to the storage. */
+static void
+scene_writers(void)
+{
+	static const char content[] = "Subject: x\r\n\r\naxb\r\n.x";
+	ph_reply reply;
+
+	fake_filters[0] = &doubling_filter;
+	fake_filters[1] = &doubling_filter;
+	fake_filters[2] = &looking_filter;
+	for (size_t step = 1; step <= sizeof(content); step++) {
+		check(submit(PH_ORIGIN_SMTP, content, step, &reply) == PH_INTAKE_QUEUED);
+		check(strcmp(body_seen, "axxxxb\r\n.xxxx\r\n") == 0);
+		check(strstr(stored(), "Subject: x\r\n\r\naxxxxb\r\n.xxxx\r\n") != NULL);
+		check(fake_queue.envelope.content_size == (int64_t)fake_queue.size);
+	}
+	ignore_body = true;
+	check(submit(PH_ORIGIN_SMTP, content, 3, &reply) == PH_INTAKE_QUEUED);
+	check(strcmp(body_seen, "axb\r\n.x\r\n") == 0);
+	ignore_body = false;
+}
+
+/* What is refused behind one that writes, by a filter or by the storage, is refused; and what it says. */
+static void
+scene_writers_refused(void)
+{
+	ph_reply reply;
+
+	fake_filters[0] = &doubling_filter;
+	fake_filters[1] = &looking_filter;
+	verdict_body = PH_FILTER_REFUSE;
+	check(submit(PH_ORIGIN_SMTP, FILTERED, 5, &reply) == PH_INTAKE_REFUSED && reply.code == 550);
+	check(strstr(logged, "reject: filter looking: ") != NULL);
+	verdict_body = PH_FILTER_DISCARD;
+	check(submit(PH_ORIGIN_SMTP, FILTERED, 5, &reply) == PH_INTAKE_DISCARDED);
+	verdict_body = PH_FILTER_CONTINUE;
+	verdict_writer = PH_FILTER_REFUSE;
+	check(submit(PH_ORIGIN_SMTP, FILTERED, 5, &reply) == PH_INTAKE_REFUSED);
+	check(strstr(logged, "reject: filter doubling: ") != NULL);
+	verdict_writer = PH_FILTER_CONTINUE;
+	fake_queue.fail_append = true;
+	check(submit(PH_ORIGIN_SMTP, FILTERED, 5, &reply) == PH_INTAKE_REFUSED && reply.code == 451);
+	check(fake_queue.committed == 0 && fake_queue.begun == fake_queue.aborted);
+}
+
+static void
+writers(void **state)
+{
+	run(scene_writers);
+	run(scene_writers_refused);
+}
+
+/* ---- What filters wish -------------------------------------------------------------------------- */
+
+static ph_filter_result
+wishing_header(void *self, ph_filter_message *message, void **state)
+{
+	ph_span trace = ph_header_trace(message);
+
+	check(trace.size > 20 && memcmp(trace.data, "Received: from helo.example", 27) == 0);
+	check(memcmp(trace.data + trace.size - 2, "\r\n", 2) == 0);
+	check(ph_header_set_trace(message, "no field") == -1);
+	check(ph_header_set_trace(message, "Received: by us\n hidden") == 0);
+	check(ph_header_prepend(message, "X-Top: 1") == 0 && ph_header_prepend(message, "X Top") == -1);
+	check(ph_header_insert_field(message, 0, "X-In :two\nlines") == 0);
+	check(ph_header_insert_field(message, 0, ": no name") == -1);
+	check(ph_filter_route(message, "smtp:[127.0.0.1]") == 0 && ph_filter_route(message, "a:\r") == -1);
+	check(ph_filter_redirect(message, "boss@b") == 0 && ph_filter_redirect(message, "a\nb") == -1);
+	check(ph_filter_bcc(message, "copy@b") == 0 && ph_filter_bcc(message, "\x7f") == -1);
+	ph_filter_hold(message, "for a look");
+	ph_filter_hold(message, "once more");
+	return PH_FILTER_CONTINUE;
+}
+
+static void
+scene_filter_wishes(void)
+{
+	static const struct ph_filter_ops ops = {.size = sizeof(ops), .header = wishing_header};
+	static const struct instance wishing = {.ops = &ops, .name = "wishing"};
+	const struct envelope *envelope = &fake_queue.envelope;
+	ph_reply reply;
+
+	fake_filters[0] = &wishing;
+	check(submit(PH_ORIGIN_SMTP, "Subject: x\r\n\r\nbody\r\n", 7, &reply) == PH_INTAKE_QUEUED);
+	check_stored("X-Top: 1\r\nReceived: by us\r\n hidden\r\nX-In :two\r\n\tlines\r\nSubject: x\r\n\r\nbody\r\n");
+	check(strcmp(envelope->filter, "smtp:[127.0.0.1]") == 0 && envelope->recipient_count == 2);
+	check(strcmp(envelope->recipients[0].address, "boss@b") == 0);
+	check(strcmp(envelope->recipients[1].address, "copy@b") == 0);
+	check(fake_queue.flags == PH_CONTENT_HOLD);
+	check(strstr(logged, ": hold: for a look\n") != NULL && strstr(logged, "once more") == NULL);
+}
+
+static ph_filter_result
+refusing_header(void *self, ph_filter_message *message, void **state)
+{
+	ph_filter_reply(message, 550, "5.7.9", "not\tthis");
+	ph_filter_reason(message, "header %s from local", "X: y");
+	return PH_FILTER_REFUSE;
+}
+
+/* What the sendmail command brought goes back by mail, where there is a transport for that. */
+static void
+scene_given_back(void)
+{
+	static const struct ph_filter_ops ops = {.size = sizeof(ops), .header = refusing_header};
+	static const struct instance refusing = {.ops = &ops, .name = "refusing"};
+	ph_reply reply;
+
+	fake_filters[0] = &refusing;
+	check(submit(PH_ORIGIN_LOCAL, FILTERED, 5, &reply) == PH_INTAKE_REFUSED);
+	fake_queue.has_error = true;
+	check(submit(PH_ORIGIN_SMTP, FILTERED, 5, &reply) == PH_INTAKE_REFUSED && fake_queue.committed == 0);
+	check(submit(PH_ORIGIN_LOCAL, FILTERED, 5, &reply) == PH_INTAKE_QUEUED);
+	check(strcmp(fake_queue.envelope.filter, "error:5.7.9 not?this") == 0);
+	check(strstr(logged, ": reject: header X: y from local: 5.7.9 not") != NULL);
+}
+
+static void
+filter_wishes(void **state)
+{
+	run(scene_filter_wishes);
+	run(scene_given_back);
+}
+
 int
 main(void)
 {
@@ -600,6 +803,8 @@ main(void)
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(hold_and_discard),
 		cmocka_unit_test(wishes),
+		cmocka_unit_test(writers),
+		cmocka_unit_test(filter_wishes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
