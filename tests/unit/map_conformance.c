@@ -200,6 +200,8 @@ map_teardown(struct map_fixture *f)
 	if (f->nested != NULL)
 		free(f->nested->self);
 	free(f->nested);
+	world.nested = NULL;
+	world.self = NULL;
 	unlink(f->source);
 	snprintf(path, sizeof(path), "%s%s", f->source, f->subject->suffix ? f->subject->suffix : "");
 	unlink(path);
