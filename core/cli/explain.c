@@ -11,8 +11,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include <posthouse/address.h>
 #include <posthouse/listener.h>
+#include <posthouse/transport.h>
 
 #include "cli/cli.h"
 #include "config/grow.h"
@@ -21,8 +21,12 @@
 #include "ground/logger.h"
 #include "ground/loop.h"
 #include "ground/sockaddr.h"
+#include "intake/complete.h"
+#include "process/conduit.h"
 #include "process/endpoints.h"
 #include "process/owner.h"
+#include "process/process.h"
+#include "process/protocol.h"
 #include "session/interfaces.h"
 
 /* ---- The configuration ------------------------------------------------------------------------ */
@@ -188,62 +192,49 @@ learn_addresses(struct explain *explain, ph_error *error)
 	return 0;
 }
 
-/* ---- Where mail goes -------------------------------------------------------------------------- */
+/* ---- What becomes of mail --------------------------------------------------------------------- */
 
-/* What kind of address it is. */
 static const char *
-class_of(const struct resolved *resolved, const char *domain, ph_pool *pool)
+sender_of(const struct explain *explain)
 {
-	if (resolved->class == DOMAIN_FOREIGN)
-		return ph_pool_printf(pool, "none of mydestination, virtual_alias_domains, "
-			"virtual_mailbox_domains, relay_domains has %s", domain);
-	if (domain[0] == '[')
-		return ph_pool_printf(pool, "%s is an address of this host", domain);
-	return ph_pool_printf(pool, "%s has %s", domain_class_parameter(resolved->class), domain);
+	const char *sender = explain->script.sender;
+
+	if (sender != NULL)
+		sender = address_complete(explain->story.pool, config_settings(explain->config), sender);
+	return sender != NULL ? sender : "";
 }
 
-/* Which parameters decided, and what tables said. */
-static const char *
-reason_of(const struct explain *explain, const char *address, const struct resolved *resolved)
+static void
+begin_outlook(struct explain *explain)
 {
-	const char *domain = ph_address_domain(address), *hop = resolved->nexthop_parameter;
-	ph_pool *pool = explain->story.pool;
-	bool relayhost = hop != NULL && strcmp(hop, "relayhost") == 0;
-	const char *text = domain[0] == '\0' ? "an address without a domain is of this host"
-		: class_of(resolved, domain, pool);
-
-	if (text != NULL && relayhost)
-		text = ph_pool_printf(pool, "%s; relayhost is set", text);
-	if (text != NULL && resolved->table != NULL)
-		text = ph_pool_printf(pool, "%s; %s: %s has \"%s\"", text,
-			hop != NULL && !relayhost ? hop : resolved->transport_parameter, resolved->table,
-			resolved->answer);
-	return text != NULL ? text : "out of memory";
+	explain->maker.pool = explain->story.pool;
+	explain->maker.settings = config_settings(explain->config);
+	explain->maker.resolver = &explain->resolver;
+	explain->maker.sender = sender_of(explain);
+	explain->maker.filter = explain->story.message.filter;
 }
 
-struct route
-explain_route(struct explain *explain, const char *address)
+const struct outlook *
+explain_outlook(struct explain *explain, const char *address)
 {
-	const char *filter = explain->story.message.filter;
-	struct route route = {.address = address, .nexthop = "", .why = "out of memory"};
-	ph_pool *pool = explain->story.pool;
-	struct resolved resolved;
+	begin_outlook(explain);
+	return memory_or_die(outlook_make(&explain->maker, address));
+}
 
-	if ((filter != NULL ? resolve_filter(&explain->resolver, filter, address, pool, &resolved)
-		: resolve_address(&explain->resolver, explain->script.sender != NULL ? explain->script.sender : "",
-			address, pool, &resolved)) == -1)
-		return route;
-	route.refused = resolved.result == RESOLVE_REFUSE;
-	if (resolved.result != RESOLVE_OK) {
-		route.why = ph_pool_printf(pool, "%s %s%s%s", resolved.status, resolved.reason,
-			resolved.transport_parameter != NULL ? "; " : "",
-			resolved.transport_parameter != NULL ? reason_of(explain, address, &resolved) : "");
-		return route;
-	}
-	route.transport = resolved.transport->name;
-	route.nexthop = resolved.nexthop;
-	route.why = filter != NULL ? "FILTER says so" : reason_of(explain, address, &resolved);
-	return route;
+const struct outlook *
+explain_copies(struct explain *explain)
+{
+	ph_pool *pool = explain->story.pool;
+	const char **items = NULL;
+	size_t count = 0, room = 0;
+
+	for (const struct exchange *e = explain->story.exchanges; e != NULL; e = e->next)
+		if (strcmp(e->verb, "RCPT") == 0 && e->accepted) {
+			items = grow(pool, items, count, &room, sizeof(*items));
+			items[count++] = e->object;
+		}
+	begin_outlook(explain);
+	return count > 0 ? outlook_copies(&explain->maker, &(ph_strings){count, items}) : NULL;
 }
 
 /* ---- The rehearsal ---------------------------------------------------------------------------- */
@@ -256,24 +247,27 @@ on_log(const char *component, ph_log_level level, const char *line, void *contex
 
 	if (level != PH_LOG_WARNING && level != PH_LOG_ERROR)
 		return;
-	if (explain->story.now != NULL)
+	if (explain->maker.now != NULL)
+		outlook_note(&explain->maker, line);
+	else if (explain->story.now != NULL)
 		story_note(&explain->story, line);
 	else
 		cli_error("%s", line);
 }
 
-/* Starts what a session asks: tables and restrictions, and the one listener. */
+/* Starts what a session asks: tables and restrictions, transports that can be asked what they would do,
+ * and the one listener, if a session is rehearsed. */
 static int
 start(const struct explain *explain, ph_error *error)
 {
-	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION};
-	struct instance *instance;
+	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_CLASS_TRANSPORT};
+	struct instance *listener = (struct instance *)explain->script.rehearsal.listener, *instance;
 
 	for (size_t c = 0; c < sizeof(order) / sizeof(order[0]); c++)
 		for (size_t i = 0; (instance = config_instance(explain->config, order[c], i)) != NULL; i++)
 			if (instance->opened && instance_start(instance, error) == -1)
 				return -1;
-	return instance_start((struct instance *)explain->script.rehearsal.listener, error);
+	return listener != NULL ? instance_start(listener, error) : 0;
 }
 
 static void
@@ -308,31 +302,107 @@ rehearse(void *argument)
 	loop_stop();
 }
 
+/* The spawner reads with the rights of users what local delivery asks it for. It ends with us. */
+static int
+begin_spawner(struct explain *explain, const struct owner *owner, ph_error *error)
+{
+	struct conduit link;
+	int control[2], pair[2];
+	pid_t parent = getpid(), pid;
+
+	if (conduit_pair(control, error) == -1 || conduit_pair(pair, error) == -1)
+		return -1;
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		(void)close(control[0]);
+		(void)close(pair[1]);
+		(void)close(pair[0]);
+		spawner_run(&(struct process_setup){.config = explain->config, .owner = owner,
+			.control_fd = control[1], .spawner_fd = -1, .parent = parent});
+	}
+	(void)close(control[1]);
+	if (pid == -1 || conduit_open(&link, control[0]) == -1 ||
+		conduit_send(&link, PARENT_SPAWNER, (ph_span){0}, &pair[0], 1) == -1)
+		return ph_error_set(error, "the spawner cannot be started");
+	(void)close(pair[0]);
+	explain->spawner_fd = pair[1];
+	return 0;
+}
+
+/* Those that can say what they would do. */
+static int
+open_transports(struct explain *explain, const struct owner *owner, ph_error *error)
+{
+	struct instance *transport;
+	bool any = false;
+
+	for (size_t i = 0; (transport = config_instance(explain->config, PH_CLASS_TRANSPORT, i)) != NULL; i++) {
+		const struct ph_transport_ops *ops = transport->ops;
+
+		if ((ops->flags & PH_TRANSPORT_REHEARSES) == 0)
+			continue;
+		if (instance_open(transport, error) == -1)
+			return -1;
+		any = true;
+	}
+	return any ? begin_spawner(explain, owner, error) : 0;
+}
+
+/* What a session asks beside tables. */
+static int
+open_session(struct explain *explain, ph_error *error)
+{
+	struct instance *listener = (struct instance *)explain->script.rehearsal.listener;
+
+	if (listener == NULL)
+		return 0;
+	if (open_restrictions(explain->config, error) == -1 || instance_open(listener, error) == -1)
+		return -1;
+	return learn_addresses(explain, error);
+}
+
 /* What needs rights, and then what does not. */
 static int
 open_all(struct explain *explain, ph_error *error)
 {
 	const struct settings *settings = config_settings(explain->config);
-	struct instance *listener = (struct instance *)explain->script.rehearsal.listener;
 	struct owner owner;
 
 	if (owner_find(settings->mail_owner, &owner, error) == -1 || open_tables(explain) == -1 ||
-		open_restrictions(explain->config, error) == -1 || instance_open(listener, error) == -1 ||
-		learn_addresses(explain, error) == -1 ||
-		resolver_open(&explain->resolver, explain->config, error) == -1)
+		open_session(explain, error) == -1 ||
+		resolver_open(&explain->resolver, explain->config, error) == -1 ||
+		open_transports(explain, &owner, error) == -1)
 		return -1;
 	if (owner_become(&owner, error) == -1 || loop_open(error) == -1)
 		return -1;
+	if (explain->spawner_fd != -1)
+		spawn_client_connect(explain->spawner_fd);
 	return dnsclient_open(&settings->dns_servers, settings->dns_timeout, settings->dns_trust_anchor,
 		error);
+}
+
+/* Opens everything and runs the task. An exit code. */
+static int
+run_task(struct explain *explain, void (*task)(void *explain))
+{
+	ph_error error = {""};
+
+	logger_capture(on_log, explain);
+	if (open_all(explain, &error) == -1) {
+		cli_error("explain: %s", error.text);
+		return EX_NOPERM;
+	}
+	if (!ph_task_alive(ph_task_spawn("explain", task, explain)))
+		return EX_OSERR;
+	loop_run();
+	return fflush(stdout) == 0 ? explain->status : EX_IOERR;
 }
 
 /* An exit code. */
 static int
 run(struct explain *explain, const struct explain_options *options)
 {
-	ph_error error = {""};
-
 	explain->configuration = cli_config_path(options->config);
 	explain->config = load_config(explain->configuration);
 	if (explain->config == NULL)
@@ -341,26 +411,85 @@ run(struct explain *explain, const struct explain_options *options)
 	if (explain->script.rehearsal.listener == NULL)
 		return options->listener != NULL ? EX_USAGE : EX_CONFIG;
 	explain->script.rehearsal.trail = &explain->story.trail;
-	logger_capture(on_log, explain);
-	if (open_all(explain, &error) == -1) {
-		cli_error("explain: %s", error.text);
-		return EX_NOPERM;
-	}
-	if (!ph_task_alive(ph_task_spawn("explain", rehearse, explain)))
-		return EX_OSERR;
-	loop_run();
-	return fflush(stdout) == 0 ? explain->status : EX_IOERR;
+	return run_task(explain, rehearse);
+}
+
+static struct explain *
+new_explain(void)
+{
+	ph_pool *pool = memory_or_die(ph_pool_new(0));
+	struct explain *explain = memory_or_die(ph_pool_alloc(pool, sizeof(*explain)));
+
+	story_begin(&explain->story, pool);
+	explain->spawner_fd = -1;
+	return explain;
 }
 
 int
 command_explain(int argc, char **argv)
 {
-	ph_pool *pool = memory_or_die(ph_pool_new(0));
-	struct explain *explain = memory_or_die(ph_pool_alloc(pool, sizeof(*explain)));
+	struct explain *explain = new_explain();
 	struct explain_options options = {NULL, NULL};
-	int status;
+	int status = explain_read_options(explain, &options, argc, argv);
 
-	story_begin(&explain->story, pool);
-	status = explain_read_options(explain, &options, argc, argv);
 	return status != 0 ? status : run(explain, &options);
+}
+
+/* ---- Addresses without a session --------------------------------------------------------------- */
+
+/* What counts of all that an address becomes: the worst. */
+static int
+worst_of(const struct outlook *outlook)
+{
+	int status = outlook->fate == FATE_RETURNS ? EX_NOUSER : outlook->fate == FATE_WAITS ? EX_TEMPFAIL : EX_OK;
+
+	for (const struct outlook *target = outlook->targets; target != NULL; target = target->next) {
+		int other = worst_of(target);
+
+		if (status == EX_OK || other == EX_NOUSER)
+			status = other;
+	}
+	return status;
+}
+
+static void
+verify_all(void *argument)
+{
+	struct explain *explain = argument;
+	ph_error error = {""};
+
+	if (start(explain, &error) == -1) {
+		cli_error("%s", error.text);
+		explain->status = EX_SOFTWARE;
+		loop_stop();
+		return;
+	}
+	for (size_t i = 0; i < explain->unreadable.count; i++)
+		cli_error("%s", explain->unreadable.items[i]);
+	for (size_t i = 0; i < explain->script.recipients.count; i++) {
+		const char *address = explain->script.recipients.items[i];
+		const struct outlook *outlook = explain_outlook(explain, address);
+		int status = worst_of(outlook);
+
+		if (explain->status != EX_NOUSER && status != EX_OK)
+			explain->status = status;
+		printf("%s... %s, ", address, status == EX_OK ? "deliverable" : status == EX_NOUSER ?
+			"undeliverable" : "cannot be told for now");
+		outlook_print(outlook, 0);
+	}
+	loop_stop();
+}
+
+int
+explain_addresses(const char *config, const char *sender, const ph_strings *addresses)
+{
+	struct explain *explain = new_explain();
+
+	explain->configuration = cli_config_path(config);
+	explain->config = load_config(explain->configuration);
+	if (explain->config == NULL)
+		return EX_CONFIG;
+	explain->script.sender = sender;
+	explain->script.recipients = *addresses;
+	return run_task(explain, verify_all);
 }

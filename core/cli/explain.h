@@ -4,6 +4,7 @@
 #ifndef CLI_EXPLAIN_H
 #define CLI_EXPLAIN_H
 
+#include "cli/outlook.h"
 #include "cli/story.h"
 #include "queue/resolve.h"
 #include "session/rehearsal.h"
@@ -19,13 +20,6 @@ struct script {
 	bool data;             /* up to the end of the message */
 };
 
-/* Where mail to an address would go. */
-struct route {
-	const char *address;
-	const char *transport, *nexthop, *why; /* transport NULL: nowhere, why says so */
-	bool refused;                          /* it would come back; else it would wait */
-};
-
 /* The command at work. */
 struct explain {
 	const struct config *config;
@@ -33,6 +27,8 @@ struct explain {
 	struct script script;
 	struct story story;
 	struct resolver resolver;
+	struct outlook_maker maker;
+	int spawner_fd;             /* -1: none is needed */
 	ph_strings unreadable;      /* tables, each with why */
 	bool json;
 	int status;                 /* exit code */
@@ -52,8 +48,15 @@ int explain_read_options(struct explain *explain, struct explain_options *option
 int script_play(const struct script *script, struct story *story,
 	void (*show)(void *context, const struct exchange *exchange), void *context, ph_error *error);
 
-/* Where the mail of this recipient would go, the wishes of the message apart; in a task. */
-struct route explain_route(struct explain *explain, const char *address);
+/* What would become of the mail of this recipient, the wishes of the message apart; in a task. */
+const struct outlook *explain_outlook(struct explain *explain, const char *address);
+/* What the tables of copies would add; its targets are the copies. NULL: none. In a task. */
+const struct outlook *explain_copies(struct explain *explain);
+
+/* sendmail -bv: prints what would become of mail from a sender (NULL: the empty one) to addresses;
+ * nothing is sent. An exit code: EX_NOUSER when some of it would come back, EX_TEMPFAIL when some would
+ * wait. */
+int explain_addresses(const char *config, const char *sender, const ph_strings *addresses);
 
 /* As text: what it is about, one command, the result. */
 void explain_text_head(const struct explain *explain);

@@ -165,13 +165,65 @@ put_exchange(const struct exchange *exchange)
 /* ---- What becomes of it ----------------------------------------------------------------------- */
 
 static void
-put_route(struct explain *explain, const char *address)
+put_notes(const struct outlook *outlook)
 {
-	struct route route = explain_route(explain, address);
+	printf(", \"lookups\": [");
+	for (const struct outlook_note *note = outlook->notes; note != NULL; note = note->next) {
+		if (note != outlook->notes)
+			printf(", ");
+		json_string(stdout, note->text);
+	}
+	putchar(']');
+}
 
-	json_member(stdout, "transport", route.transport, 0);
-	json_member(stdout, "nexthop", route.transport != NULL ? route.nexthop : NULL, 0);
-	json_member(stdout, "why", route.why, 0);
+static void put_outlook(const struct outlook *outlook);
+
+static void
+put_targets(const struct outlook *outlook)
+{
+	printf(", \"targets\": [");
+	for (const struct outlook *target = outlook->targets; target != NULL; target = target->next) {
+		if (target != outlook->targets)
+			printf(", ");
+		printf("{");
+		json_member(stdout, "address", target->address, 1);
+		json_member(stdout, "kind", outlook_kind_name(target->kind), 0);
+		json_member(stdout, "what", target->what[0] != '\0' ? target->what : NULL, 0);
+		json_member(stdout, "sender", target->sender[0] != '\0' ? target->sender : NULL, 0);
+		put_outlook(target);
+		printf("}");
+	}
+	putchar(']');
+}
+
+static void
+put_outlook(const struct outlook *outlook)
+{
+	json_member(stdout, "transport", outlook->transport, 0);
+	json_member(stdout, "nexthop", outlook->transport != NULL ? outlook->nexthop : NULL, 0);
+	json_member(stdout, "why", outlook->why[0] != '\0' ? outlook->why : NULL, 0);
+	json_member(stdout, "fate", outlook_fate_name(outlook->fate), 0);
+	json_member(stdout, "status", outlook->status[0] != '\0' ? outlook->status : NULL, 0);
+	json_member(stdout, "text", outlook->text[0] != '\0' ? outlook->text : NULL, 0);
+	put_notes(outlook);
+	put_targets(outlook);
+}
+
+/* What the tables of copies add. */
+static void
+put_copies(struct explain *explain)
+{
+	const struct outlook *copies = explain_copies(explain);
+
+	printf(", \"copies\": {");
+	json_member(stdout, "refused", copies != NULL && copies->targets == NULL ? copies->text : NULL, 1);
+	if (copies != NULL) {
+		put_notes(copies);
+		put_targets(copies);
+	} else {
+		printf(", \"lookups\": [], \"targets\": []");
+	}
+	putchar('}');
 }
 
 static void
@@ -189,7 +241,7 @@ put_recipients(struct explain *explain)
 		put_bool("accepted", e->accepted);
 		put_reply(e->code, e->status, e->text);
 		if (e->accepted)
-			put_route(explain, e->object);
+			put_outlook(explain_outlook(explain, e->object));
 		putchar('}');
 	}
 	putchar(']');
@@ -251,6 +303,7 @@ explain_json(struct explain *explain)
 	}
 	putchar(']');
 	put_recipients(explain);
+	put_copies(explain);
 	put_message(&explain->story.message);
 	puts("}");
 }

@@ -310,21 +310,28 @@ explain_text_head(const struct explain *explain)
 }
 
 static void
-print_route(const struct route *route)
-{
-	if (route->transport == NULL)
-		printf("goes nowhere: it %s: %s\n", route->refused ? "comes back" : "waits", route->why);
-	else
-		printf("goes to transport %s, next hop %s: %s\n", route->transport, route->nexthop, route->why);
-}
-
-static void
 print_copy(struct explain *explain, const char *what, const char *address)
 {
-	struct route route = explain_route(explain, address);
-
 	printf("  %s %s: ", what, address);
-	print_route(&route);
+	outlook_print(explain_outlook(explain, address), INDENT);
+}
+
+/* always_bcc, sender_bcc_maps, recipient_bcc_maps. */
+static void
+print_copies(struct explain *explain)
+{
+	const struct outlook *copies = explain_copies(explain);
+
+	if (copies == NULL)
+		return;
+	for (const struct outlook_note *note = copies->notes; note != NULL; note = note->next)
+		printf("  %s\n", note->text);
+	if (copies->targets == NULL)
+		printf("  The message is refused: %s %s\n", copies->status, copies->text);
+	for (const struct outlook *copy = copies->targets; copy != NULL; copy = copy->next) {
+		printf("  a copy to %s: ", copy->address);
+		outlook_print(copy, INDENT);
+	}
 }
 
 static void
@@ -349,10 +356,8 @@ print_message(struct explain *explain)
 static void
 print_accepted(struct explain *explain, const struct exchange *exchange)
 {
-	struct route route = explain_route(explain, exchange->object);
-
 	printf("  %s: accepted, ", exchange->object);
-	print_route(&route);
+	outlook_print(explain_outlook(explain, exchange->object), INDENT);
 }
 
 static void
@@ -385,5 +390,6 @@ explain_text_result(struct explain *explain)
 	}
 	if (!any)
 		puts("  all commands were accepted");
+	print_copies(explain);
 	print_message(explain);
 }

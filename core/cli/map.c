@@ -213,7 +213,7 @@ struct request {
 static int
 run_request(const struct config *config, const struct request *request, struct instance **maps, int count)
 {
-	const ph_map *map = map_make(config->pool, maps, (size_t)count);
+	const ph_map *map = map_make(config->pool, maps, (size_t)count, NULL);
 
 	switch (request->kind) {
 	case REQUEST_DUMP:

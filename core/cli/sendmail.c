@@ -16,6 +16,7 @@
 #include <posthouse/dsn.h>
 
 #include "cli/cli.h"
+#include "cli/explain.h"
 #include "cli/letter.h"
 #include "config/peek.h"
 #include "intake/mailbox_list.h"
@@ -333,18 +334,25 @@ run_submission(const struct sendmail_site *site, struct options *options, char *
 
 /* ---- Other modes -------------------------------------------------------------------------------- */
 
-/* -bv: only the form of addresses can be told without asking where they lead. */
+/* -bv: as the tables and the transports say now; nothing is sent. */
 static int
-verify(ph_pool *pool, char **arguments)
+verify(ph_pool *pool, const struct options *options, char **arguments)
 {
 	struct outgoing outgoing = {.from = NULL};
-	int result = add_arguments(pool, arguments, &outgoing);
+	const char *sender = NULL;
+	int result = 0;
 
-	for (size_t i = 0; i < outgoing.recipient_count; i++)
-		printf("%s... well-formed; whether it can be delivered is found out by sending\n",
-			outgoing.recipients[i]);
+	if (options->sender != NULL)
+		result = parse_sender(pool, options->sender, &sender);
+	if (result == 0 && add_arguments(pool, arguments, &outgoing) != 0)
+		result = EX_DATAERR;
+	if (result == 0 && outgoing.recipient_count == 0)
+		result = usage("-bv: the addresses are given on the command line");
+	if (result == 0)
+		result = explain_addresses(options->config, sender,
+			&(ph_strings){outgoing.recipient_count, (const char *const *)outgoing.recipients});
 	outgoing_forget(&outgoing);
-	return result == 0 ? EX_OK : EX_DATAERR;
+	return result;
 }
 
 static int
@@ -427,7 +435,7 @@ command_sendmail(int argc, char **argv)
 	if (site.pool == NULL)
 		return EX_OSERR;
 	if (options.mode == 'v')
-		result = verify(site.pool, argv + optind);
+		result = verify(site.pool, &options, argv + optind);
 	else
 		result = run_at_site(&site, &options, argv + optind);
 	ph_pool_free(site.pool);

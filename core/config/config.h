@@ -80,6 +80,17 @@ void config_close_maps(const struct config *config);
 /* Opens the tables of one map. 0 or -1. */
 int map_open_tables(const ph_map *map, ph_error *error);
 
+/* What a table of a parameter had for a key. */
+struct map_answer {
+	const char *parameter, *table, *key; /* "alias_maps", "hash:/etc/aliases" */
+	ph_found found;                      /* PH_FOUND or PH_FAILED */
+	const char *text;                    /* the value, or why it failed; NULL: it was not asked for */
+};
+typedef void map_watch_fn(void *context, const struct map_answer *answer);
+/* Has it called for each lookup that finds something or fails: for a command that explains. Texts are
+ * gone when it returns. NULL: no more. */
+void map_set_watch(map_watch_fn *fn, void *context);
+
 /* The map that "type:path" means, for a command: the type's module is loaded if the configuration
  * does not load it, and a path is taken from the working directory. It is checked, not opened: build() it, or instance_open() it. NULL with the
  * error. Lives as long as the configuration. */

@@ -76,6 +76,7 @@ fill_map(const struct fill *fill, const struct ph_param *param, const struct tex
 {
 	struct instance **list = memory_or_die(
 		ph_pool_array(fill->config->pool, count + 1, sizeof(*list)));
+	bool of_map = fill->section && fill->section->class->number == PH_CLASS_MAP;
 	size_t used = 0;
 	ph_error error;
 
@@ -86,7 +87,7 @@ fill_map(const struct fill *fill, const struct ph_param *param, const struct tex
 		else
 			fill_problem(fill, param, &items[i], "%s", error.text);
 	}
-	return map_make(fill->config->pool, list, used);
+	return map_make(fill->config->pool, list, used, of_map ? NULL : param->name);
 }
 
 /* The types that hold one value. */

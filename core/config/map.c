@@ -20,7 +20,30 @@ struct ph_map {
 	struct instance *const *items;
 	const char *name;          /* of all of them */
 	const struct ph_map *parts; /* each on its own; NULL: there is but one */
+	const char *parameter;     /* whose value it is; NULL: it is in none of its own */
 };
+
+/* Who hears of lookups; NULL: nobody. */
+static struct {
+	map_watch_fn *fn;
+	void *context;
+} watch;
+
+void
+map_set_watch(map_watch_fn *fn, void *context)
+{
+	watch.fn = fn;
+	watch.context = context;
+}
+
+static void
+tell(const ph_map *map, const struct instance *table, const char *key, ph_found found,
+	const char *text)
+{
+	if (watch.fn && map->parameter && found != PH_NOT_FOUND)
+		watch.fn(watch.context, &(struct map_answer){.parameter = map->parameter,
+			.table = table->name, .key = key, .found = found, .text = text});
+}
 
 static int
 each_of(const ph_map *map, int (*fn)(struct instance *, ph_error *), ph_error *error)
@@ -132,6 +155,8 @@ lookup(ph_pool *pool, const ph_map *map, const char *key, bool fixed_only, const
 			return PH_FAILED;
 		}
 		found = ask(map->items[i], pool, patterns ? key : lower, value, error);
+		tell(map, map->items[i], patterns ? key : lower, found,
+			found == PH_FOUND ? value ? *value : NULL : error ? error->text : NULL);
 		if (found != PH_NOT_FOUND)
 			return found;
 	}
@@ -219,7 +244,7 @@ make_parts(ph_pool *pool, struct instance *const *items, size_t count)
 }
 
 const ph_map *
-map_make(ph_pool *pool, struct instance *const *instances, size_t count)
+map_make(ph_pool *pool, struct instance *const *instances, size_t count, const char *parameter)
 {
 	ph_map *map = memory_or_die(ph_pool_alloc(pool, sizeof(*map)));
 	struct instance **items =
@@ -228,7 +253,8 @@ map_make(ph_pool *pool, struct instance *const *instances, size_t count)
 	if (count)
 		memcpy(items, instances, count * sizeof(*items));
 	*map = (ph_map){.count = count, .items = items,
-		.name = join_names(pool, instances, count), .parts = make_parts(pool, items, count)};
+		.name = join_names(pool, instances, count), .parts = make_parts(pool, items, count),
+		.parameter = parameter};
 	return map;
 }
 
@@ -291,7 +317,7 @@ make_nested(struct config *config, const char *reference, const char *text, cons
 		items[count++] = item;
 	}
 	if (count)
-		return map_make(config->pool, items, count);
+		return map_make(config->pool, items, count, NULL);
 	ph_error_set(error, "%s: no table stands in the braces", reference);
 	return NULL;
 }

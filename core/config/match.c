@@ -160,7 +160,7 @@ add_match(struct reader *reader, const char *text, const struct text_item *item)
 			fill_problem(reader->fill, reader->param, item, "%s", error.text);
 			return;
 		}
-		match.map = map_make(config->pool, &instance, 1);
+		match.map = map_make(config->pool, &instance, 1, NULL);
 	} else if (!text[0] || strpbrk(text, " \t,;")) {
 		fill_problem(reader->fill, reader->param, item,
 			"\"%s\" is neither a name nor a table (type:path)", text);

@@ -297,7 +297,7 @@ argument_map(struct making *making, const char *name, const char *argument)
 		instance = map_for(making->fill, making->item, argument, &error);
 		if (!instance)
 			problem(making, "%s: %s", name, error.text);
-		return instance ? map_make(config->pool, &instance, 1) : NULL;
+		return instance ? map_make(config->pool, &instance, 1, NULL) : NULL;
 	}
 	argument = map_without_proxy(config, argument);
 	for (size_t i = 0; i < config->instance_count[PH_CLASS_MAP]; i++)
@@ -308,7 +308,7 @@ argument_map(struct making *making, const char *name, const char *argument)
 			"smtpd_restriction_classes, and the class here", name, argument);
 		return NULL;
 	}
-	return map_make(making->pool, &instance, 1);
+	return map_make(making->pool, &instance, 1, NULL);
 }
 
 /* 0 or -1. */
@@ -351,7 +351,7 @@ add_restriction(struct making *making, const struct ph_restriction *restriction,
 	rule = new_rule(making, name, argument);
 	rule->restriction = restriction;
 	rule->instance = instance;
-	rule->map = map ? map : map_make(making->pool, NULL, 0);
+	rule->map = map ? map : map_make(making->pool, NULL, 0, NULL);
 	if (prepare(making, restriction, rule) != 0)
 		making->count--;
 }

@@ -68,6 +68,8 @@ const struct ph_param settings_params[] = {
 		.doc = "What virtual_transport is for probes of address verification."),
 	SETTING(alias_database, PH_STRINGS, .default_value = "hash:/etc/aliases",
 		.doc = "The alias tables that newaliases builds."),
+	SETTING(allow_percent_hack, PH_BOOL, .default_value = "no",
+		.doc = "Take user%host, in a domain of $mydestination or without one, for user@host."),
 	SETTING(always_bcc, PH_STRING,
 		.doc = "An address that gets a copy of every message; empty: nobody."),
 	SETTING(anvil_rate_time_unit, PH_TIME, .default_value = "60s", .min = 1000, .max = 30 * DAY,
@@ -257,6 +259,9 @@ const struct ph_param settings_params[] = {
 	SETTING(remote_header_rewrite_domain, PH_STRING,
 		.doc = "The domain that completes header addresses of clients which are not in "
 		       "local_header_rewrite_clients; empty: their headers are not rewritten."),
+	SETTING(resolve_dequoted_address, PH_BOOL, .default_value = "no",
+		.doc = "Look for hosts in the quotes of a local part too: \"user@host\" in a domain of "
+		       "$mydestination is user@host."),
 	SETTING(run_directory, PH_PATH, .default_value = RUN_DIR,
 		.doc = "The directory of sockets and process numbers."),
 	SETTING(sender_bcc_maps, PH_MAP_REF,
@@ -279,6 +284,8 @@ const struct ph_param settings_params[] = {
 	SETTING(soft_bounce, PH_BOOL, .default_value = "no",
 		.doc = "Refuse nothing for good, while a configuration is tried out: the server says 4xx "
 		       "instead of 5xx, and what would be returned waits in the queue."),
+	SETTING(swap_bangpath, PH_BOOL, .default_value = "no",
+		.doc = "Take host!user, in a domain of $mydestination or without one, for user@host."),
 	SETTING(syslog_name, PH_STRING, .default_value = "posthouse",
 		.doc = "The name in front of every log line."),
 	SETTING(transport_maps, PH_MAP_REF,

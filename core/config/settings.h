@@ -39,6 +39,7 @@ struct settings {
 	/* completion */
 	bool append_at_myorigin;
 	bool append_dot_mydomain;
+	bool allow_percent_hack, resolve_dequoted_address, swap_bangpath;
 	const char *recipient_delimiter;
 	const char *empty_address_recipient;
 	const char *double_bounce_sender;

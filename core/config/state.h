@@ -178,8 +178,9 @@ struct instance *map_instance(struct config *config, const char *reference, cons
 struct instance *map_for(const struct fill *fill, const struct text_item *item, const char *reference,
 	ph_error *error);
 bool map_is_section(const struct config *config, const char *name);
-/* In the pool. */
-const ph_map *map_make(ph_pool *pool, struct instance *const *instances, size_t count);
+/* In the pool. parameter: whose value it is, for map_set_watch(); NULL: it is not told of. */
+const ph_map *map_make(ph_pool *pool, struct instance *const *instances, size_t count,
+	const char *parameter);
 /* PH_MAP_... of an instance: PH_MAP_FIXED, PH_MAP_PATTERNS or both, and PH_MAP_WAITS. */
 unsigned map_flags(const struct instance *instance);
 /* One of the tables of a map; NULL behind the last. */

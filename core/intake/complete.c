@@ -5,9 +5,11 @@
 #include <posthouse/address.h>
 
 #include "config/origin.h"
+#include "intake/source_route.h"
 
 /* What a user and a host are completed with. */
 struct completion {
+	const struct settings *settings;
 	const char *origin; /* NULL: nothing */
 	const char *domain; /* NULL: nothing */
 };
@@ -26,6 +28,12 @@ complete(ph_pool *pool, const struct completion *with, const char *address)
 		address = ph_pool_copy(pool, (ph_span){address, strlen(address) - 1});
 		return address != NULL ? complete(pool, with, address) : NULL;
 	}
+	if (*domain == '\0' && source_route_is_possible(address)) {
+		const char *route = source_route(pool, with->settings, address);
+
+		if (route == NULL || route != address)
+			return route != NULL ? complete(pool, with, route) : NULL;
+	}
 	if (*domain == '\0')
 		return with->origin == NULL ? address
 			: ph_pool_printf(pool, "%.*s@%s", (int)local.size, local.data, with->origin);
@@ -37,7 +45,7 @@ complete(ph_pool *pool, const struct completion *with, const char *address)
 const char *
 address_complete(ph_pool *pool, const struct settings *settings, const char *address)
 {
-	const struct completion with = {
+	const struct completion with = {settings,
 		settings->append_at_myorigin ? origin_domain(settings) : NULL,
 		settings->append_dot_mydomain ? settings->mydomain : NULL};
 
@@ -48,7 +56,7 @@ const char *
 address_complete_remote(ph_pool *pool, const struct settings *settings, const char *address)
 {
 	const char *domain = settings->remote_header_rewrite_domain;
-	const struct completion with = {settings->append_at_myorigin ? domain : NULL,
+	const struct completion with = {settings, settings->append_at_myorigin ? domain : NULL,
 		settings->append_dot_mydomain ? domain : NULL};
 
 	return complete(pool, &with, address);

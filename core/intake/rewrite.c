@@ -8,9 +8,12 @@
 
 #include "intake/address_map.h"
 #include "intake/complete.h"
+#include "intake/source_route.h"
 
 /* As in canonical tables of a ring: so many results in turn are too many. */
 #define NESTING_MAX 10
+/* Hosts that a sender may name one behind the other. */
+#define ROUTE_MAX 20
 
 static bool
 has_word(const ph_strings *list, const char *word)
@@ -200,6 +203,46 @@ rewrite_address(struct ph_filter_message *message, enum rewrite_class class, con
 	if (map_canonical(message, class, rewritten) == -1)
 		return -1;
 	return masquerade(message, class, rewritten);
+}
+
+/* ---- Routes ------------------------------------------------------------------------------------ */
+
+/* One host. 1: there was one; 0; -1. */
+static int
+take_host(struct ph_filter_message *message, const char **address)
+{
+	const ph_match_list *ours = message->settings->mydestination;
+	ph_error error = {""};
+	const char *route;
+
+	switch (ours != NULL ? ph_match(ours, ph_address_domain(*address), &error) : PH_NOT_FOUND) {
+	case PH_FAILED:
+		return fail(message, "mydestination", *address, error.text);
+	case PH_NOT_FOUND:
+		return 0;
+	case PH_FOUND:
+		break;
+	}
+	route = source_route(message->pool, message->settings, *address);
+	if (route == *address)
+		return 0;
+	if (route != NULL)
+		route = address_complete(message->pool, message->settings, route);
+	if (route == NULL)
+		return fail(message, "mydestination", *address, "out of memory");
+	*address = route;
+	return 1;
+}
+
+int
+rewrite_route(struct ph_filter_message *message, const char *address, const char **rewritten)
+{
+	int taken = 1;
+
+	*rewritten = address;
+	for (int i = 0; i < ROUTE_MAX && taken == 1; i++)
+		taken = source_route_is_possible(*rewritten) ? take_host(message, rewritten) : 0;
+	return taken == -1 ? -1 : 0;
 }
 
 /* ---- Virtual aliases --------------------------------------------------------------------------- */

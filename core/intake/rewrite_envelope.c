@@ -58,8 +58,8 @@ add_copies(struct ph_filter_message *message, const char *parameter, const ph_ma
 	return 0;
 }
 
-static int
-add_all_copies(struct ph_filter_message *message)
+int
+rewrite_copies(struct ph_filter_message *message)
 {
 	const struct settings *settings = message->settings;
 	size_t count = message->envelope.recipient_count;
@@ -101,7 +101,10 @@ rewrite_recipients(struct ph_filter_message *message)
 		struct recipient *recipient = &message->envelope.recipients[i];
 		const char *rewritten;
 
-		if (rewrite_address(message, REWRITE_ENVELOPE_RECIPIENT, recipient->address, &rewritten) == -1)
+		if (rewrite_route(message, recipient->address, &rewritten) == -1)
+			return -1;
+		if (rewrite_is_configured(message->settings) &&
+			rewrite_address(message, REWRITE_ENVELOPE_RECIPIENT, rewritten, &rewritten) == -1)
 			return -1;
 		if (strcmp(rewritten, recipient->address) != 0)
 			change_address(recipient, rewritten);
@@ -169,18 +172,23 @@ expand_recipients(struct ph_filter_message *message)
 }
 
 int
+rewrite_addresses(struct ph_filter_message *message)
+{
+	struct envelope *envelope = &message->envelope;
+
+	if (rewrite_is_configured(message->settings) && *envelope->sender != '\0' && rewrite_address(message, REWRITE_ENVELOPE_SENDER,
+		envelope->sender, &envelope->sender) == -1)
+		return -1;
+	return rewrite_recipients(message);
+}
+
+int
 rewrite_envelope(struct ph_filter_message *message)
 {
 	struct envelope *envelope = &message->envelope;
 
-	if (rewrite_is_configured(message->settings)) {
-		if (*envelope->sender != '\0' && rewrite_address(message, REWRITE_ENVELOPE_SENDER,
-			envelope->sender, &envelope->sender) == -1)
-			return -1;
-		if (rewrite_recipients(message) == -1)
-			return -1;
-	}
-	if (add_all_copies(message) == -1 || expand_recipients(message) == -1)
+	if (rewrite_addresses(message) == -1 || rewrite_copies(message) == -1 ||
+		expand_recipients(message) == -1)
 		return -1;
 	if (!message->settings->enable_original_recipient)
 		for (size_t i = 0; i < envelope->recipient_count; i++)

@@ -101,7 +101,7 @@ delivery_read(ph_span payload)
 	d->arrival = (int64_t)wire_get_u64(&reader);
 	d->active = (int64_t)wire_get_u64(&reader);
 	d->attempt = wire_get_u32(&reader);
-	d->flags = wire_get_u8(&reader) & ~(unsigned)JOB_PROBE;
+	d->flags = wire_get_u8(&reader) & ~(unsigned)(JOB_PROBE | JOB_REHEARSAL);
 	read_recipients(d, &reader);
 	read_dsn(d, &reader);
 	read_client(d, &reader);
@@ -248,6 +248,12 @@ bool
 ph_delivery_is_probe(const ph_delivery *d)
 {
 	return (d->flags & JOB_PROBE) != 0;
+}
+
+bool
+ph_delivery_is_rehearsal(const ph_delivery *d)
+{
+	return (d->flags & JOB_REHEARSAL) != 0;
 }
 
 ph_pool *
@@ -497,6 +503,18 @@ ph_delivery_dead(ph_delivery *d, const char *status, const char *relay, const ch
 }
 
 void
+ph_delivery_tell(ph_delivery *d, const char *format, ...)
+{
+	va_list args;
+
+	if (d->told == NULL)
+		return;
+	va_start(args, format);
+	d->told(d->told_context, text_of(d, format, args));
+	va_end(args);
+}
+
+void
 ph_delivery_connected(ph_delivery *d)
 {
 	if (d->connected == 0)
@@ -530,7 +548,7 @@ delivery_complete(struct ph_delivery *d, bool cancelled)
 	for (uint32_t i = 0; i < d->count; i++) {
 		struct delivery_recipient *recipient = &d->recipients[i];
 
-		if (ph_delivery_is_probe(d))
+		if (ph_delivery_is_probe(d) && !ph_delivery_is_rehearsal(d))
 			settle_probe(recipient);
 		if ((d->missing || cancelled) && recipient->outcome == OUTCOME_DEFERRED)
 			recipient->outcome = OUTCOME_BACK;

@@ -53,6 +53,8 @@ struct ph_delivery {
 	bool dead;
 	const char *dead_status, *dead_reason;
 	struct task_context context;
+	void (*told)(void *context, const char *text); /* NULL: nobody listens */
+	void *told_context;
 };
 
 /* A job frame's fields. NULL: malformed or no memory. */
@@ -60,6 +62,23 @@ struct ph_delivery *delivery_read(ph_span payload);
 void delivery_free(struct ph_delivery *delivery);
 /* In place of deliver(), for a probe that its transport does not know. */
 void delivery_pass_probe(struct ph_delivery *delivery);
+/* What a transport makes of a recipient, in a rehearsal. Texts are in the pool. */
+struct rehearsed {
+	enum outcome outcome;              /* OUTCOME_EXPANDED: expansion; never OUTCOME_BACK or _NONE */
+	const char *status, *text;
+	const struct note_address *expansion;
+	size_t expansion_count;
+};
+/* Who asks what, and hears what is found on the way. */
+struct rehearsal_of {
+	const char *sender, *nexthop, *original;
+	const struct ph_target *target;
+	void (*told)(void *context, const char *text);
+	void *context;
+};
+/* Asks a transport that knows rehearsals (PH_TRANSPORT_REHEARSES), in a task. 0; -1: no memory. */
+int delivery_rehearse(const struct instance *transport, const struct rehearsal_of *question,
+	ph_pool *pool, struct rehearsed *rehearsed);
 /* After deliver(): what was not said is filled in. cancelled: nothing more was tried. */
 void delivery_complete(struct ph_delivery *delivery, bool cancelled);
 /* What soft_bounce makes of a status: of class 4, in the pool. */

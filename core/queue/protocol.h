@@ -48,7 +48,8 @@ enum {
 enum {
 	JOB_8BIT = 1,
 	JOB_UTF8 = 2,
-	JOB_PROBE = 4 /* not on the wire: the type of the frame says it */
+	JOB_PROBE = 4,    /* not on the wire: the type of the frame says it */
+	JOB_REHEARSAL = 8 /* not on the wire: only a command asks so */
 };
 
 /* run_directory/control. A request is one frame; the answer ends with CONTROL_END. */

@@ -327,12 +327,13 @@ read_addresses(struct wire_reader *reader, ph_pool *pool, const struct body *bod
 		read_target(reader, pool, &target);
 		if (reader->failed || target.kind >= PH_TARGET_KINDS)
 			return -1;
-		if (*target.address == '\0' || body_has_expanded(body, &target) ||
-			has_target(list, note->address_count, &target))
+		if (*target.address == '\0')
 			continue;
+		/* before it is taken for one that has the message anyway: it may be this very recipient, of
+		 * whom nothing would be left */
 		if (target.kind == PH_TARGET_ADDRESS && is_ancestor(body, parent, target.address))
 			*loop = true;
-		else
+		else if (!body_has_expanded(body, &target) && !has_target(list, note->address_count, &target))
 			list[note->address_count++] = target;
 	}
 	note->addresses = list;

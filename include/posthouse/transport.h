@@ -55,6 +55,16 @@ PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
  * transports with PH_TRANSPORT_PROBES; of others it is never true.
  */
 PH_API bool ph_delivery_is_probe(const ph_delivery *delivery);
+/*
+ * Is this a rehearsal: a probe by which an administrator asks what would become of mail, in full? Then
+ * everything is done but to deliver: the transport says with ph_delivery_expand_to() what a recipient
+ * becomes, and with ph_delivery_sent(), in a text like "delivers to mailbox /var/mail/x", what it would
+ * do. It connects to nobody. Only for transports with PH_TRANSPORT_REHEARSES; of others it is never
+ * true.
+ */
+PH_API bool ph_delivery_is_rehearsal(const ph_delivery *delivery);
+/* In a rehearsal: something that was found on the way, one line. Else nothing. */
+PH_API void ph_delivery_tell(ph_delivery *delivery, const char *format, ...) PH_PRINTF(2, 3);
 /* Memory until the delivery ends. */
 PH_API ph_pool *ph_delivery_pool(ph_delivery *delivery);
 
@@ -306,7 +316,10 @@ enum {
 	PH_TRANSPORT_LOCAL = 1, /* runs in the local role, beside the spawner */
 	/* Knows ph_delivery_is_probe(). One that does not never sees a probe: the core answers in its
 	 * place that the address is deliverable as far as can be known, so that no mail is refused. */
-	PH_TRANSPORT_PROBES = 2
+	PH_TRANSPORT_PROBES = 2,
+	/* Knows ph_delivery_is_rehearsal(), and probes. Of one that does not "posthouse explain" says no
+	 * more than that mail goes there. */
+	PH_TRANSPORT_REHEARSES = 4
 };
 
 #define PH_TRANSPORT(...) \

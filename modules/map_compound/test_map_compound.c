@@ -111,8 +111,8 @@ asks_each(void **unused)
 				.ops = pattern ? &pattern_type : &fixed_type, .self = (void *)&cases[i].tables[count]};
 			list[count] = &tables[count];
 		}
-		made = map_make(pool, list, count);
-		map = map_make(pool, &self, 1);
+		made = map_make(pool, list, count, NULL);
+		map = map_make(pool, &self, 1, NULL);
 		assert_int_equal(ph_map_flags(map), cases[i].flags);
 		expect(cases[i].value, map, cases[i].key, false);
 		expect(cases[i].partial, map, cases[i].key, true);
@@ -124,7 +124,7 @@ static void
 needs_tables(void **unused)
 {
 	ph_pool *pool = ph_pool_new(0);
-	const ph_map *none = map_make(pool, NULL, 0);
+	const ph_map *none = map_make(pool, NULL, 0, NULL);
 	ph_error error = {""};
 
 	assert_int_equal(posthouse_module_map_compound.life->check(&none, &error), -1);

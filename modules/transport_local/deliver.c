@@ -22,23 +22,32 @@ pass_on(struct work *w, const struct addressee *to, const char *route)
 	ph_delivery_expand_to(w->delivery, to->index, &target, 1);
 }
 
-/* Is there a route for that name: in the maps, or the same for all? PH_FAILED: it was put off. */
+/* Routes by name, and one for all others. */
+struct routes {
+	const ph_map *maps;
+	const char *parameter, *otherwise;
+};
+
+/* Is there a route for that name? PH_FAILED: it was put off. */
 static ph_found
-find_route(struct work *w, const struct addressee *to, const char *name, const ph_map *maps,
-	const char *otherwise, const char **route)
+find_route(struct work *w, const struct addressee *to, const char *name, const struct routes *routes,
+	const char **route)
 {
 	ph_error error = {""};
 	ph_found found = PH_NOT_FOUND;
 
-	if (to->passes && !ph_map_is_empty(maps))
-		found = ph_map_lookup(w->pool, maps, name, route, &error);
+	if (to->passes && !ph_map_is_empty(routes->maps))
+		found = ph_map_lookup(w->pool, routes->maps, name, route, &error);
 	if (found == PH_FAILED)
 		ph_delivery_defer(w->delivery, to->index, "4.3.0", local_relay, "transport lookup of \"%s\": %s",
 			name, error.text);
 	if (found != PH_NOT_FOUND)
 		return found;
-	*route = otherwise;
-	return to->passes && *otherwise != '\0' ? PH_FOUND : PH_NOT_FOUND;
+	*route = routes->otherwise;
+	if (!to->passes || *routes->otherwise == '\0')
+		return PH_NOT_FOUND;
+	ph_delivery_tell(w->delivery, "%s is %s", routes->parameter, routes->otherwise);
+	return PH_FOUND;
 }
 
 /* ---- Nobody ------------------------------------------------------------------------------------ */
@@ -80,18 +89,21 @@ relay_user(struct work *w, const struct addressee *to)
 	if (address == NULL) {
 		ph_log(PH_LOG_WARNING, "luser_relay for %s: %s", to->recipient, error.text);
 		ph_delivery_defer(w->delivery, to->index, "4.3.5", local_relay, "luser_relay: %s", error.text);
-	} else if (forward_place(w, to, &target) == 0)
+	} else if (forward_place(w, to, &target) == 0) {
+		ph_delivery_tell(w->delivery, "luser_relay is %s", w->local->luser_relay);
 		ph_delivery_expand_to(w->delivery, to->index, &target, 1);
+	}
 }
 
 static void
 nobody(struct work *w, const struct addressee *to)
 {
 	const struct local *local = w->local;
+	const struct routes routes = {local->fallback_transport_maps, "fallback_transport",
+		local->fallback_transport};
 	const char *route;
 
-	switch (find_route(w, to, to->user, local->fallback_transport_maps, local->fallback_transport,
-		&route)) {
+	switch (find_route(w, to, to->user, &routes, &route)) {
 	case PH_FAILED:
 		return;
 	case PH_FOUND:
@@ -123,13 +135,29 @@ fill_dispatch(struct work *w, const struct addressee *to, const char *user, stru
 }
 
 static void
+rehearse_mailbox(struct work *w, const struct addressee *to, const struct user *user)
+{
+	ph_error error = {"no memory"};
+	const char *text = rights_mailbox_text(w->pool, &w->local->rights, user, &error);
+
+	if (text != NULL)
+		ph_delivery_sent(w->delivery, to->index, "2.0.0", local_relay, "%s", text);
+	else
+		ph_delivery_defer(w->delivery, to->index, "4.3.0", local_relay, "%s", error.text);
+}
+
+static void
 deliver_to_mailbox(struct work *w, const struct addressee *to, const struct user *user)
 {
 	struct ph_user_result *why;
 	struct dispatch dispatch;
 
-	if (ph_delivery_is_probe(w->delivery)) {
+	if (local_hides(w)) {
 		ph_delivery_sent(w->delivery, to->index, "2.0.0", local_relay, "delivers to mailbox");
+		return;
+	}
+	if (ph_delivery_is_rehearsal(w->delivery)) {
+		rehearse_mailbox(w, to, user);
 		return;
 	}
 	if ((why = local_prepare(w, to->index)) == NULL)
@@ -144,6 +172,8 @@ static void
 somebody(struct work *w, const struct addressee *to, const struct user *user)
 {
 	const struct local *local = w->local;
+	const struct routes routes = {local->mailbox_transport_maps, "mailbox_transport",
+		local->mailbox_transport};
 	const char *route;
 
 	if (user->uid == 0) {
@@ -151,10 +181,9 @@ somebody(struct work *w, const struct addressee *to, const struct user *user)
 			"root's rights: add an alias for \"%s\" that names an ordinary user", user->name);
 		return;
 	}
-	if (!ph_delivery_is_probe(w->delivery) && forward(w, to, user))
+	if (!local_hides(w) && forward(w, to, user))
 		return;
-	switch (find_route(w, to, user->name, local->mailbox_transport_maps, local->mailbox_transport,
-		&route)) {
+	switch (find_route(w, to, user->name, &routes, &route)) {
 	case PH_FAILED:
 		break;
 	case PH_FOUND:
@@ -241,6 +270,12 @@ deliver_to_program(struct work *w, size_t i, const struct ph_target *target)
 	if (*target->what == '\0') {
 		ph_delivery_bounce(w->delivery, i, "5.7.1", local_relay, "mail to %s is restricted",
 			command ? "command" : "file");
+		return;
+	}
+	if (ph_delivery_is_rehearsal(w->delivery)) {
+		ph_delivery_sent(w->delivery, i, "2.0.0", local_relay, "delivers to %s with the rights of %s",
+			command ? "command" : "file", *target->user != '\0' ? target->user :
+			ph_global("default_privs"));
 		return;
 	}
 	if ((why = local_prepare(w, i)) == NULL)

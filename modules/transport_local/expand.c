@@ -42,10 +42,11 @@ find_alias(void *context, ph_pool *pool, const char *key, const char **value, bo
 static ph_found
 read_include(void *context, ph_pool *pool, const char *path, ph_span *text, ph_error *error)
 {
-	const struct work *w = context;
+	struct work *w = context;
 
 	switch (rights_include(w->local, pool, NULL, path, text, error)) {
 	case FILE_TEXT:
+		local_tell_text(w, "include", path, *text);
 		return PH_FOUND;
 	case FILE_ABSENT:
 		ph_error_set(error, "there is no file %s to include", path);
@@ -139,7 +140,7 @@ follow(struct work *w, struct addressee *to, const struct alias_expansion *expan
 			expansion->loop, to->recipient);
 	if (expansion->count == 1 && first->user != NULL && *first->sender == '\0')
 		become_user(w, to, first);
-	else if (expansion->count > 0 && ph_delivery_is_probe(w->delivery))
+	else if (expansion->count > 0 && local_hides(w))
 		answer_probe(w, i, expansion);
 	else if (expansion->count > 0)
 		hand_on(w, to, expansion);
@@ -174,7 +175,7 @@ expand(struct work *w, size_t i)
 	struct alias_source source = {.context = w, .find = find_alias, .include = read_include,
 		.is_local = is_local, .origin = ph_global("myorigin"),
 		.delimiters = ph_global("recipient_delimiter"),
-		.owners = *ph_delivery_sender(w->delivery) != '\0' && !ph_delivery_is_probe(w->delivery),
+		.owners = *ph_delivery_sender(w->delivery) != '\0' && !local_hides(w),
 		.owner_special = w->local->owner_request_special,
 		.expand_owner = w->local->expand_owner_alias,
 		.propagate = w->local->state->propagate_alias,

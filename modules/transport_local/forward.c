@@ -278,6 +278,7 @@ add_include(struct reading *r, const char *from, const char *path)
 		const char *extension = r->extension;
 		int result;
 
+		local_tell_text(r->w, "include", path, text);
 		r->extension = r->w->local->state->propagate_include ? extension : "";
 		result = take_targets(r, path, text, true);
 		r->extension = extension;
@@ -395,6 +396,7 @@ use(struct work *w, const struct addressee *to, const struct user *user, const c
 
 	switch (rights_forward(w->local, w->pool, user->name, paths, count, &which, &text, &why)) {
 	case FILE_TEXT:
+		local_tell_text(w, "forward_path", paths[which], text);
 		if ((reading.extension = unmatched(w, to, user, paths[which])) == NULL)
 			break;
 		return take_targets(&reading, paths[which], text, false) == -1 || follow(&reading);

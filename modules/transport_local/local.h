@@ -56,6 +56,11 @@ struct addressee {
 /* What the log shows as relay. */
 extern const char local_relay[];
 
+/* Must the names behind an address stay hidden from who asks? A probe's answer goes to SMTP clients, a
+ * rehearsal's to the administrator. */
+bool local_hides(const struct work *w);
+/* In a rehearsal: what a file says, on one line. */
+void local_tell_text(struct work *w, const char *what, const char *path, ph_span text);
 ph_found local_is_domain(const struct local *local, const char *domain, ph_error *error);
 /* Is the word in the list? */
 bool local_allows(const ph_strings *list, const char *word);

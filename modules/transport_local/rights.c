@@ -142,6 +142,24 @@ rights_mailbox(struct batches *batches, const struct params *params, const struc
 	return post(batches, d, PH_USER_FILE, target, PH_USER_HOME_MAILBOX, MAILBOX_TIME, why);
 }
 
+const char *
+rights_mailbox_text(ph_pool *pool, const struct params *params, const struct user *user, ph_error *error)
+{
+	const char *command = params->mailbox_command;
+	ph_found found = PH_NOT_FOUND;
+
+	if (!ph_map_is_empty(params->mailbox_command_maps))
+		found = ph_map_lookup(pool, params->mailbox_command_maps, user->name, &command, error);
+	if (found == PH_FAILED)
+		return NULL;
+	if (found == PH_FOUND || *command != '\0')
+		return ph_pool_printf(pool, "delivers to command: %s", command);
+	if (*params->home_mailbox != '\0')
+		return ph_pool_printf(pool, "delivers to mailbox %s/%s", user->home, params->home_mailbox);
+	return ph_pool_printf(pool, "delivers to mailbox %s/%s", ph_global("mail_spool_directory"),
+		user->name);
+}
+
 struct letter *
 rights_file(struct batches *batches, const struct dispatch *d, const char *path,
 	struct ph_user_result *why)

@@ -19,6 +19,7 @@
 
 #include "batches.h"
 #include "params.h"
+#include "users.h"
 
 /* One message for one target. */
 struct dispatch {
@@ -38,6 +39,10 @@ struct dispatch {
  * been found, and not be root. May wait for a table. */
 struct letter *rights_mailbox(struct batches *batches, const struct params *params,
 	const struct dispatch *dispatch, struct ph_user_result *why);
+/* What that would be, for a person: "delivers to mailbox /var/mail/user". In the pool. NULL with the
+ * error: a table failed, no memory. May wait for a table. */
+const char *rights_mailbox_text(ph_pool *pool, const struct params *params, const struct user *user,
+	ph_error *error);
 /* Into a file in mbox format, or a Maildir ("/path/"): an absolute path, or "~/path". */
 struct letter *rights_file(struct batches *batches, const struct dispatch *dispatch, const char *path,
 	struct ph_user_result *why);

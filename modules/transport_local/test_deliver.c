@@ -35,7 +35,7 @@ struct ph_delivery {
 	const char *recipient, *original;
 	unsigned kind;
 	const char *what, *user;
-	bool probe;
+	bool probe, rehearsal;
 	char said[512];
 };
 
@@ -56,6 +56,8 @@ PLAYED(size_t, ph_delivery_count, const ph_delivery *d) { return 1; }
 PLAYED(const char *, ph_delivery_recipient, const ph_delivery *d, size_t i) { return d->recipient; }
 PLAYED(const char *, ph_delivery_original, const ph_delivery *d, size_t i) { return d->original; }
 PLAYED(bool, ph_delivery_is_probe, const ph_delivery *d) { return d->probe; }
+PLAYED(bool, ph_delivery_is_rehearsal, const ph_delivery *d) { return d->rehearsal; }
+PLAYED(void, ph_delivery_tell, ph_delivery *d, const char *format, ...) { }
 PLAYED(ph_pool *, ph_delivery_pool, ph_delivery *d) { return d->pool; }
 
 PLAYED(int, ph_delivery_content, ph_delivery *d, int *fd, int64_t *offset, int64_t *length,
@@ -135,6 +137,10 @@ PLAYED(void, ph_delivery_target, const ph_delivery *d, size_t i, struct ph_targe
 
 PLAYED(const char *, ph_global, const char *name)
 {
+	if (strcmp(name, "mail_spool_directory") == 0)
+		return "/mail";
+	if (strcmp(name, "default_privs") == 0)
+		return "noone";
 	return strcmp(name, "myorigin") == 0 ? "here.example" : "+";
 }
 
@@ -553,6 +559,45 @@ answers_probes(void **unused)
 	run(probe_cases);
 }
 
+/* A rehearsal tells all, and asks nobody to deliver. */
+static const struct {
+	const char *recipient;
+	unsigned kind;
+	const char *what, *said;
+} rehearsals[] = {
+	{"nobody@here.example", PH_TARGET_ADDRESS, "", "sent 2.0.0 delivers to mailbox /mail/nobody"},
+	{"support@here.example", PH_TARGET_ADDRESS, "",
+		"becomes nobody@here.example; sent 2.0.0 delivers to mailbox /mail/nobody"},
+	{"void@here.example", PH_TARGET_ADDRESS, "", "sent 2.0.0 delivered to file: /dev/null"},
+	{"ring@here.example", PH_TARGET_ADDRESS, "", "bounce 5.4.6 alias database loop for ring"},
+	{"a@here.example", PH_TARGET_COMMAND, "cat -u", "sent 2.0.0 delivers to command with the rights of noone"},
+	{"a@here.example", PH_TARGET_FILE, "/x", "sent 2.0.0 delivers to file with the rights of noone"},
+	{"a@here.example", PH_TARGET_FILE, "", "bounce 5.7.1 mail to file is restricted"},
+};
+
+static void
+rehearse_cases(void)
+{
+	for (size_t i = 0; i < sizeof(rehearsals) / sizeof(rehearsals[0]); i++) {
+		struct ph_delivery d = {.pool = ph_pool_new(0), .recipient = rehearsals[i].recipient,
+			.original = "", .kind = rehearsals[i].kind, .what = rehearsals[i].what, .user = "",
+			.probe = true, .rehearsal = true};
+
+		ops()->deliver(instance, &d);
+		if (strcmp(d.said, rehearsals[i].said) != 0)
+			fail_msg("%s: %s", rehearsals[i].recipient, d.said);
+		ph_pool_free(d.pool);
+	}
+	assert_int_equal(world.batches, 0);
+}
+
+static void
+rehearses(void **unused)
+{
+	assert_int_not_equal(ops()->flags & PH_TRANSPORT_REHEARSES, 0);
+	run(rehearse_cases);
+}
+
 /* ---- Batches ----------------------------------------------------------------------------------- */
 
 enum { MANY = 100 };
@@ -658,6 +703,7 @@ main(void)
 		cmocka_unit_test(wants_a_home),
 		cmocka_unit_test(asks_for_programs),
 		cmocka_unit_test(answers_probes),
+		cmocka_unit_test(rehearses),
 		cmocka_unit_test(goes_in_batches),
 		cmocka_unit_test(defers_when_the_spawner_fails),
 		cmocka_unit_test(can_be_cancelled),

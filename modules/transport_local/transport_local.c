@@ -18,6 +18,8 @@
 #include "rights.h"
 #include "user.h"
 
+enum { TOLD = 400 }; /* bytes of a file, in a rehearsal */
+
 const char local_relay[] = "local";
 
 static const struct ph_param params[] = {
@@ -164,6 +166,31 @@ local_allows(const ph_strings *list, const char *word)
 		if (ph_strcasecmp(list->items[i], word) == 0)
 			return true;
 	return false;
+}
+
+bool
+local_hides(const struct work *w)
+{
+	return ph_delivery_is_probe(w->delivery) && !ph_delivery_is_rehearsal(w->delivery);
+}
+
+void
+local_tell_text(struct work *w, const char *what, const char *path, ph_span text)
+{
+	size_t size = text.size < TOLD ? text.size : TOLD, used = 0;
+	char *line;
+
+	if (!ph_delivery_is_rehearsal(w->delivery) || (line = ph_pool_alloc(w->pool, size + 1)) == NULL)
+		return;
+	for (size_t i = 0; i < size; i++)
+		if ((unsigned char)text.data[i] > ' ')
+			line[used++] = text.data[i];
+		else if (used > 0 && line[used - 1] != ' ')
+			line[used++] = ' ';
+	used -= used > 0 && line[used - 1] == ' ';
+	line[used] = '\0';
+	ph_delivery_tell(w->delivery, "%s: %s has \"%s\"%s", what, path, line,
+		size < text.size ? " and more" : "");
 }
 
 static int
@@ -372,7 +399,7 @@ local_stop(void *self)
 }
 
 PH_MODULE(transport_local, "1.0", "delivery on this host: aliases and mailboxes",
-	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL | PH_TRANSPORT_PROBES, .deliver = local_deliver,
-		.deliver_as_user = local_deliver_as_user, .confirm = local_confirm),
+	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL | PH_TRANSPORT_PROBES | PH_TRANSPORT_REHEARSES,
+		.deliver = local_deliver, .deliver_as_user = local_deliver_as_user, .confirm = local_confirm),
 	PH_INSTANCE(struct local, params),
 	PH_LIFE(.check = local_check, .open = local_open, .start = local_start, .stop = local_stop, .close = local_close));

@@ -133,6 +133,20 @@ deliver_all(struct virtual *virtual, ph_delivery *delivery, struct parcel *parce
 	send_parcel(virtual, delivery, parcel);
 }
 
+/* Which mailbox it is, an administrator may know. */
+static void
+tell_place(const struct virtual *virtual, ph_delivery *delivery, size_t i, const char *value)
+{
+	const char *relay = ph_instance_name(virtual), *path;
+	ph_error error = {"no memory"};
+
+	path = place_path(ph_delivery_pool(delivery), virtual->virtual_mailbox_base, value, &error);
+	if (path != NULL)
+		ph_delivery_sent(delivery, i, "2.0.0", relay, "delivers to mailbox %s", path);
+	else
+		ph_delivery_defer(delivery, i, "4.3.5", relay, "virtual_mailbox_maps: %s", error.text);
+}
+
 /* Is there a mailbox? That is all that a probe is told. */
 static void
 probe(const struct virtual *virtual, ph_delivery *delivery, size_t i)
@@ -143,7 +157,10 @@ probe(const struct virtual *virtual, ph_delivery *delivery, size_t i)
 
 	switch (lookup_mailbox(ph_delivery_pool(delivery), virtual, recipient, &value, &error)) {
 	case PH_FOUND:
-		ph_delivery_sent(delivery, i, "2.0.0", relay, "delivers to mailbox");
+		if (ph_delivery_is_rehearsal(delivery))
+			tell_place(virtual, delivery, i, value);
+		else
+			ph_delivery_sent(delivery, i, "2.0.0", relay, "delivers to mailbox");
 		break;
 	case PH_NOT_FOUND:
 		ph_delivery_bounce(delivery, i, "5.1.1", relay, "unknown user: \"%s\"", recipient);
@@ -295,7 +312,8 @@ virtual_check(void *self, ph_error *error)
 }
 
 PH_MODULE(transport_virtual, "1.0", "delivery to virtual mailboxes",
-	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL | PH_TRANSPORT_PROBES, .deliver = virtual_deliver,
+	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL | PH_TRANSPORT_PROBES | PH_TRANSPORT_REHEARSES,
+		.deliver = virtual_deliver,
 		.deliver_as_user = virtual_deliver_as_user, .find_rights = virtual_find_rights,
 		.minimum_offset = FIELD(virtual_minimum_uid)),
 	PH_INSTANCE(struct virtual, params),

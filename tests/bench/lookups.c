@@ -125,7 +125,7 @@ main(int argc, char **argv)
 	begin = now();
 	instance = open_table(config, argv[1]);
 	printf("opened in %.0f ms, %ld KiB\n", (now() - begin) * 1000, resident() - before);
-	measure(map_make(config->pool, &instance, 1), argc > 3 ? strtod(argv[3], NULL) : 3);
+	measure(map_make(config->pool, &instance, 1, NULL), argc > 3 ? strtod(argv[3], NULL) : 3);
 	instance_close(instance);
 	config_free(config);
 	problems_free(problems);

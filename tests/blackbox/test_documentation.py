@@ -36,7 +36,7 @@ def test_explain(posthouse, folder):
     with NameServer(folder, restrictions.ZONES) as names:
         server = posthouse(dns_servers=names.servers, dns_timeout="5s", **parameters(configuration, folder))
         sessions = blocks("console")
-        assert len(sessions) == 3
+        assert len(sessions) == 4
         for _, text in sessions:
             command, shown = text.removeprefix("$ ").split("\n\n", 1)
             words = command.replace("\\\n", " ").split()

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from harness import Sink
+from harness import USERS, Sink, wait_until
 
 
 @pytest.fixture
@@ -71,6 +71,67 @@ def test_a_table_that_cannot_be_asked(posthouse, sinks, parameter):
         said = fate(server, sinks, "a@client.example", "u@far.example")
         assert said.startswith("none 4.3.0 deferred") and "is away" in said, said
         assert sinks[0].messages == []
+
+
+ME = USERS[0]
+# What a trusted client writes, and where it goes: our mailbox, the address at the next host, or what is said of it.
+WRITTEN = {
+    "none": [(f"{ME}@test.example", ME), (f"{ME.upper()}@TEST.Example", ME), (f"{ME}@test.example.", ME), (ME, ME),
+             (f"{ME}@[127.0.0.1]", ME), (f"{ME}@localhost", ME), (f'"{ME}"@test.example', ME),
+             ("U@Far.Example.", "U@Far.Example"), ("u@[127.0.0.9]", "u@[127.0.0.9]"), ("u%far.example@test.example", 'unknown user: "u%far.example"'),
+             ("far.example!u@test.example", 'unknown user: "far.example!u"'), ("u@far.example@test.example", 'unknown user: "u@far.example"'),
+             ('"u@far.example"@test.example', 'unknown user: "u@far.example"'), ("u%far.example@other.example", "u%far.example@other.example")],
+    "percent": [("u%far.example@test.example", "u@far.example"), ("u%far.example", "u@far.example"),
+                (f"u%far.example%TEST.example@localhost", "u@far.example"), (f"{ME}%test.example@localhost", ME),
+                ("u%far.example@other.example", "u%far.example@other.example"), ("50%@test.example", 'unknown user: "50%"')],
+    "bang": [("far.example!u@test.example", "u@far.example"), ("far.example!u", "u@far.example"),
+             (f"localhost!{ME}@test.example", ME), (f"localhost!far.example!u", "u@far.example"),
+             ("u%far.example@test.example", 'unknown user: "u%far.example"')],
+    "quotes": [('"u@far.example"@test.example', "u@far.example"), ("u@far.example@test.example", "u@far.example"),
+               ("u%far.example@test.example", 'unknown user: "u%far.example"')],
+}
+SWITCHES = {"percent": "allow_percent_hack", "bang": "swap_bangpath", "quotes": "resolve_dequoted_address"}
+
+
+@pytest.mark.parametrize("rule", list(WRITTEN))
+def test_addresses_as_they_are_written(posthouse, sinks, rule):
+    switch = {SWITCHES[rule]: "yes"} if rule in SWITCHES else {}
+    server = posthouse(relayhost=hop(sinks[0]), smtpd_reject_unlisted_recipient="no", myorigin="$mydomain",
+                       **switch)
+    with server:
+        for number, (address, end) in enumerate(WRITTEN[rule]):
+            server.send("a@client.example", address, f"Subject: {number}\r\n\r\n")
+            if end.startswith("unknown user"):
+                server.wait_log(rf"dsn=5\.1\.1, status=bounced \({re.escape(end)}\)")
+            elif "@" in end:
+                wait_until(lambda: any(f"Subject: {number}\r\n".encode() in content and recipients == [end]
+                                       for _, recipients, content in list(sinks[0].messages)), f"{address} -> {end}")
+            else:
+                wait_until(lambda: any(letter["Subject"] == str(number) for letter in server.letters(end)), f"{address} -> {end}")
+
+
+def test_routes_of_strangers(posthouse, sinks):
+    """Whatever the parameters say, a stranger's route is no local address."""
+    for value in ("yes", "no"):
+        with posthouse(relayhost=hop(sinks[0]), mynetworks="{192.0.2.0/24}", allow_percent_hack=value, swap_bangpath=value,
+                       resolve_dequoted_address=value) as server:
+            with server.client() as client:
+                client.hello()
+                client.expect("MAIL FROM:<a@client.example>", 250)
+                for local in ("u%far.example", "far.example!u", '"u@far.example"', "u@far.example", f"{ME}%localhost"):
+                    client.expect(f"RCPT TO:<{local}@test.example>", 554, "Relay access denied")
+
+
+def test_domains_that_cannot_be_looked_up(posthouse, sinks):
+    """A route waits for the table that says whether its domain is ours; it does not become an unknown user."""
+    with posthouse(relayhost=hop(sinks[0]), mydestination="{test.example, 'fail:away'}", allow_percent_hack="yes") as server:
+        with server.client() as client:
+            client.hello()
+            client.expect("MAIL FROM:<a@client.example>", 250)
+            client.expect("RCPT TO:<u%far.example@lost.example>", 250)
+            client.expect("DATA", 354)
+            client.expect("Subject: x\r\n\r\n.", 451, "Temporary lookup failure")
+        server.wait_empty()
 
 
 def test_explain_says_which_table(posthouse, sinks):

@@ -108,7 +108,7 @@ def test_dsn_parameters_and_others_are_taken(posthouse):
         assert server.command("sendmail", "-bd", "-q30m", check=False)[0] == 0
         assert "is empty" in server.command("sendmail", "-bp")[1]
         assert server.command("sendmail", "-q")[0] == 0
-        assert "a@b..." in server.command("sendmail", "-bv", "Joe <a@b>")[1]
+        assert "a@b... deliverable, goes to transport smtp, next hop b: " in server.command("sendmail", "-bv", "Joe <a@b>")[1]
 
 
 def test_smtp_on_standard_input(posthouse):

@@ -102,6 +102,16 @@ def test_senders(posthouse, sink):
         assert sorted(probed) == ["good", "nobody"]
 
 
+def test_senders_of_a_table(posthouse, sink):
+    """Only those whose addresses are often forged."""
+    sink.replies["RCPT"], probed = answers(nobody="550 5.1.1 no such user")
+    rule = "{'check_sender_access inline:{ forged.example=reject_unverified_sender }'}"
+    with posthouse(**verifying(sink, smtpd_sender_restrictions=rule, smtpd_recipient_restrictions="{}")) as server:
+        assert ask(server, "news@test.example", "nobody@forged.example").startswith("450 4.1.7 <nobody@forged.example>: Sender")
+        assert ask(server, "news@test.example", "nobody@else.example").startswith("250")
+        assert probed == ["nobody"]
+
+
 def test_in_progress_and_then_known(posthouse, sink):
     go_on = threading.Event()
     sink.replies["RCPT"] = lambda line: go_on.wait(60) and "250 2.1.5 Ok"

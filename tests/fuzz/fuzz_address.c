@@ -6,6 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "intake/source_route.h"
+
+/* A route that an address hides leads to an address, by every rule that there is. */
+static void
+check_route(ph_pool *pool, const char *address)
+{
+	const struct settings settings = {.allow_percent_hack = true, .swap_bangpath = true,
+		.resolve_dequoted_address = true};
+	const char *route = source_route(pool, &settings, address);
+
+	CHECK(route != NULL);
+	CHECK(route == address || (source_route_is_possible(address) && *ph_address_domain(route) != '\0' &&
+		strlen(route) <= strlen(address) + 2));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -26,6 +41,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ph_address_domain(address);
 		CHECK(ph_address_local_part(address).size <= strlen(address));
 		CHECK(ph_address_unquoted(pool, address) != NULL);
+		check_route(pool, address);
 		ph_is_fqdn(address);
 		ph_is_literal(address, NULL);
 	}

@@ -142,7 +142,7 @@ make_nested(struct map_fixture *f)
 	assert_non_null(f->nested);
 	*f->nested = (struct instance){.module = module, .ops = module->operations, .name = f->source,
 		.self = make_instance(module, f->source)};
-	return map_make(f->pool, &f->nested, 1);
+	return map_make(f->pool, &f->nested, 1, NULL);
 }
 
 static const void *
@@ -200,6 +200,8 @@ map_teardown(struct map_fixture *f)
 	if (f->nested != NULL)
 		free(f->nested->self);
 	free(f->nested);
+	world.nested = NULL;
+	world.self = NULL;
 	unlink(f->source);
 	snprintf(path, sizeof(path), "%s%s", f->source, f->subject->suffix ? f->subject->suffix : "");
 	unlink(path);
