@@ -254,6 +254,42 @@ check_needs(const struct config *config, struct problems *problems)
 	}
 }
 
+/* ---- Who hears of nothing ---------------------------------------------------------------------- */
+
+static bool
+notifies(const struct settings *settings, const char *const *classes)
+{
+	for (size_t i = 0; i < settings->notify_classes.count; i++)
+		for (size_t k = 0; classes[k] != NULL; k++)
+			if (ph_strcasecmp(settings->notify_classes.items[i], classes[k]) == 0)
+				return true;
+	return false;
+}
+
+static void
+check_notices(const struct config *config, struct problems *problems)
+{
+	static const struct {
+		const char *name, *needed;
+		const char *classes[5];
+	} notices[] = {
+		{"2bounce_notice_recipient", "2bounce", {"2bounce"}},
+		{"bounce_notice_recipient", "bounce", {"bounce"}},
+		{"delay_notice_recipient", "delay", {"delay"}},
+		{"error_notice_recipient", "policy, protocol, resource or software",
+			{"policy", "protocol", "resource", "software"}},
+	};
+
+	for (size_t i = 0; i < COUNT(notices); i++) {
+		const struct setting *setting = setting_find(&config->set, notices[i].name);
+
+		if (setting && !notifies(config_settings(config), notices[i].classes))
+			problems_warn(problems, setting->file, setting->line,
+				"%s: does nothing, as notify_classes has no %s; add that, or delete this",
+				notices[i].name, notices[i].needed);
+	}
+}
+
 /* ---- Lists that every listener has of its own ------------------------------------------------- */
 
 static const struct section *
@@ -329,6 +365,7 @@ check_unused(const struct config *config, struct problems *problems)
 	check_classes(config, problems);
 	check_idle(config, problems);
 	check_needs(config, problems);
+	check_notices(config, problems);
 	check_overridden(config, problems);
 	check_sections(config, problems);
 }

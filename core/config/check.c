@@ -182,6 +182,19 @@ check_lifetime(struct config *config, const char *name, const char *unit)
 }
 
 static void
+check_delay(struct config *config)
+{
+	const struct settings *settings = &config->settings;
+	const struct setting *setting = setting_find(&config->set, "delay_warning_time");
+
+	if (setting && settings->delay_warning_time > 0 &&
+		settings->delay_warning_time >= settings->maximal_queue_lifetime)
+		problems_warn(config->problems, setting->file, setting->line,
+			"delay_warning_time: does nothing, as mail is returned before, after "
+			"maximal_queue_lifetime; make it shorter");
+}
+
+static void
 check_times(struct config *config)
 {
 	const struct settings *settings = &config->settings;
@@ -190,6 +203,7 @@ check_times(struct config *config)
 	check_lifetime(config, "maximal_queue_lifetime", "days");
 	check_lifetime(config, "bounce_queue_lifetime", "days");
 	check_lifetime(config, "delay_warning_time", "hours");
+	check_delay(config);
 	if (!setting)
 		setting = setting_find(&config->set, "maximal_backoff_time");
 	if (settings->minimal_backoff_time > settings->maximal_backoff_time && setting)

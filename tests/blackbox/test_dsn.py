@@ -612,6 +612,23 @@ def test_soft_bounce(posthouse):
     sink.close()
 
 
+def test_settings_that_do_nothing(posthouse):
+    def said(**params):
+        server = posthouse(**params)
+        return "".join(server.command("posthouse", "check", check=False)[1:])
+
+    for name, needed in (("2bounce", "2bounce"), ("bounce", "bounce"), ("delay", "delay"),
+                         ("error", "policy, protocol, resource or software")):
+        text = f"{name}_notice_recipient: does nothing, as notify_classes has no {needed}; add that, or delete this"
+        assert text in said(**{f"{name}_notice_recipient": "me"}, notify_classes="{}")
+        assert "notice_recipient" not in said(**{f"{name}_notice_recipient": "me"},
+                                              notify_classes="{2bounce, bounce, delay, policy}")
+    assert 'notify_classes: "bounces" is none of: bounce 2bounce delay' in said(notify_classes="{bounces}")
+    assert "delay_warning_time: 4 means seconds; write 4h for hours" in said(delay_warning_time="4")
+    assert "delay_warning_time: does nothing" in said(delay_warning_time="5d")
+    assert "delay_warning_time" not in said(delay_warning_time="4h")
+
+
 # ---- Texts of one's own ----------------------------------------------------------------------------------------
 
 TEMPLATES = """# our texts
