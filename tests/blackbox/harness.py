@@ -76,9 +76,9 @@ class Accounts:
             text += f"{name}:x:{uid}:{uid}::{home}:/bin/sh\n"
         passwd.write_text(text)
         group.write_text(pathlib.Path("/etc/group").read_text() + "".join(f"{name}:x:{uid}:\n" for name, uid in users.items()))
-        server.environment.update(LD_PRELOAD=str(library), NSS_WRAPPER_PASSWD=str(passwd), NSS_WRAPPER_GROUP=str(group))
-        if SANITIZED:
-            server.environment["ASAN_OPTIONS"] = environment(server.config)["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
+        server.environment.update(LD_PRELOAD=str(library), NSS_WRAPPER_DISABLE_DEEPBIND="1", NSS_WRAPPER_PASSWD=str(passwd), NSS_WRAPPER_GROUP=str(group))
+        # a sanitizer wants to be the first library, and is told that this one does no harm
+        server.environment["ASAN_OPTIONS"] = environment(server.config)["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
 
     def __getitem__(self, name):
         """The home of a user."""
