@@ -294,6 +294,28 @@ def test_success_is_told_at_the_end_of_each_pass(posthouse):
     sink.close()
 
 
+def test_no_success_is_forgotten_when_all_processes_die(posthouse):
+    """Mail that was delivered is reported, perhaps twice."""
+    server = posthouse()
+    server.start()
+    sent = 0
+    for _ in range(3):
+        before = server.log().count("status=sent")
+        for _ in range(15):
+            send(server, SENDER, {f"{ME}@test.example": " NOTIFY=SUCCESS"}, mail=f" ENVID=letter-{sent}.")
+            sent += 1
+        wait_until(lambda: server.log().count("status=sent") > before, "a delivery")
+        server.kill()
+        server.start()
+    ids = {f"letter-{number}." for number in range(sent)}
+
+    def reported():
+        return {Report(letter).message["Original-Envelope-Id"] for letter in server.letters(USERS[2])
+                if letter.get_payload() and letter.is_multipart() and len(letter.get_payload()) == 3}
+    wait_until(lambda: reported() >= ids, "a report on each letter")
+    server.stop()
+
+
 def test_expanded(posthouse, sink, folder):
     """Of several addresses in place of one no success is told, but that they are several."""
     virtual = folder / "virtual"

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import OWNER, ROOT, USERS, free_port, wait_until
+from harness import OWNER, ROOT, USERS, NameServer, free_port, wait_until
 
 
 class LmtpServer:
@@ -257,3 +257,22 @@ def test_module_names_its_transports(posthouse):
     server = posthouse()
     text = server.command("posthouse", "module", "info", "transport_smtp")[1]
     assert "\nTransports:\n  smtp\n  lmtp\n" in text
+
+
+@pytest.mark.parametrize("hop", ["inet:box.example", "box.example", "inet:[box.example]"])
+def test_no_mail_exchangers(posthouse, folder, hop):
+    """A host is a host: its addresses count, and no MX record of its name."""
+    with LmtpServer() as peer, NameServer(folder, {"box.example": "@ A 127.0.0.1\n@ MX 10 other\nother A 127.0.0.66\n"}) as names:
+        with posthouse(dns_servers=names.servers, default_transport=f"'lmtp:{hop}:{peer.port}'") as server:
+            server.send("a@client.example", "b@far.example")
+            peer.wait()
+            server.wait_log(rf"to=<b@far\.example>, relay=box\.example\[127\.0\.0\.1\]:{peer.port}, .*status=sent")
+
+
+def test_the_port_without_a_port(posthouse):
+    with posthouse(transport_maps="'inline:{a.example=lmtp:inet:127.0.0.77, b.example=lmtp:127.0.0.78, c.example=other:[127.0.0.79]}'",
+                   sections="listener smtp { module = smtp port = 0 }\ntransport other { module = lmtp lmtp_tcp_port = 1 }\n") as server:
+        server.send("a@client.example", [f"x@{name}.example" for name in "abc"])
+        for name, place in (("a", r"127\.0\.0\.77:24"), ("b", r"127\.0\.0\.78:24"), ("c", r"127\.0\.0\.79:1")):
+            host, port = place.split(":")
+            server.wait_log(rf"to=<x@{name}\.example>.*dsn=4\.4\.1, status=deferred \(connect to {host}\[{host}\]:{port}: Connection refused\)")
