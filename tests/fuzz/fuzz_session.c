@@ -298,6 +298,7 @@ set_world(void)
 	world.settings.mail_name = "Posthouse";
 	world.settings.append_at_myorigin = true;
 	world.settings.empty_address_recipient = "MAILER-DAEMON";
+	world.settings.remote_header_rewrite_domain = "";
 	world.settings.queue_minfree = 1000;
 	world.settings.hopcount_limit = 50;
 	world.queue.ops = &queue_ops;
