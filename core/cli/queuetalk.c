@@ -18,6 +18,7 @@
 
 /* How long a queue role that is just starting is waited for, and an answer. Milliseconds. */
 #define PATIENCE 3000
+#define PAUSE 100
 #define ANSWER_TIME 120000
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
@@ -87,27 +88,36 @@ load_config(struct talk *talk, const char *option)
 	return EX_OK;
 }
 
+/* Connects, waiting for a queue role that is on its way; *waited grows by how long. 0 or -1. */
+static int
+connect_patiently(struct talk *talk, int *waited, ph_error *error)
+{
+	const struct timespec pause = {.tv_nsec = PAUSE * 1000000};
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/control", talk->settings->run_directory);
+	for (;; *waited += PAUSE) {
+		talk->fd = channel_connect_blocking(path, error);
+		if (talk->fd != -1)
+			return 0;
+		if (*waited >= PATIENCE || !is_running(talk->settings))
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+}
+
 int
 talk_open(struct talk *talk, const char *option)
 {
-	const struct timespec pause = {.tv_nsec = 100 * 1000000};
 	ph_error error = {""};
-	char path[512];
-	int result;
+	int result, waited = 0;
 
 	*talk = (struct talk){.fd = -1};
 	if ((talk->pool = ph_pool_new(0)) == NULL)
 		return EX_OSERR;
 	if ((result = load_config(talk, option)) != EX_OK)
 		return result;
-	snprintf(path, sizeof(path), "%s/control", talk->settings->run_directory);
-	for (int waited = 0; talk->fd == -1; waited += 100) {
-		talk->fd = channel_connect_blocking(path, &error);
-		if (talk->fd != -1 || waited >= PATIENCE || !is_running(talk->settings))
-			break;
-		nanosleep(&pause, NULL);
-	}
-	return talk->fd == -1 ? say_down(talk->settings, &error) : EX_OK;
+	return connect_patiently(talk, &waited, &error) == 0 ? EX_OK : say_down(talk->settings, &error);
 }
 
 void
@@ -123,7 +133,7 @@ talk_close(struct talk *talk)
 /* ---- Asking ---------------------------------------------------------------------------------- */
 
 static int
-send_request(struct talk *talk, unsigned type, const char *argument, unsigned what)
+send_request(const struct talk *talk, unsigned type, const char *argument, unsigned what)
 {
 	struct wire_writer writer;
 	ph_error error;
@@ -131,50 +141,80 @@ send_request(struct talk *talk, unsigned type, const char *argument, unsigned wh
 	wire_begin(&writer, talk->pool);
 	wire_put_string(&writer, argument);
 	wire_put_u8(&writer, what);
-	if (channel_send_blocking(talk->fd, type, wire_span(&writer), NULL, 0, &error) == 0)
-		return EX_OK;
-	cli_error("%s", error.text);
-	return EX_TEMPFAIL;
+	return channel_send_blocking(talk->fd, type, wire_span(&writer), NULL, 0, &error);
 }
 
+/* What came of a request: an answer, nothing at all, or a part of an answer. */
+enum heard {
+	HEARD_ALL,
+	HEARD_NOTHING,
+	HEARD_PART
+};
+
 /* Reads the answer; frames other than the end go to fn. count: how many messages it was about. */
-static int
-read_answer(struct talk *talk, const char *about, talk_frame_fn *fn, void *context, uint64_t *count)
+static enum heard
+read_answer(const struct talk *talk, const char *about, talk_frame_fn *fn, void *context, uint64_t *count,
+	int *code, ph_error *error)
 {
-	for (;;) {
+	for (enum heard heard = HEARD_NOTHING;; heard = HEARD_PART) {
 		struct wire_reader reader;
-		ph_error error = {"the queue manager went away; try again"};
 		unsigned type;
 		ph_span payload;
 		const char *text;
-		int code;
 
 		ph_pool_reset(talk->pool);
 		if (channel_receive_blocking(talk->fd, talk->pool, &type, &payload, NULL, NULL,
-			ANSWER_TIME, &error) != 1) {
-			cli_error("%s", error.text);
-			return EX_TEMPFAIL;
-		}
+			ANSWER_TIME, error) != 1)
+			return heard;
 		if (type != CONTROL_END) {
 			fn(context, type, payload, talk->pool);
 			continue;
 		}
 		reader = wire_reader_of(payload);
-		code = (int)wire_get_u32(&reader);
+		*code = (int)wire_get_u32(&reader);
 		text = wire_get_string(&reader, talk->pool);
 		*count = wire_get_u64(&reader);
-		if (code != EX_OK)
+		if (*code != EX_OK)
 			cli_error("%s%s%s", about, *about == '\0' ? "" : ": ", text);
-		return code;
+		return HEARD_ALL;
 	}
+}
+
+/* A queue role that is going away may still have been reached. To ask the next one the same does no
+ * harm, unless this one did it. */
+static bool
+is_asked_again(const struct talk *talk, unsigned type, bool sent)
+{
+	return (!sent || type == CONTROL_LIST || type == CONTROL_SHOW) && is_running(talk->settings);
 }
 
 int
 talk_ask(struct talk *talk, unsigned type, const char *argument, unsigned what, talk_frame_fn *fn,
 	void *context, uint64_t *count)
 {
-	int result = send_request(talk, type, argument, what);
+	const struct timespec pause = {.tv_nsec = PAUSE * 1000000};
+	time_t end = time(NULL) + PATIENCE / 1000;
+	ph_error error;
+	int code = EX_OK, waited = 0;
 
 	*count = 0;
-	return result != EX_OK ? result : read_answer(talk, argument, fn, context, count);
+	for (;;) {
+		bool sent = send_request(talk, type, argument, what) == 0;
+		enum heard heard = HEARD_NOTHING;
+
+		ph_error_set(&error, "the queue manager went away; try again");
+		if (sent)
+			heard = read_answer(talk, argument, fn, context, count, &code, &error);
+		if (heard == HEARD_ALL)
+			return code;
+		if (heard == HEARD_PART || time(NULL) > end || !is_asked_again(talk, type, sent))
+			break;
+		close(talk->fd);
+		nanosleep(&pause, NULL);
+		waited += PAUSE;
+		if (connect_patiently(talk, &waited, &error) == -1)
+			break;
+	}
+	cli_error("%s", error.text);
+	return EX_TEMPFAIL;
 }
