@@ -27,7 +27,7 @@ struct options {
 	bool interval;         /* -q30m */
 	bool from_headers;     /* -t */
 	bool dots_are_text;    /* -i, -oi */
-	bool verbose;          /* -v */
+	bool verbose;          /* -v: what became of it is told, here and by a report */
 	const char *config;    /* -C */
 	const char *sender;    /* -f, -r */
 	struct outgoing outgoing;
@@ -423,6 +423,8 @@ command_sendmail(int argc, char **argv)
 	if (result != 0)
 		return result;
 	pass_config_on(&options);
+	if (options.verbose && options.outgoing.notify == 0)
+		options.outgoing.notify = PH_NOTIFY_SUCCESS | PH_NOTIFY_FAILURE | PH_NOTIFY_DELAY;
 	if (options.mode == 'd' || (options.mode == 0 && options.interval))
 		return daemon_mode();
 	if (options.mode == 'p')

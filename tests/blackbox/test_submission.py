@@ -54,6 +54,23 @@ def test_a_letter_with_its_headers(posthouse):
         server.wait_log(f"cleanup\\[\\d+\\]: {queue_id}: message-id=<")
 
 
+def test_verbose_asks_for_a_report(posthouse):
+    """-v: what became of the letter comes back by mail, the names before and behind the alias; -N has the last word."""
+    server = posthouse(myorigin="$mydomain")
+    server.aliases.write_text(f"friend: {USERS[0]}\n")
+    with server:
+        for option in ("-v", "-vNnever"):
+            server.command("sendmail", option, "-f", USERS[1], "friend", input="Subject: to a friend\n\nhello\n")
+        assert len(server.wait_letters(2)) == 2
+        server.wait_empty()
+        report, = server.wait_letters(1, USERS[1])
+        text, fields, _ = report.get_payload()
+        assert report.get_content_type() == "multipart/report" and "(expanded from <friend>): delivered to mailbox" in text.get_payload()
+        told = fields.get_payload()[1]
+        assert (told["Original-Recipient"], told["Final-Recipient"], told["Action"]) == (
+            "rfc822;friend", f"rfc822; {USERS[0]}@test.example", "delivered")
+
+
 def test_a_dot_ends_the_input(posthouse):
     with posthouse() as server:
         server.command("sendmail", JOE, input="From someone Mon\nSubject: x\n\none\n.\ntwo\n")

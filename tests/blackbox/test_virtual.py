@@ -254,6 +254,7 @@ def test_many_at_once(posthouse):
             assert owner_of(server.base / name)[0] == (UID if i % 3 else OTHER_UID)
 
 
+@pytest.mark.slow  # as long as a lock is waited for
 @pytest.mark.parametrize("kinds", ["fcntl", "dotlock", "flock", "{fcntl, dotlock}"])
 def test_locks(posthouse, kinds):
     """A mailbox that another program has locked waits; which lock counts is the parameter's to say."""
