@@ -180,7 +180,7 @@ def test_a_table_that_goes_away(posthouse, folder):
     """While it cannot be read mail waits: nobody's address is called unknown for that."""
     aliases = folder / "aliases"
     aliases.write_text("staff: games\n")
-    with posthouse(minimal_backoff_time="1s", maximal_backoff_time="1s") as server:
+    with posthouse(minimal_backoff_time="1s", maximal_backoff_time="1s", local_recipient_maps="{}") as server:
         server.send("a@client.example", "staff@test.example")
         server.wait_letters(1)
         for n, breaking in enumerate((lambda: aliases.unlink(), lambda: aliases.mkdir(),
