@@ -30,7 +30,8 @@ make_address(ph_pool *pool, ph_span user, const char *host)
 	ph_span rest;
 
 	if (text == NULL || user.size == 0 || !is_host(host) ||
-		ph_path_parse(pool, ph_span_of(text), PH_PATH_UTF8, &address, &rest, &error) == -1)
+		ph_path_parse(pool, ph_span_of(text), PH_PATH_UTF8, &address, &rest, &error) == -1 ||
+		rest.size > 0)
 		return NULL;
 	return address;
 }

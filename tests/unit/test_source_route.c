@@ -38,6 +38,7 @@ static const struct {
 	{PERCENT | BANG, "\"user@far.example\"@here.example", NULL},
 	{PERCENT, "\"a b%far.example\"@here.example", NULL},
 	{PERCENT | QUOTES, "\"ab.%far.example\"@here.example", "\"ab.\"@far.example"},
+	{QUOTES, "\"user> x@far.example\"@here.example", NULL},
 };
 
 static void
