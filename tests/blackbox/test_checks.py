@@ -289,24 +289,26 @@ UNTOUCHED = [
 ]
 
 
+def all_untouched(server, sink):
+    """What becomes of them all on the way through, without our trace field."""
+    del sink.messages[:]
+    for number, content in enumerate(UNTOUCHED):
+        post(server, content.replace(b"\r\n.", b"\r\n.."))
+        sink.wait(number + 1)
+    return [re.sub(rb"\AReceived:.*\r\n(?:[ \t].*\r\n)*", b"", message[2]) for message in sink.messages]
+
+
 def test_untouched(posthouse, sink, tmp_path):
     """What matches nothing goes on to the byte, whatever it looks like: as without checks."""
     rules = ["/^never matches$/ REJECT"]
     server = posthouse(**options(sink))
-
-    def all_of_them():
-        del sink.messages[:]
-        for number, content in enumerate(UNTOUCHED):
-            post(server, content.replace(b"\r\n.", b"\r\n.."))
-            sink.wait(number + 1)
-        return [re.sub(rb"\AReceived:.*\r\n(?:[ \t].*\r\n)*", b"", message[2]) for message in sink.messages]
     with server:
-        plain = all_of_them()
+        plain = all_untouched(server, sink)
         assert plain[5] == UNTOUCHED[5] and plain[-2] == UNTOUCHED[-2]
         server.configure(header_checks=table(tmp_path, "h", *rules), body_checks=table(tmp_path, "b", *rules),
                          body_checks_size_limit=0)
         server.command("posthouse", "reload")
-        for content, got in zip(plain, all_of_them()):
+        for content, got in zip(plain, all_untouched(server, sink)):
             assert got == content, (got[:300], content[:300])
 
 
@@ -392,19 +394,12 @@ def test_bodies_on_the_way_out(posthouse, sink, tmp_path):
 def test_nothing_changes_on_the_way_out(posthouse, sink, tmp_path):
     rules = table(tmp_path, "out", "/^never matches$/ STRIP")
     server = posthouse(**options(sink))
-
-    def all_of_them():
-        del sink.messages[:]
-        for number, content in enumerate(UNTOUCHED):
-            post(server, content.replace(b"\r\n.", b"\r\n.."))
-            sink.wait(number + 1)
-        return [re.sub(rb"\AReceived:.*\r\n(?:[ \t].*\r\n)*", b"", message[2]) for message in sink.messages]
     with server:
-        plain = all_of_them()
+        plain = all_untouched(server, sink)
         for which in (["header"], ["header", "mime_header", "nested_header", "body"]):
             server.configure(**{f"smtp_{name}_checks": rules for name in which})
             server.command("posthouse", "reload")
-            for content, got in zip(plain, all_of_them()):
+            for content, got in zip(plain, all_untouched(server, sink)):
                 assert got == content, (which, got[:300], content[:300])
 
 
