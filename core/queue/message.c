@@ -393,7 +393,7 @@ message_new(struct storage *storage, const struct ph_queue_item *item, ph_error 
 
 /* ---- Encoding -------------------------------------------------------------------------------- */
 
-/* One note for each run of recipients that satisfy same(): grouped by their first. */
+/* One note for all who are done with this outcome. */
 static int
 encode_done(const struct body *body, struct note_writer *writer, enum outcome outcome)
 {
