@@ -251,6 +251,12 @@ channel_send(struct channel *channel, unsigned type, ph_span payload)
 	return channel_send_fds(channel, type, payload, NULL, 0);
 }
 
+bool
+channel_is_open(const struct channel *channel)
+{
+	return !channel->broken && !channel->closed;
+}
+
 size_t
 channel_pending(const struct channel *channel)
 {

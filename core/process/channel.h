@@ -36,6 +36,8 @@ int channel_send(struct channel *channel, unsigned type, ph_span payload);
 /* The same with descriptors, which are duplicated. */
 int channel_send_fds(struct channel *channel, unsigned type, ph_span payload, const int *fds,
 	size_t count);
+/* Can anything still be sent? */
+bool channel_is_open(const struct channel *channel);
 /* Bytes that wait to be sent. */
 size_t channel_pending(const struct channel *channel);
 /* The peer's credentials, from the kernel. 0 or -1. */

@@ -21,6 +21,9 @@ enum {
 	                          bytes ph_user_result, bytes text of a file that was read */
 };
 
+/* How many batches the local role has under way at once; more wait there. */
+enum { SPAWN_UNDER_WAY = 100 };
+
 /* A batch as the child gets it. */
 struct batch {
 	const struct instance *transport;

@@ -7,6 +7,11 @@
 #include "process/channel.h"
 #include "process/spawn.h"
 
+enum {
+	TURN_TIME = 600 * 1000, /* milliseconds, for a batch without a deadline */
+	RESTART_TIME = 10 * 1000
+};
+
 /* A batch that a task waits for. On the heap: the task may give up before the answer. */
 struct waiting {
 	struct waiting *next;
@@ -20,12 +25,20 @@ struct waiting {
 	struct ph_user_result results[];
 };
 
+/* A task whose batch has to wait until it can be sent. On its stack. */
+struct queued {
+	struct queued *next;
+	ph_task task;
+};
+
 static struct {
 	struct channel *channel;
 	bool connected; /* once: a second time only by spawn_client_connect() */
 	uint32_t last_number;
 	struct waiting *waiting;
-} client;
+	size_t under_way; /* batches that are sent and have no answer yet */
+	struct queued *first, **last;
+} client = {.last = &client.first};
 
 static void
 fail_all(const char *text)
@@ -105,6 +118,20 @@ on_closed(struct channel *channel, void *context)
 
 static const struct channel_ops channel_ops = {.frame = on_frame, .closed = on_closed};
 
+static bool
+can_send(void)
+{
+	return client.channel && channel_is_open(client.channel) && client.under_way < SPAWN_UNDER_WAY;
+}
+
+/* The one who waited longest goes on; it calls the next. */
+static void
+call_next(void)
+{
+	if (client.first && can_send())
+		ph_unpark(client.first->task);
+}
+
 void
 spawn_client_connect(int fd)
 {
@@ -114,6 +141,7 @@ spawn_client_connect(int fd)
 	client.channel = channel_open("spawner", fd, &channel_ops, NULL);
 	if (!client.channel)
 		close(fd);
+	call_next();
 }
 
 /* The connection that the process was born with. */
@@ -200,6 +228,65 @@ send_batch(struct channel *channel, uint32_t number, const struct order *order)
 }
 
 static void
+queued_unlink(struct queued *self)
+{
+	struct queued **link = &client.first;
+
+	while (*link != self)
+		link = &(*link)->next;
+	*link = self->next;
+	if (!self->next)
+		client.last = link;
+}
+
+/* Until it is this task's turn. */
+static int
+wait_for_turn(ph_deadline deadline)
+{
+	struct queued self = {.task = ph_task_self()};
+	ph_wait wait = PH_WAIT_OK;
+
+	*client.last = &self;
+	client.last = &self.next;
+	while (wait == PH_WAIT_OK && (client.first != &self || !can_send()))
+		wait = ph_park(deadline);
+	queued_unlink(&self);
+	return wait == PH_WAIT_OK ? 0 : -1;
+}
+
+/*
+ * A batch waits rather than be put off when too many are under way or the spawner has to be started
+ * again: for half of its time, so that some is left to deliver it in, and not for ever for a spawner.
+ */
+static int
+take_turn(const struct order *order, ph_error *error)
+{
+	struct channel *channel = spawner_channel();
+	int64_t left = order->deadline == PH_NEVER ? TURN_TIME : (order->deadline - ph_now()) / 2;
+	int result = 0;
+
+	if (!channel && !client.connected)
+		return ph_error_set(error, "there is no spawner");
+	if (!channel && left > RESTART_TIME)
+		left = RESTART_TIME;
+	if (client.first || !can_send())
+		result = wait_for_turn(ph_in(left > 0 ? left : 0));
+	if (result == 0)
+		client.under_way++;
+	else
+		ph_error_set(error, client.channel ? "too many deliveries at once" : "there is no spawner");
+	call_next();
+	return result;
+}
+
+static void
+end_turn(void)
+{
+	client.under_way--;
+	call_next();
+}
+
+static void
 waiting_unlink(struct waiting *item)
 {
 	struct waiting **link = &client.waiting;
@@ -210,43 +297,48 @@ waiting_unlink(struct waiting *item)
 		*link = item->next;
 }
 
-/* Sends the order and waits; the answer, which is the caller's to free, or NULL. */
-static struct waiting *
-ask(const struct order *order, ph_pool *pool, ph_span *texts, ph_error *error)
+/* Sends the order and waits. 0 when there are results. */
+static int
+exchange(struct waiting *item, const struct order *order, ph_error *error)
 {
-	struct channel *channel = spawner_channel();
-	struct waiting *item;
-
-	if (!order->transport || !order->count || order->count > PH_SPAWN_MAX || order->stride < PH_USER_DELIVERY_1_0) {
-		ph_error_set(error, "a batch has 1 to %d requests of a transport", PH_SPAWN_MAX);
-		return NULL;
-	}
-	item = channel ? calloc(1, sizeof(*item) + order->count * sizeof(item->results[0])) : NULL;
-	if (!item) {
-		ph_error_set(error, channel ? "out of memory" : "there is no spawner");
-		return NULL;
-	}
-	item->number = ++client.last_number;
-	item->task = ph_task_self();
-	item->count = order->count;
-	item->pool = pool;
-	item->texts = texts;
-	if (send_batch(channel, item->number, order) == -1) {
-		free(item);
-		ph_error_set(error, "the spawner does not take requests");
-		return NULL;
-	}
+	if (send_batch(client.channel, item->number, order) == -1)
+		return ph_error_set(error, "the spawner does not take requests");
 	item->next = client.waiting;
 	client.waiting = item;
 	while (!item->answered)
 		if (ph_park(order->deadline) != PH_WAIT_OK)
 			break;
 	waiting_unlink(item);
-	if (item->answered && !item->error.text[0])
-		return item;
-	ph_error_set(error, "%s", item->answered ? item->error.text : "the spawner did not answer in time");
-	free(item);
-	return NULL;
+	if (!item->answered)
+		return ph_error_set(error, "the spawner did not answer in time");
+	return item->error.text[0] ? ph_error_set(error, "%s", item->error.text) : 0;
+}
+
+/* The answer, which is the caller's to free, or NULL. */
+static struct waiting *
+ask(const struct order *order, ph_pool *pool, ph_span *texts, ph_error *error)
+{
+	struct waiting *item;
+
+	if (!order->transport || !order->count || order->count > PH_SPAWN_MAX || order->stride < PH_USER_DELIVERY_1_0) {
+		ph_error_set(error, "a batch has 1 to %d requests of a transport", PH_SPAWN_MAX);
+		return NULL;
+	}
+	if (take_turn(order, error) == -1)
+		return NULL;
+	item = calloc(1, sizeof(*item) + order->count * sizeof(item->results[0]));
+	if (!item)
+		ph_error_set(error, "out of memory");
+	else {
+		*item = (struct waiting){.number = ++client.last_number, .task = ph_task_self(), .count = order->count,
+			.pool = pool, .texts = texts};
+		if (exchange(item, order, error) == -1) {
+			free(item);
+			item = NULL;
+		}
+	}
+	end_turn();
+	return item;
 }
 
 /* The module may know shorter results. */

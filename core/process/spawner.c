@@ -23,7 +23,7 @@
 
 enum {
 	MAX_CLIENTS = 4,     /* the local role, and those that it replaced */
-	MAX_CHILDREN = 200,
+	MAX_CHILDREN = MAX_CLIENTS * SPAWN_UNDER_WAY,
 	MAX_TIMEOUT = 3600 * 1000
 };
 
