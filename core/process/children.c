@@ -466,6 +466,9 @@ on_child_frame(void *context, const struct frame *frame)
 	case ROLE_FILE_REQUEST:
 		file_request(said->generation, child, frame->payload);
 		break;
+	case ROLE_CLOSED:
+		child->closed = true;
+		break;
 	default:
 		ph_log(PH_LOG_ERROR, "%s: unknown message %u", child_name(child), frame->type);
 		break;
@@ -498,6 +501,18 @@ children_drain(struct generation *generation)
 	}
 	generation->children[0].retry_at = 0;
 	stop_spawner(generation);
+}
+
+bool
+children_closed(const struct generation *generation)
+{
+	for (size_t i = 1; i < generation->child_count; i++) {
+		const struct child *child = &generation->children[i];
+
+		if (child->pid && ((child->entry->sockets && !child->closed) || child->entry->last))
+			return false;
+	}
+	return true;
 }
 
 /* Is one of those alive that stop before the last ones? */

@@ -353,6 +353,10 @@ tick(struct generation *generation)
 		children_retry(generation);
 		break;
 	case GENERATION_DRAINING:
+		if (!generation->closed && children_closed(generation)) {
+			generation->closed = true;
+			conduit_send(&generation->supervisor, GENERATION_CLOSED, (ph_span){0}, NULL, 0);
+		}
 		break;
 	case GENERATION_STOPPING:
 		children_stop(generation);

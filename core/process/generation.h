@@ -15,7 +15,7 @@
 struct roster_entry {
 	const struct role_ops *ops;
 	unsigned (*count)(const struct settings *settings); /* NULL: one */
-	bool sockets;                                       /* it accepts connections */
+	bool sockets;                                       /* it accepts connections, and says role_closed() */
 	bool limits;                                        /* it counts clients */
 	bool spawner;                                       /* it talks to the spawner */
 	bool last;                                          /* stops when the others have stopped */
@@ -62,6 +62,7 @@ struct child {
 	const struct roster_entry *entry; /* NULL: the spawner */
 	unsigned number, count;
 	enum child_state state;
+	bool closed;                      /* takes nothing new */
 	pid_t pid;                        /* 0: none */
 	struct conduit link;
 	char *blame;                      /* shared with the process */
@@ -75,7 +76,7 @@ struct generation {
 	const struct generation_options *options;
 	const struct roster *roster;
 	enum generation_state state;
-	bool failed;
+	bool failed, closed;
 	struct config *config;
 	const struct settings *settings;
 	struct owner owner;
@@ -113,6 +114,8 @@ int64_t children_next_retry(const struct generation *generation);
 void children_reap(struct generation *generation);
 void child_service(struct generation *generation, struct child *child, short revents);
 void children_drain(struct generation *generation);
+/* Once they drain: has all that accepts closed its sockets, and the last one left its place to its successor? */
+bool children_closed(const struct generation *generation);
 /* Sends the stops that are due: the last ones only when the others are gone, or late. */
 void children_stop(struct generation *generation);
 void children_kill(struct generation *generation);

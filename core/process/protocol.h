@@ -14,7 +14,8 @@ enum {
 	                           listener, u8 family 4 or 6, bytes address, u32 port, string path,
 	                           u32 mode */
 	GENERATION_READY,       /* one descriptor: the snapshot of the configuration */
-	GENERATION_STATUS       /* u32 count; for each: string role, u32 number, u32 pid, string state */
+	GENERATION_STATUS,      /* u32 count; for each: string role, u32 number, u32 pid, string state */
+	GENERATION_CLOSED       /* while it drains: nothing new comes in here any more */
 };
 
 /* From the supervisor to a generation. */
@@ -31,8 +32,9 @@ enum {
 /* From a role (and the spawner) to the generation's parent. */
 enum {
 	ROLE_READY = 1,
-	ROLE_FAILED,      /* string text */
-	ROLE_FILE_REQUEST /* u32 number, string path */
+	ROLE_FAILED,       /* string text */
+	ROLE_FILE_REQUEST, /* u32 number, string path */
+	ROLE_CLOSED        /* while it drains: it takes nothing new any more */
 };
 
 /* From the parent to a role (and the spawner). */

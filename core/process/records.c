@@ -354,6 +354,9 @@ on_generation_frame(void *context, const struct frame *frame)
 	case GENERATION_STATUS:
 		new_status(said, frame->payload);
 		break;
+	case GENERATION_CLOSED:
+		supervisor_closed(said->supervisor, said->record);
+		break;
 	default:
 		ph_log(PH_LOG_ERROR, "generation %u: unknown message %u", said->record->number, frame->type);
 		break;

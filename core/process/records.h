@@ -56,6 +56,8 @@ struct supervisor {
 	unsigned reloads;
 	int64_t reload_time;
 	const char *reload_result;
+	unsigned closing;     /* the generation that a reload waits for until it takes nothing new; 0: none */
+	int64_t closing_until;
 	ph_pool *reload_pool;
 	const char *reload_problems[MAX_PROBLEMS];
 	size_t reload_problem_count;
@@ -74,5 +76,7 @@ void supervisor_write_status(struct supervisor *supervisor);
 
 /* In supervisor.c: the generation is ready to serve. Takes over the descriptor. */
 void supervisor_accept(struct supervisor *supervisor, struct record *record, int snapshot_fd);
+/* One that drains takes nothing new any more. */
+void supervisor_closed(struct supervisor *supervisor, const struct record *record);
 
 #endif

@@ -86,6 +86,14 @@ begin_drain(void)
 }
 
 void
+role_closed(struct role *role)
+{
+	(void)role;
+	if (process.control)
+		channel_send(process.control, ROLE_CLOSED, (ph_span){0});
+}
+
+void
 role_done(struct role *role)
 {
 	(void)role;

@@ -45,6 +45,8 @@ struct role_socket {
 	const struct instance *listener;
 };
 
+/* In a drain: nothing new is taken any more. Who waits for the reload is not told before. */
+void role_closed(struct role *role);
 /* The drain is complete: the process may end. */
 void role_done(struct role *role);
 /* The role of this process; NULL in the others. */

@@ -24,6 +24,7 @@ enum {
 	MAX_DRAINING = 2,
 	DRAIN_EXTRA = 15 * 1000, /* what it may take beyond reload_grace */
 	STOP_TIME = 9 * 1000,   /* for an orderly stop */
+	CLOSE_TIME = 5 * 1000,  /* how long a reload waits until the old generation takes nothing new */
 	HEALTHY = 60 * 1000
 };
 
@@ -39,6 +40,7 @@ begin_reload(struct supervisor *supervisor)
 		return;
 	}
 	supervisor->reload_again = false;
+	supervisor->closing = 0;
 	supervisor->reloads++;
 	supervisor->reload_time = time(NULL);
 	supervisor->reload_result = "running";
@@ -137,6 +139,34 @@ leave_terminal(struct supervisor *supervisor, bool log_there)
 		process_leave_terminal(log_there);
 }
 
+static void
+end_reload(struct supervisor *supervisor)
+{
+	supervisor->closing = 0;
+	supervisor->reload_result = "accepted";
+	supervisor->status_changed = true;
+	notify_send("READY=1\nSTATUS=serving");
+}
+
+void
+supervisor_closed(struct supervisor *supervisor, const struct record *record)
+{
+	if (supervisor->closing == record->number)
+		end_reload(supervisor);
+}
+
+/* Whoever asked for the reload may rely on what comes from now on being served by the new generation. */
+static void
+await_close(struct supervisor *supervisor, const struct record *old)
+{
+	if (!old) {
+		end_reload(supervisor);
+		return;
+	}
+	supervisor->closing = old->number;
+	supervisor->closing_until = process_clock() + CLOSE_TIME;
+}
+
 void
 supervisor_accept(struct supervisor *supervisor, struct record *record, int snapshot_fd)
 {
@@ -156,11 +186,12 @@ supervisor_accept(struct supervisor *supervisor, struct record *record, int snap
 		drain_record(supervisor, old);
 	limit_draining(supervisor);
 	sockets_keep(&supervisor->sockets, record->number);
-	if (record->reload)
-		supervisor->reload_result = "accepted";
 	ph_log(PH_LOG_INFO, "%s: generation %u serves", record->reload ? "reload" : "start", record->number);
+	if (record->reload)
+		await_close(supervisor, old);
+	else
+		notify_send("READY=1\nSTATUS=serving");
 	supervisor_write_status(supervisor);
-	notify_send("READY=1\nSTATUS=serving");
 	if (first)
 		leave_terminal(supervisor, strcmp(record->log_destination, "stderr") == 0);
 	if (supervisor->reload_again)
@@ -230,6 +261,7 @@ record_died(struct supervisor *supervisor, struct record *record, int status)
 	record_service(supervisor, record, POLLIN); /* what it said last */
 	state = record->state;
 	supervisor->status_changed = true;
+	supervisor_closed(supervisor, record);
 	if (state == RECORD_SERVING && !supervisor->stopping) {
 		ph_log(PH_LOG_ERROR, "generation %u [%ld] %s %d: starting the last accepted configuration",
 			record->number, (long)record->pid, WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
@@ -327,6 +359,8 @@ tick(struct supervisor *supervisor)
 		kill(record->pid, SIGKILL);
 		record->kill_at = now + 1000;
 	}
+	if (supervisor->closing && now >= supervisor->closing_until)
+		end_reload(supervisor);
 	if (supervisor->restart_at && now >= supervisor->restart_at && !supervisor->stopping &&
 		!record_find(supervisor, RECORD_STARTING)) {
 		supervisor->restart_at = 0;
@@ -350,6 +384,8 @@ poll_timeout(const struct supervisor *supervisor)
 	}
 	if (supervisor->restart_at && supervisor->restart_at < until)
 		until = supervisor->restart_at;
+	if (supervisor->closing && supervisor->closing_until < until)
+		until = supervisor->closing_until;
 	return until > now ? (int)(until - now) : 0;
 }
 

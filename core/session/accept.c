@@ -235,6 +235,7 @@ wind_down(struct role *role, int64_t grace, int64_t patience)
 	struct smtpd *smtpd = role->data;
 
 	stop_accepting(smtpd);
+	role_closed(role);
 	connections_drain(grace, patience);
 	if (smtpd->ended)
 		return false;

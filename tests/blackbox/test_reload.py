@@ -71,6 +71,22 @@ def test_idle_session_is_told(posthouse):
             assert code == 421, text
 
 
+def test_what_comes_after_a_reload_is_served_by_the_new_configuration(posthouse, folder):
+    """To the client, and to the mailbox."""
+    with posthouse(smtpd_processes=3) as server:
+        for i in range(10):
+            spool = folder / f"mail{i}"
+            spool.mkdir()
+            spool.chmod(0o1777)
+            server.configure(smtpd_banner=f"'$myhostname ESMTP {i}.'", mail_spool_directory=spool)
+            server.command("posthouse", "reload")
+            for _ in range(5):
+                with server.client(greeting=None) as client:
+                    assert client.reply()[1].endswith(f"ESMTP {i}.")
+            server.send("a@client.example", "games@test.example")
+            wait_until(lambda: (spool / "games").exists(), f"a letter in {spool}")
+
+
 def test_from_loopback_to_all_addresses_and_back(posthouse):
     """The sockets of 127.0.0.1 and 0.0.0.0 exclude each other, but a reload needs both for a while."""
     port = free_port()
