@@ -220,6 +220,19 @@ record_lives(const struct owner *owner, const struct log *log, const struct reco
 	return true;
 }
 
+/* Is all of it there that recovery read? What lies in a place that was damaged since may live: it
+ * cannot be told any more, so that nothing of the segment is given up. */
+static bool
+compact_is_whole(const struct log *log, const struct scan *scan)
+{
+	uint64_t end = log->size < log->abandoned_from ? log->size : log->abandoned_from;
+
+	for (size_t i = 0; i < scan->damage_count; i++)
+		if (scan->damages[i].offset < log->abandoned_from)
+			return false;
+	return scan->end >= end && !scan->unreadable;
+}
+
 /* The one that wastes most. */
 static struct log *
 compact_choose(const struct owner *owner)
@@ -262,9 +275,6 @@ compact_one(struct owner *owner, struct log *log, struct compact_job *job)
 	if (job->error != 0) {
 		for (size_t i = 0; i < tomb_count; i++)
 			log_add_tombs(log, tombs[i].number, tombs[i].count);
-		ph_log(PH_LOG_WARNING, "%s/%08x.seg: cannot compact: %s", owner->storage->path,
-			log->number, strerror(job->error));
-		log->allocated = 0; /* not again before a restart */
 	} else {
 		logs_release_tombs(&owner->logs, tombs, tomb_count);
 		log->compactions++;
@@ -290,13 +300,21 @@ owner_compact(struct owner *owner)
 	job->number = log->number;
 	job->identity = log->identity;
 	job->compactions = log->compactions;
+	/* Recovery judged the end of it: a record that is known is kept, whatever its content is now. */
 	job->scan = (struct scan){.files = owner->storage->files, .identity = log->identity,
-		.from = SEGMENT_HEADER, .whole = true};
+		.from = SEGMENT_HEADER, .limit = log->size, .whole = true};
 	log->users++;
-	if (helper_call(owner->storage->helper, compact_scan, job, &error) == 0 && job->error == 0)
+	if (helper_call(owner->storage->helper, compact_scan, job, &error) == -1)
+		job->error = ENOMEM;
+	if (job->error == 0 && !compact_is_whole(log, &job->scan))
+		job->error = EBADMSG;
+	if (job->error == 0)
 		compact_one(owner, log, job);
-	else
-		log->allocated = 0;
+	if (job->error != 0) {
+		ph_log(PH_LOG_WARNING, "%s/%08x.seg: cannot compact: %s", owner->storage->path,
+			log->number, job->error == EBADMSG ? "it is damaged" : strerror(job->error));
+		log->allocated = 0; /* not again before a restart */
+	}
 	log->users--;
 	scan_clear(&job->scan);
 	free(job);

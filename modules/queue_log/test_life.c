@@ -177,6 +177,93 @@ scene_compaction(void)
 	check(outcome_good(&outcome) && outcome.present == 2 && outcome.corrupt == 0);
 }
 
+static int
+content_read(struct queue_log *log, const struct told *told)
+{
+	struct ph_queue_content content = {.size = sizeof content};
+	ph_pool *pool = ph_pool_new(0);
+	ph_error error;
+	int result = ops()->read(log, told->handle, pool, &content, &error);
+
+	if (result == PH_FOUND)
+		close(content.fd);
+	ph_pool_free(pool);
+	return result;
+}
+
+/* Flips a bit of the segment that holds a message, from its record on. */
+static void
+spoil(const struct disk *disk, const struct told *told, uint64_t at)
+{
+	const struct files *files = disk_files(disk);
+	char path[FILE_PATH_ROOM], byte;
+	int fd = files->open(files,
+		name_path_of("/sim/log", NAME_SEGMENT, HANDLE_NUMBER(told->handle), path), O_RDWR);
+	off_t place = (off_t)(HANDLE_OFFSET(told->handle) + at);
+
+	check(fd != -1 && pread(fd, &byte, 1, place) == 1);
+	byte ^= 1;
+	check(pwrite(fd, &byte, 1, place) == 1);
+	close(fd);
+}
+
+/* Twelve messages, of which two live, in a segment whose writer died without a seal; then the disk
+ * changes it, and it is time for compaction. */
+static void
+compact_spoiled(unsigned which, uint64_t at, bool goes_on)
+{
+	struct disk *before = disk_new(true), *disk;
+	struct history history;
+	struct queue_log *writer, *owner;
+	struct log *log;
+	struct outcome outcome;
+
+	history_init(&history, before);
+	writer = history_open(before);
+	for (int i = 0; i < 12; i++)
+		history_put(&history, writer, 4000);
+	disk = history.disk = disk_cut(before, disk_operations(before), DISK_LOST, 0);
+	history_close(writer);
+	owner = history_open(disk);
+	check(ops()->own(owner, &(ph_error){0}) == 0);
+	check(history_claim(&history, owner) == 12);
+	for (unsigned i = 0; i < 12; i++)
+		if (i != 5 && i != 11)
+			history_remove(&history, owner, history.messages + i);
+	check(history_sync(&history, owner) == 0);
+	spoil(disk, history.messages + which, at);
+	world.lines = 0;
+	ops()->tend(owner);
+	log = logs_find(&owner->storage->owner->logs, HANDLE_NUMBER(history.messages[0].handle));
+	check(log->compactions == (goes_on ? 1 : 0));
+	check(world.lines == (goes_on ? 0 : 1));
+	if (!goes_on)
+		check(strstr(world.last, ".seg: cannot compact: it is damaged") != NULL);
+	check(content_read(owner, history.messages + which) == PH_FAILED);
+	check(content_read(owner, history.messages + (which == 5 ? 11 : 5)) == PH_FOUND);
+	/* Whoever reads all of it later tells of the damage; but a last header is as if never written. */
+	history_close(owner);
+	disk_forget(disk, "/sim/log/index");
+	outcome = history_check(&history, disk, SIZE_MAX - 1, true);
+	check(outcome.corrupt == (which == 11 && !goes_on ? 0 : 1));
+	check(outcome.lost == 1 && outcome.returned == 0);
+	check(outcome.present == 1 && outcome.broken == 0);
+	history_clear(&history);
+	disk_free(disk);
+	disk_free(before);
+}
+
+/* Compaction gives nothing up that lives: not what it finds spoiled either. */
+static void
+scene_compaction_damage(void)
+{
+	compact_spoiled(11, 2000, true); /* the content of the last record, of which no later one tells */
+	compact_spoiled(5, 2000, true);
+	compact_spoiled(11, 60, false); /* a header */
+	compact_spoiled(5, 60, false);
+	compact_spoiled(5, RECORD_HEADER + 4, false); /* an envelope */
+}
+
 /* A start with the index does not read what was read before. */
 static void
 scene_checkpoint(void)
@@ -326,6 +413,7 @@ teardown(void **state)
 SCENE(idle)
 SCENE(reader)
 SCENE(compaction)
+SCENE(compaction_damage)
 SCENE(checkpoint)
 SCENE(buffers)
 SCENE(remnants)
@@ -338,6 +426,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_compaction, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_compaction_damage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_checkpoint, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remnants, setup, teardown),
