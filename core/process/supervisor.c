@@ -144,7 +144,7 @@ end_reload(struct supervisor *supervisor)
 {
 	supervisor->closing = 0;
 	supervisor->reload_result = "accepted";
-	supervisor->status_changed = true;
+	supervisor_write_status(supervisor);
 	notify_send("READY=1\nSTATUS=serving");
 }
 
@@ -187,11 +187,11 @@ supervisor_accept(struct supervisor *supervisor, struct record *record, int snap
 	limit_draining(supervisor);
 	sockets_keep(&supervisor->sockets, record->number);
 	ph_log(PH_LOG_INFO, "%s: generation %u serves", record->reload ? "reload" : "start", record->number);
+	supervisor_write_status(supervisor);
 	if (record->reload)
 		await_close(supervisor, old);
 	else
 		notify_send("READY=1\nSTATUS=serving");
-	supervisor_write_status(supervisor);
 	if (first)
 		leave_terminal(supervisor, strcmp(record->log_destination, "stderr") == 0);
 	if (supervisor->reload_again)
