@@ -193,6 +193,7 @@ struct ph_user_delivery {
 	char client_protocol[16];
 	char sasl_username[256];
 	char envid[104];
+	/* Since ABI 1.1. */
 	char client_port[8];
 	char sasl_method[32];
 	char sasl_sender[336];
@@ -224,6 +225,14 @@ PH_API int ph_spawn_delivery(void *self, const struct ph_user_delivery *requests
 	size_t count, struct ph_user_result *results, ph_deadline deadline, ph_error *error);
 /* The most that one batch may hold. */
 #define PH_SPAWN_MAX 64
+/*
+ * Since ABI 1.1. The same for the message of a delivery: all its recipients, in batches of what one
+ * may hold; waits, and says what became of each. request: what all have in common, its size and kind
+ * before all; sender, recipient, content, next hop and client are filled in here. A batch may take
+ * time milliseconds, and time_each more for each recipient.
+ */
+PH_API void ph_spawn_message(void *self, ph_delivery *delivery,
+	const struct ph_user_delivery *request, int64_t time, int64_t time_each);
 
 /* What became of a file that was to be read. */
 enum ph_user_read {
@@ -313,9 +322,9 @@ struct ph_transport_ops {
 	 */
 	int (*confirm)(void *self, const struct ph_user_context *user,
 		const struct ph_user_delivery *request, struct ph_user_result *result);
-	/* Where in the instance is a path (const char *) of a folder that is the root directory of
-	 * deliver_as_user(), and where it begins; nothing that is run there gains rights by a set-id bit.
-	 * "" there: the system's. 0: nowhere. */
+	/* Since ABI 1.1. Where in the instance is a path (const char *) of a folder that is the root
+	 * directory of deliver_as_user(), and where it begins; nothing that is run there gains rights by
+	 * a set-id bit. "" there: the system's. 0: nowhere. */
 	uint32_t chroot_offset;
 };
 
