@@ -42,6 +42,9 @@ struct ph_intake_origin {
 	const char *queue;       /* the name of the queue storage; NULL or "": the default */
 	bool again;              /* a message that came in before: its headers are complete */
 	uint8_t report;          /* enum ph_report, with PH_ORIGIN_INTERNAL */
+	/* Since ABI 1.1. With PH_ORIGIN_LOCAL: the instance of a listener, for what its section says of
+	 * receive_override_options and, if there is no name above, of the queue. */
+	const void *listener;
 };
 
 /* The answer to the outside world: an SMTP code, an enhanced status code (RFC 3463), a text. Its

@@ -157,7 +157,7 @@ is_for_now(const ph_reply *refusal)
 static int
 take_content(const struct drop *drop, int dir, const char *name, int fd, const struct user *user)
 {
-	struct submission *submission = submission_new(user);
+	struct submission *submission = submission_new(drop->listener, user);
 	ph_reply reply = {.code = 0};
 	int result = 0;
 

@@ -22,7 +22,7 @@ put_content(void *context, ph_span bytes)
 }
 
 struct submission *
-submission_new(const struct user *user)
+submission_new(const void *listener, const struct user *user)
 {
 	struct submission *submission = calloc(1, sizeof(*submission));
 
@@ -33,6 +33,7 @@ submission_new(const struct user *user)
 		free(submission);
 		return NULL;
 	}
+	submission->listener = listener;
 	submission->user = *user;
 	submission->mail.size = sizeof(submission->mail);
 	submission->lines.put = put_content;
@@ -117,6 +118,7 @@ begin(struct submission *submission)
 {
 	struct ph_intake_origin origin = {.size = sizeof(origin),
 		.origin = PH_ORIGIN_LOCAL,
+		.listener = submission->listener,
 		.uid = submission->user.uid,
 		.user_name = submission->user.name,
 		.full_name = submission->name != NULL ? submission->name : submission->user.full_name};

@@ -208,7 +208,7 @@ static void
 submit(const char *text, size_t step, ph_reply *reply)
 {
 	static const struct user joe = {.uid = 1000, .name = "joe", .full_name = "Joe (User)"};
-	struct submission *submission = submission_new(&joe);
+	struct submission *submission = submission_new(NULL, &joe);
 	enum frames_result result = FRAMES_MORE;
 
 	for (size_t at = 0, size = strlen(text); at < size && result == FRAMES_MORE; at += step)
