@@ -142,7 +142,7 @@ static int
 line_to(struct submission *submission, ph_span value)
 {
 	struct ph_rcpt_parameters parameters = {
-		.size = sizeof(parameters), .notify = submission->notify};
+		.size = sizeof(parameters), .notify = submission->notify, .orcpt = submission->orcpt};
 	const char *address = parse_address(submission, "recipient", value);
 
 	if (address == NULL || begin(submission) == -1)
@@ -151,6 +151,7 @@ line_to(struct submission *submission, ph_span value)
 		return refuse(submission, 452, "4.5.3", "Error: too many recipients");
 	if (ph_intake_recipient(submission->intake, address, &parameters) == -1)
 		return refuse_memory(submission);
+	submission->orcpt = NULL;
 	return 0;
 }
 
@@ -205,6 +206,14 @@ line_notify(struct submission *submission, ph_span value)
 }
 
 static int
+line_orcpt(struct submission *submission, ph_span value)
+{
+	if (ph_dsn_orcpt_parse(submission->pool, value, &submission->orcpt) == -1)
+		return refuse(submission, 501, "5.5.4", "Error: bad value of orcpt");
+	return 0;
+}
+
+static int
 take_line(void *context, ph_span keyword, ph_span value, ph_error *error)
 {
 	static const struct {
@@ -216,6 +225,7 @@ take_line(void *context, ph_span keyword, ph_span value, ph_error *error)
 		{"from", true, line_from},
 		{"name", true, line_name},
 		{"notify", false, line_notify},
+		{"orcpt", false, line_orcpt},
 		{"body", true, line_body},
 		{"ret", true, line_ret},
 		{"envid", true, line_envid},

@@ -22,6 +22,7 @@ struct submission {
 	const char *name;
 	struct ph_mail_parameters mail;
 	uint32_t notify;
+	const char *orcpt;       /* of the next recipient; NULL: none */
 	ph_reply refusal;        /* code other than 0: nothing will be queued */
 };
 
