@@ -427,6 +427,7 @@ command_sendmail(int argc, char **argv)
 	if (result != 0)
 		return result;
 	pass_config_on(&options);
+	options.outgoing.watch = options.verbose;
 	if (options.verbose && options.outgoing.notify == 0)
 		options.outgoing.notify = PH_NOTIFY_SUCCESS | PH_NOTIFY_FAILURE | PH_NOTIFY_DELAY;
 	if (options.mode == 'd' || (options.mode == 0 && options.interval))

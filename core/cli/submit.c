@@ -135,7 +135,8 @@ outgoing_frame(const struct outgoing *outgoing, struct buffer *head)
 
 	if (buffer_add_text(head, PH_SUBMIT_MAGIC) == -1 || add_line(head, "from", outgoing->from) == -1 ||
 		add_line(head, "name", outgoing->name) == -1 || add_line(head, "body", outgoing->body) == -1 ||
-		add_line(head, "ret", outgoing->ret) == -1 || add_line(head, "envid", outgoing->envid) == -1)
+		add_line(head, "ret", outgoing->ret) == -1 || add_line(head, "envid", outgoing->envid) == -1 ||
+		add_line(head, "watch", outgoing->watch ? "" : NULL) == -1)
 		return -1;
 	for (size_t i = 0; i < outgoing->recipient_count; i++) {
 		const struct outgoing_recipient *to = &outgoing->recipients[i];

@@ -33,6 +33,7 @@ struct outgoing {
 	const char *body;       /* "8BITMIME" */
 	const char *ret;        /* "FULL", "HDRS" */
 	const char *envid;
+	bool watch;             /* a report of the first attempt is wanted */
 	uint32_t notify;        /* as in ph_rcpt_parameters */
 	struct outgoing_recipient *recipients;
 	size_t recipient_count, recipient_room;

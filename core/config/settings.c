@@ -195,7 +195,7 @@ const struct ph_param settings_params[] = {
 		.doc = "How long delivery of a message is tried before it is returned."),
 	SETTING(message_drop_headers, PH_STRINGS,
 		.default_value = "bcc, content-length, resent-bcc, return-path",
-		.doc = "The names of headers that no message keeps, whatever case they are written in. They go when "
+		.doc = "The names of headers that no message keeps, in any case of letters; they go when "
 		       "header_checks have seen them."),
 	SETTING(message_size_limit, PH_SIZE, .default_value = "10240000", .max = SIZE_TOP,
 		.doc = "The largest message that is accepted; 0: no limit."),

@@ -314,6 +314,7 @@ ph_intake_sender(ph_intake *intake, const char *address, const struct ph_mail_pa
 		envelope->sender = address_complete(message->pool, message->settings, envelope->sender);
 	envelope->envid = copy_text(message->pool, given.envid);
 	envelope->ret = given.ret;
+	envelope->watch = given.watch;
 	envelope->body_8bit = given.body == 1;
 	envelope->smtputf8 = given.smtputf8;
 	if (envelope->sender != NULL && envelope->envid != NULL)

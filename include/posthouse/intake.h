@@ -66,6 +66,7 @@ struct ph_mail_parameters {
 	bool smtputf8;
 	const char *envid;      /* RFC 3461, decoded; NULL: none */
 	uint32_t ret;           /* 0: none, 1: FULL, 2: HDRS */
+	bool watch;             /* since ABI 1.1: the sender is told what came of the first attempt */
 };
 struct ph_rcpt_parameters {
 	uint32_t size;

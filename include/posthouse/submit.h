@@ -11,6 +11,7 @@
  *	body 8BITMIME             (RFC 6152)
  *	ret FULL | HDRS           (RFC 3461)
  *	envid TEXT
+ *	watch                     the sender is told by mail what came of the first attempt
  *	notify NUMBER             for the recipients that follow: 1 never, 2 success, 4 failure, 8 delay
  *	orcpt TYPE;XTEXT          (RFC 3461) of the next recipient, and no other
  *	to ADDRESS                once for each recipient; of the above notify and orcpt may come after it

@@ -187,6 +187,13 @@ line_body(struct submission *submission, ph_span value)
 }
 
 static int
+line_watch(struct submission *submission, ph_span value)
+{
+	submission->mail.watch = true;
+	return 0;
+}
+
+static int
 line_ret(struct submission *submission, ph_span value)
 {
 	if (ph_dsn_ret_parse(value, &submission->mail.ret) == -1)
@@ -229,6 +236,7 @@ take_line(void *context, ph_span keyword, ph_span value, ph_error *error)
 		{"body", true, line_body},
 		{"ret", true, line_ret},
 		{"envid", true, line_envid},
+		{"watch", true, line_watch},
 	};
 	struct submission *submission = context;
 

@@ -231,7 +231,7 @@ static void
 scene_submission(void)
 {
 	static const char text[] = PH_SUBMIT_MAGIC
-		"name J. User\nbody 8BITMIME\nret HDRS\nenvid X1\nnotify 2\norcpt rfc822;b+2Bb@x\nto bob@example.net\nto carol\n"
+		"name J. User\nbody 8BITMIME\nret HDRS\nenvid X1\nwatch\nnotify 2\norcpt rfc822;b+2Bb@x\nto bob@example.net\nto carol\n"
 		"data 18\nSubject: x\n\nhello\nend\n";
 	const struct envelope *e = &fake_queue.envelope;
 	ph_reply reply;
@@ -241,7 +241,7 @@ scene_submission(void)
 		check(reply.code == 250);
 		check(strcmp(e->sender, "joe@example.com") == 0 && e->uid == 1000);
 		check(e->origin == PH_ORIGIN_LOCAL && e->body_8bit && e->ret == 2);
-		check(strcmp(e->envid, "X1") == 0 && e->recipient_count == 2);
+		check(strcmp(e->envid, "X1") == 0 && e->watch && e->recipient_count == 2);
 		check(strcmp(e->recipients[1].address, "carol@example.com") == 0);
 		check(e->recipients[1].notify == 2 && e->recipients[1].orcpt[0] == '\0');
 		check(strcmp(e->recipients[0].orcpt, "rfc822;b+b@x") == 0);

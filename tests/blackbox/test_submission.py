@@ -64,11 +64,33 @@ def test_verbose_asks_for_a_report(posthouse):
         assert len(server.wait_letters(2)) == 2
         server.wait_empty()
         report, = server.wait_letters(1, USERS[1])
+        assert report["Subject"] == "Mail Delivery Status Report"
         text, fields, _ = report.get_payload()
         assert report.get_content_type() == "multipart/report" and "(expanded from <friend>): delivered to mailbox" in text.get_payload()
         told = fields.get_payload()[1]
         assert (told["Original-Recipient"], told["Final-Recipient"], told["Action"]) == (
             "rfc822;friend", f"rfc822; {USERS[0]}@test.example", "delivered")
+
+
+def test_verbose_reports_the_first_attempt(posthouse, tmp_path):
+    """Of all recipients, in the words of verify_template; then each is reported as it would be without."""
+    template = tmp_path / "bounce.cf"
+    template.write_text("verify_template = <<EOF\nSubject: As you wanted\n\nAt $myhostname, as asked.\nEOF\n")
+    template.chmod(0o644)
+    server = posthouse(myorigin="$mydomain", bounce_template_file=template, local_recipient_maps="{}",
+                       minimal_backoff_time="1s", maximal_backoff_time="1s",
+                       transport_maps="'inline:{ { later@far.example = error:4.7.0 not today } }'")
+    with server:
+        server.command("sendmail", "-v", "-f", USERS[1], USERS[0], "nobody-here@test.example", "later@far.example", input=LETTER)
+        server.wait_log(r"to=<later@far.example>.*status=deferred", 3)
+        letters = {letter["Subject"]: letter for letter in server.wait_letters(2, USERS[1])}
+        assert set(letters) == {"As you wanted", "Undelivered Mail Returned to Sender"}  # and one of each
+        text, fields, headers = letters["As you wanted"].get_payload()
+        assert text.get_payload().startswith("At mx.test.example, as asked.\n")
+        assert {(to["Final-Recipient"], to["Action"], to["Status"]) for to in fields.get_payload()[1:]} == {
+            (f"rfc822; {USERS[0]}@test.example", "delivered", "2.0.0"),
+            ("rfc822; nobody-here@test.example", "failed", "5.1.1"), ("rfc822; later@far.example", "delayed", "4.7.0")}
+        assert headers.get_content_type() == "text/rfc822-headers"
 
 
 def test_a_dot_ends_the_input(posthouse):

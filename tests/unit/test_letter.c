@@ -119,7 +119,7 @@ recipients(void **state)
 static void
 framed(void **state)
 {
-	struct outgoing outgoing = {.from = "", .name = "J\nUser", .ret = "HDRS", .notify = 6,
+	struct outgoing outgoing = {.from = "", .name = "J\nUser", .ret = "HDRS", .watch = true, .notify = 6,
 		.content = {"abc", 3}};
 	struct buffer head = {.data = NULL};
 
@@ -130,7 +130,7 @@ framed(void **state)
 	assert_int_equal(outgoing_frame(&outgoing, &head), 0);
 	assert_int_equal(buffer_add(&head, "", 1), 0);
 	assert_string_equal(head.data,
-		"posthouse-submit 1\nfrom \nname J User\nret HDRS\nnotify 6\nto a@b\nto c\n"
+		"posthouse-submit 1\nfrom \nname J User\nret HDRS\nwatch \nnotify 6\nto a@b\nto c\n"
 		"notify 1\norcpt rfc822;e\nto d\nnotify 6\nto f\ndata 3\n");
 	buffer_free(&head);
 	outgoing_forget(&outgoing);
