@@ -221,6 +221,14 @@ PH_API int ph_spawn_delivery(void *self, const struct ph_user_delivery *requests
 	size_t count, struct ph_user_result *results, ph_deadline deadline, ph_error *error);
 /* The most that one batch may hold. */
 #define PH_SPAWN_MAX 64
+/*
+ * Since ABI 1.1. The same for the message of a delivery: all its recipients, in batches of what one
+ * may hold; waits, and says what became of each. request: what all have in common, its size and kind
+ * before all; sender, recipient, content, next hop and client are filled in here. A batch may take
+ * time milliseconds, and time_each more for each recipient.
+ */
+PH_API void ph_spawn_message(void *self, ph_delivery *delivery,
+	const struct ph_user_delivery *request, int64_t time, int64_t time_each);
 
 /* What became of a file that was to be read. */
 enum ph_user_read {

@@ -54,130 +54,49 @@ static const struct ph_param params[] = {
 
 /* ---- In the local role --------------------------------------------------------------------------- */
 
+/* Is it larger than the command takes? A message that cannot be read now is none. */
 static bool
-fill(char *field, size_t size, const char *text)
+is_too_large(const struct pipe *pipe, ph_delivery *delivery, int64_t *length)
 {
-	return snprintf(field, size, "%s", text) < (int)size;
+	ph_error error;
+	int64_t offset;
+	bool dot_lines;
+	int fd;
+
+	return pipe->size != 0 &&
+		ph_delivery_content(delivery, &fd, &offset, length, &dot_lines, &error) == 0 &&
+		*length > pipe->size;
 }
 
-/* Too much of it is cut: nothing depends on it. */
-static void
-fill_client(struct ph_user_delivery *request, const ph_delivery *delivery)
-{
-	(void)fill(request->client_address, sizeof(request->client_address),
-		ph_delivery_client(delivery, "client_address"));
-	(void)fill(request->client_hostname, sizeof(request->client_hostname),
-		ph_delivery_client(delivery, "client_hostname"));
-	(void)fill(request->client_helo, sizeof(request->client_helo),
-		ph_delivery_client(delivery, "client_helo"));
-	(void)fill(request->client_protocol, sizeof(request->client_protocol),
-		ph_delivery_client(delivery, "client_protocol"));
-	(void)fill(request->sasl_username, sizeof(request->sasl_username),
-		ph_delivery_client(delivery, "sasl_username"));
-	(void)fill(request->envid, sizeof(request->envid), ph_delivery_envid(delivery));
-}
-
+/* Headers that name one recipient go to no other. */
 static bool
-make_request(struct ph_user_delivery *request, ph_delivery *delivery, size_t i, int64_t offset,
-	int64_t length)
+goes_alone(const struct pipe *pipe)
 {
-	*request = (struct ph_user_delivery){.size = sizeof(*request), .kind = PH_USER_INSTANCE,
-		.arrival = ph_delivery_arrival(delivery), .offset = offset, .length = length};
-	fill_client(request, delivery);
-	return fill(request->sender, sizeof(request->sender), ph_delivery_sender(delivery)) &&
-		fill(request->recipient, sizeof(request->recipient), ph_delivery_recipient(delivery, i)) &&
-		fill(request->original, sizeof(request->original), ph_delivery_original(delivery, i)) &&
-		fill(request->queue_id, sizeof(request->queue_id), ph_delivery_queue_id(delivery)) &&
-		fill(request->nexthop, sizeof(request->nexthop), ph_delivery_nexthop(delivery));
-}
-
-static void
-report(ph_delivery *delivery, size_t i, const char *relay, const struct ph_user_result *result)
-{
-	const char *open = *result->output == '\0' ? "" : result->outcome == 0 ? " (" : ". Command output: ";
-	const char *close = *result->output != '\0' && result->outcome == 0 ? ")" : "";
-
-	if (result->outcome == 0)
-		ph_delivery_sent(delivery, i, result->status, relay, "delivered via %s service%s%s%s", relay, open,
-			result->output, close);
-	else if (result->outcome == 2)
-		ph_delivery_bounce(delivery, i, result->status, relay, "%s%s%s", result->text, open, result->output);
-	else
-		ph_delivery_defer(delivery, i, result->status, relay, "%s%s%s", result->text, open, result->output);
-}
-
-/* As many of the recipients as one batch takes, from first. */
-struct parcel {
-	size_t count;
-	size_t index[PH_SPAWN_MAX];
-	int fds[PH_SPAWN_MAX];
-	struct ph_user_delivery requests[PH_SPAWN_MAX];
-	struct ph_user_result results[PH_SPAWN_MAX];
-};
-
-static void
-send_parcel(struct pipe *pipe, ph_delivery *delivery, struct parcel *parcel)
-{
-	const char *relay = ph_instance_name(pipe);
-	size_t commands = flags_have(pipe->flags, 'D') || flags_have(pipe->flags, 'O') ? parcel->count : 1;
-	ph_error error = {""};
-	int sent;
-
-	if (parcel->count == 0)
-		return;
-	sent = ph_spawn_delivery(pipe, parcel->requests, parcel->fds, parcel->count, parcel->results,
-		ph_in((int64_t)commands * pipe->command_time_limit + MARGIN), &error);
-	for (size_t i = 0; i < parcel->count; i++) {
-		if (sent == -1)
-			ph_delivery_defer(delivery, parcel->index[i], "4.3.0", relay, "%s", error.text);
-		else
-			report(delivery, parcel->index[i], relay, &parcel->results[i]);
-	}
-	parcel->count = 0;
-}
-
-static void
-deliver_all(struct pipe *pipe, ph_delivery *delivery, struct parcel *parcel, int fd, int64_t offset,
-	int64_t length)
-{
-	for (size_t i = 0; i < ph_delivery_count(delivery); i++) {
-		if (!make_request(&parcel->requests[parcel->count], delivery, i, offset, length)) {
-			ph_delivery_bounce(delivery, i, "5.1.3", ph_instance_name(pipe), "an address is too long");
-			continue;
-		}
-		parcel->fds[parcel->count] = fd;
-		parcel->index[parcel->count++] = i;
-		if (parcel->count == PH_SPAWN_MAX)
-			send_parcel(pipe, delivery, parcel);
-	}
-	send_parcel(pipe, delivery, parcel);
+	return flags_have(pipe->flags, 'D') || flags_have(pipe->flags, 'O');
 }
 
 static void
 pipe_deliver(void *self, ph_delivery *delivery)
 {
+	const struct ph_user_delivery request = {.size = sizeof(request), .kind = PH_USER_INSTANCE};
 	struct pipe *pipe = self;
-	struct parcel *parcel = calloc(1, sizeof(*parcel));
 	const char *relay = ph_instance_name(pipe);
-	ph_error error = {"no memory"};
-	int64_t offset, length;
-	bool dot_lines;
-	int fd;
+	int64_t length, limit = pipe->command_time_limit;
 
 	if (*pipe->argv == '\0') {
 		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
-			ph_delivery_defer(delivery, i, "4.3.5", relay, "transport %s has no user and no argv", relay);
-	} else if (parcel == NULL || ph_delivery_content(delivery, &fd, &offset, &length, &dot_lines, &error) == -1) {
-		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
-			ph_delivery_defer(delivery, i, "4.3.0", relay, "cannot read the message: %s", error.text);
-	} else if (pipe->size != 0 && length > pipe->size) {
+			ph_delivery_defer(delivery, i, "4.3.5", relay,
+				"transport %s has no user and no argv", relay);
+	} else if (is_too_large(pipe, delivery, &length)) {
 		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
 			ph_delivery_bounce(delivery, i, "5.2.3", relay,
-				"message size %lld exceeds size limit %lld of service %s", (long long)length,
-				(long long)pipe->size, relay);
-	} else
-		deliver_all(pipe, delivery, parcel, fd, offset, length);
-	free(parcel);
+				"message size %lld exceeds size limit %lld of service %s",
+				(long long)length, (long long)pipe->size, relay);
+	} else if (goes_alone(pipe)) {
+		ph_spawn_message(pipe, delivery, &request, MARGIN, limit);
+	} else {
+		ph_spawn_message(pipe, delivery, &request, MARGIN + limit, 0);
+	}
 }
 
 /* ---- In the child that is the user --------------------------------------------------------------- */
@@ -299,6 +218,9 @@ run(const struct pipe *pipe, const struct ph_user_delivery *requests, int fd, si
 	if (pool != NULL && flags_eol(pipe->eol, eol, sizeof(eol), NULL) == 0 &&
 		prepare(pipe, pool, requests, count, &command) == 0)
 		ph_command_run(&command, &results[0]);
+	if (results[0].outcome == PH_USER_SENT)
+		snprintf(results[0].text, sizeof(results[0].text), "delivered via %s service",
+			ph_instance_name(pipe));
 	for (size_t i = 1; i < count; i++)
 		results[i] = results[0];
 	ph_pool_free(pool);
@@ -312,8 +234,7 @@ pipe_deliver_as_user(void *self, const struct ph_user_context *user,
 	const struct pipe *pipe = self;
 
 	(void)user;
-	/* Headers that name one recipient go to no other. */
-	if (!flags_have(pipe->flags, 'D') && !flags_have(pipe->flags, 'O'))
+	if (!goes_alone(pipe))
 		run(pipe, requests, fds[0], count, results);
 	else
 		for (size_t i = 0; i < count; i++)

@@ -58,81 +58,6 @@ static const struct ph_param params[] = {
 
 /* ---- In the local role --------------------------------------------------------------------------- */
 
-static bool
-fill(char *field, size_t size, const char *text)
-{
-	return snprintf(field, size, "%s", text) < (int)size;
-}
-
-static bool
-make_request(struct ph_user_delivery *request, ph_delivery *delivery, size_t i, int64_t offset,
-	int64_t length)
-{
-	*request = (struct ph_user_delivery){.size = sizeof(*request), .kind = PH_USER_INSTANCE,
-		.arrival = ph_delivery_arrival(delivery), .offset = offset, .length = length};
-	return fill(request->sender, sizeof(request->sender), ph_delivery_sender(delivery)) &&
-		fill(request->recipient, sizeof(request->recipient), ph_delivery_recipient(delivery, i)) &&
-		fill(request->original, sizeof(request->original), ph_delivery_original(delivery, i)) &&
-		fill(request->queue_id, sizeof(request->queue_id), ph_delivery_queue_id(delivery));
-}
-
-static void
-report(ph_delivery *delivery, size_t i, const char *relay, const struct ph_user_result *result)
-{
-	if (result->outcome == PH_USER_SENT)
-		ph_delivery_sent(delivery, i, result->status, relay, "%s", result->text);
-	else if (result->outcome == PH_USER_BOUNCED)
-		ph_delivery_bounce(delivery, i, result->status, relay, "%s", result->text);
-	else
-		ph_delivery_defer(delivery, i, result->status, relay, "%s", result->text);
-}
-
-/* As many of the recipients as one batch takes. */
-struct parcel {
-	size_t count;
-	size_t index[PH_SPAWN_MAX];
-	int fds[PH_SPAWN_MAX];
-	struct ph_user_delivery requests[PH_SPAWN_MAX];
-	struct ph_user_result results[PH_SPAWN_MAX];
-};
-
-static void
-send_parcel(struct virtual *virtual, ph_delivery *delivery, struct parcel *parcel)
-{
-	const char *relay = ph_instance_name(virtual);
-	ph_error error = {""};
-	int sent;
-
-	if (parcel->count == 0)
-		return;
-	sent = ph_spawn_delivery(virtual, parcel->requests, parcel->fds, parcel->count, parcel->results,
-		ph_in(DELIVERY_TIME), &error);
-	for (size_t i = 0; i < parcel->count; i++) {
-		if (sent == -1)
-			ph_delivery_defer(delivery, parcel->index[i], "4.3.0", relay, "%s", error.text);
-		else
-			report(delivery, parcel->index[i], relay, &parcel->results[i]);
-	}
-	parcel->count = 0;
-}
-
-static void
-deliver_all(struct virtual *virtual, ph_delivery *delivery, struct parcel *parcel, int fd,
-	int64_t offset, int64_t length)
-{
-	for (size_t i = 0; i < ph_delivery_count(delivery); i++) {
-		if (!make_request(&parcel->requests[parcel->count], delivery, i, offset, length)) {
-			ph_delivery_bounce(delivery, i, "5.1.3", ph_instance_name(virtual), "an address is too long");
-			continue;
-		}
-		parcel->fds[parcel->count] = fd;
-		parcel->index[parcel->count++] = i;
-		if (parcel->count == PH_SPAWN_MAX)
-			send_parcel(virtual, delivery, parcel);
-	}
-	send_parcel(virtual, delivery, parcel);
-}
-
 /* Which mailbox it is, an administrator may know. */
 static void
 tell_place(const struct virtual *virtual, ph_delivery *delivery, size_t i, const char *value)
@@ -174,24 +99,13 @@ probe(const struct virtual *virtual, ph_delivery *delivery, size_t i)
 static void
 virtual_deliver(void *self, ph_delivery *delivery)
 {
-	struct virtual *virtual = self;
-	struct parcel *parcel = calloc(1, sizeof(*parcel));
-	ph_error error = {"no memory"};
-	int64_t offset, length;
-	bool dot_lines;
-	int fd;
+	const struct ph_user_delivery request = {.size = sizeof(request), .kind = PH_USER_INSTANCE};
 
-	if (ph_delivery_is_probe(delivery)) {
+	if (!ph_delivery_is_probe(delivery))
+		ph_spawn_message(self, delivery, &request, DELIVERY_TIME, 0);
+	else
 		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
-			probe(virtual, delivery, i);
-	} else if (parcel == NULL ||
-		ph_delivery_content(delivery, &fd, &offset, &length, &dot_lines, &error) == -1) {
-		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
-			ph_delivery_defer(delivery, i, "4.3.0", ph_instance_name(virtual),
-				"cannot read the message: %s", error.text);
-	} else
-		deliver_all(virtual, delivery, parcel, fd, offset, length);
-	free(parcel);
+			probe(self, delivery, i);
 }
 
 /* ---- In the children of the spawner -------------------------------------------------------------- */
