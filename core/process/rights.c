@@ -17,12 +17,8 @@ enum {
 	NAME_ROOM = 256
 };
 
-/* Some name services say so when there is nobody of that name. */
-static bool
-means_unknown(int code)
-{
-	return code == 0 || code == ENOENT || code == ESRCH;
-}
+/* With glibc nobody of that name is code 0. The manual page has more codes for it, but they all mean that a service
+ * could not be asked: ENOENT is a socket of its that is not there. */
 
 static enum rights_result
 find_user(const char *name, struct rights *rights, ph_error *error)
@@ -30,7 +26,7 @@ find_user(const char *name, struct rights *rights, ph_error *error)
 	struct passwd entry, *found = NULL;
 	int failed = getpwnam_r(name, &entry, rights->room, PASSWD_ROOM, &found);
 
-	if (!found && !means_unknown(failed)) {
+	if (!found && failed) {
 		ph_error_set(error, "user %s cannot be looked up: %s", name, strerror(failed));
 		return RIGHTS_FAILED;
 	}
@@ -56,7 +52,7 @@ find_group(const char *name, struct rights *rights, ph_error *error)
 	char *room = malloc(PASSWD_ROOM);
 	int failed = room ? getgrnam_r(name, &entry, room, PASSWD_ROOM, &found) : ENOMEM;
 
-	if (!found && !means_unknown(failed)) {
+	if (!found && failed) {
 		ph_error_set(error, "group %s cannot be looked up: %s", name, strerror(failed));
 		free(room);
 		return RIGHTS_FAILED;
