@@ -292,15 +292,6 @@ check_notices(const struct config *config, struct problems *problems)
 
 /* ---- Lists that every listener has of its own ------------------------------------------------- */
 
-static const struct section *
-section_of(const struct config *config, const struct instance *instance)
-{
-	for (size_t i = 0; i < config->section_count; i++)
-		if (config->sections[i]->instance == instance)
-			return config->sections[i];
-	return NULL;
-}
-
 /* The number of listeners that ask a policy, those without that setting of their own first. */
 static size_t
 count_listeners(const struct config *config, const char *name, size_t *without)
@@ -311,7 +302,7 @@ count_listeners(const struct config *config, const char *name, size_t *without)
 	*without = 0;
 	for (size_t i = 0; (listener = config_instance(config, PH_CLASS_LISTENER, i)); i++) {
 		const struct ph_listener_ops *ops = listener->ops;
-		const struct section *section = section_of(config, listener);
+		const struct section *section = config_section_of(config, listener);
 
 		if (!(ops->flags & PH_LISTENER_SMTP))
 			continue;

@@ -21,15 +21,6 @@ static const char *const type_names[] = {
 	[PH_ADDRESSES] = "addresses", [PH_NETWORKS] = "networks", [PH_MATCH_LIST] = "names and tables",
 	[PH_MAP_REF] = "tables", [PH_RESTRICTIONS] = "restrictions"};
 
-static bool
-is_loaded(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->module_count; i++)
-		if (strcmp(config->modules[i]->name, name) == 0)
-			return true;
-	return false;
-}
-
 static int
 list(const struct config *config, bool json)
 {
@@ -40,7 +31,7 @@ list(const struct config *config, bool json)
 	if (json)
 		fputc('[', stdout);
 	for (size_t i = 0; i < names.count; i++) {
-		bool loaded = is_loaded(config, names.items[i]);
+		bool loaded = config_has_module(config, names.items[i]);
 		ph_error error = {""};
 		const struct module *module = loader_load(directory, names.items[i], 0, &error);
 
@@ -245,9 +236,9 @@ info(const struct config *config, const char *name, bool json)
 		return 1;
 	}
 	if (json)
-		json_info(module, is_loaded(config, name));
+		json_info(module, config_has_module(config, name));
 	else
-		text_info(module, is_loaded(config, name));
+		text_info(module, config_has_module(config, name));
 	return 0;
 }
 

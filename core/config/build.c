@@ -69,15 +69,6 @@ fill_instance(struct config *config, struct instance *instance, const struct sec
 		instance_set_broken(instance);
 }
 
-static const struct section *
-section_of(const struct config *config, const struct instance *instance)
-{
-	for (size_t i = 0; i < config->section_count; i++)
-		if (config->sections[i]->instance == instance)
-			return config->sections[i];
-	return NULL;
-}
-
 /* Maps come into being while the others are filled, with their values. */
 static void
 fill_instances(struct config *config)
@@ -85,7 +76,7 @@ fill_instances(struct config *config)
 	for (unsigned class = 1; class < CLASS_COUNT; class++)
 		for (size_t i = 0; i < config->instance_count[class]; i++) {
 			struct instance *instance = config->instances[class][i];
-			const struct section *section = section_of(config, instance);
+			const struct section *section = config_section_of(config, instance);
 
 			if (class != PH_CLASS_MAP || section)
 				fill_instance(config, instance, section);

@@ -193,15 +193,6 @@ set(struct config *config, struct section *section, const struct ph_param *param
 
 /* ---- The first pass: modules ------------------------------------------------------------------------ */
 
-static bool
-is_loaded(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->module_count; i++)
-		if (strcmp(config->modules[i]->name, name) == 0)
-			return true;
-	return false;
-}
-
 /* What is meant by a name that is not CLASS_NAME: "smtp" may be a listener or a transport. */
 static void
 explain_name(struct config *config, const struct statement *statement, const struct text_item *item)
@@ -235,7 +226,7 @@ load_module(struct config *config, const struct statement *statement, const stru
 		explain_name(config, statement, item);
 		return;
 	}
-	if (is_loaded(config, item->text))
+	if (config_has_module(config, item->text))
 		return;
 	module = loader_load(config->settings.module_directory, item->text,
 		flags & CONFIG_UNTRUSTED ? LOADER_UNTRUSTED : 0, &error);

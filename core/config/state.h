@@ -102,6 +102,11 @@ struct config *config_read(const char *path, ph_span text, int snapshot_fd, unsi
 /* Problems of this file come behind those of the files named before (problems.c). */
 void problems_file(struct problems *problems, const char *file);
 
+bool config_has_module(const struct config *config, const char *name);
+/* The section that an instance was made of; NULL: none. */
+const struct section *config_section_of(const struct config *config,
+	const struct instance *instance);
+
 /* ---- Parameters (parameter.c) */
 void parameters_collect(struct config *config);
 /* By name among those that may stand outside of sections; NULL: none. */

@@ -322,30 +322,6 @@ withdraw(struct query *query)
 
 /* ---- Answers ---------------------------------------------------------------------------------- */
 
-static const char *
-type_name(ph_dns_type type)
-{
-	switch (type) {
-	case PH_DNS_A:
-		return "A";
-	case PH_DNS_NS:
-		return "NS";
-	case PH_DNS_CNAME:
-		return "CNAME";
-	case PH_DNS_PTR:
-		return "PTR";
-	case PH_DNS_MX:
-		return "MX";
-	case PH_DNS_TXT:
-		return "TXT";
-	case PH_DNS_AAAA:
-		return "AAAA";
-	case PH_DNS_TLSA:
-		return "TLSA";
-	}
-	return "?";
-}
-
 struct judgement {
 	ph_pool *pool;
 	struct query *query;
@@ -358,7 +334,7 @@ fail(const struct judgement *judgement, const char *why)
 {
 	const struct query *query = judgement->query;
 	const char *reason = ph_pool_printf(judgement->pool, "Name service error for name=%s type=%s: %s",
-		query->name, type_name(query->type), why);
+		query->name, dns_type_name(query->type), why);
 
 	*judgement->answer = (struct ph_dns_answer){
 		.result = PH_DNS_TEMPFAIL, .reason = reason == NULL ? "out of memory" : reason};

@@ -287,3 +287,27 @@ dns_parse(ph_pool *pool, ph_dns_type type, const uint8_t *packet, size_t size,
 	answer->result = answer->count > 0 ? PH_DNS_FOUND : PH_DNS_NODATA;
 	return 0;
 }
+
+const char *
+dns_type_name(ph_dns_type type)
+{
+	switch (type) {
+	case PH_DNS_A:
+		return "A";
+	case PH_DNS_NS:
+		return "NS";
+	case PH_DNS_CNAME:
+		return "CNAME";
+	case PH_DNS_PTR:
+		return "PTR";
+	case PH_DNS_MX:
+		return "MX";
+	case PH_DNS_TXT:
+		return "TXT";
+	case PH_DNS_AAAA:
+		return "AAAA";
+	case PH_DNS_TLSA:
+		return "TLSA";
+	}
+	return "?";
+}

@@ -11,6 +11,19 @@
 
 #include <string.h>
 
+#include "ground/number.h"
+
+const struct envelope envelope_empty = {
+	.sender = "",
+	.client_name = "",
+	.client_address = "",
+	.helo = "",
+	.protocol = "",
+	.sasl_username = "",
+	.envid = "",
+	.filter = "",
+};
+
 #define VERSION 1
 #define PREFIX 5
 #define RECORD 6
@@ -65,8 +78,10 @@ struct output {
 static void
 put_number(struct output *out, uint64_t value, size_t bytes)
 {
-	for (size_t i = 0; i < bytes && out->at != NULL; i++)
-		*out->at++ = (char)(value >> (8 * i));
+	if (out->at != NULL) {
+		number_put(out->at, value, bytes);
+		out->at += bytes;
+	}
 	out->size += bytes;
 }
 
@@ -187,16 +202,6 @@ struct record {
 	ph_span whole;
 };
 
-static uint64_t
-number_at(const char *data, size_t bytes)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < bytes; i++)
-		value |= (uint64_t)(unsigned char)data[i] << (8 * i);
-	return value;
-}
-
 /* 1: a record was taken off the list; 0: the list is at its end; -1: it is cut. */
 static int
 next_record(ph_span *list, struct record *record)
@@ -205,11 +210,11 @@ next_record(ph_span *list, struct record *record)
 		return 0;
 	if (list->size < RECORD)
 		return -1;
-	size_t size = (size_t)number_at(list->data + 2, 4);
+	size_t size = (size_t)number_get(list->data + 2, 4);
 
 	if (size > list->size - RECORD)
 		return -1;
-	record->type = (unsigned)number_at(list->data, 2);
+	record->type = (unsigned)number_get(list->data, 2);
 	record->value = (ph_span){list->data + RECORD, size};
 	record->whole = (ph_span){list->data, RECORD + size};
 	list->data += RECORD + size;
@@ -252,7 +257,7 @@ get_integer(struct input *in, ph_span value, size_t bytes, uint64_t max, uint64_
 	if (value.size != bytes)
 		return ph_error_set(in->error, "envelope: a number of %zu bytes instead of %zu", value.size,
 			bytes);
-	uint64_t found = number_at(value.data, bytes);
+	uint64_t found = number_get(value.data, bytes);
 
 	if (found > max)
 		return ph_error_set(in->error, "envelope: a number is out of range");
@@ -498,21 +503,14 @@ envelope_decode(ph_span bytes, ph_pool *pool, struct envelope *envelope, ph_erro
 {
 	struct input in = {.pool = pool, .error = error};
 
-	*envelope = (struct envelope){.sender = "",
-		.client_name = "",
-		.client_address = "",
-		.helo = "",
-		.protocol = "",
-		.sasl_username = "",
-		.envid = "",
-		.filter = ""};
+	*envelope = envelope_empty;
 	if (bytes.size < PREFIX)
 		return ph_error_set(error, "envelope: %zu bytes are too few", bytes.size);
 	if (bytes.data[0] != VERSION)
 		return ph_error_set(error, "envelope: version %u is unknown", (unsigned char)bytes.data[0]);
-	if (number_at(bytes.data + 1, 4) != bytes.size)
+	if (number_get(bytes.data + 1, 4) != bytes.size)
 		return ph_error_set(error, "envelope: its size is %zu and should be %u", bytes.size,
-			(unsigned)number_at(bytes.data + 1, 4));
+			(unsigned)number_get(bytes.data + 1, 4));
 	if (get_message(&in, (ph_span){bytes.data + PREFIX, bytes.size - PREFIX}, envelope) == -1)
 		return -1;
 	if (!(in.seen & 1u << MESSAGE_ID) || !(in.seen & 1u << MESSAGE_SENDER))

@@ -43,6 +43,9 @@ struct envelope {
 	ph_span unknown;
 };
 
+/* Of nobody to nobody: every text is "". */
+extern const struct envelope envelope_empty;
+
 /* The bytes, in the pool. 0, or -1 (memory). */
 int envelope_encode(const struct envelope *envelope, ph_pool *pool, ph_span *bytes);
 /* Checks everything; texts are terminated copies in the pool. 0, or -1 with what is wrong. */

@@ -155,15 +155,8 @@ ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
 	message->body_context = intake;
 	message->has_transport = intake->base->has_transport;
 	message->settings = intake->base->settings;
-	message->envelope = (struct envelope){.sender = "",
-		.arrival = ph_wall_clock(),
-		.client_name = "",
-		.client_address = "",
-		.helo = "",
-		.protocol = "",
-		.sasl_username = "",
-		.envid = "",
-		.filter = ""};
+	message->envelope = envelope_empty;
+	message->envelope.arrival = ph_wall_clock();
 	queue_id_make(message->envelope.id);
 	if (take_origin(intake, origin) == -1)
 		goto fail;

@@ -20,28 +20,43 @@
 
 /* ---- Messages -------------------------------------------------------------------------------- */
 
+struct ph_queue_content *
+manager_content(const struct message *message, ph_pool *pool, ph_error *error)
+{
+	const struct storage *storage = message->storage;
+	struct ph_queue_content *content = ph_pool_alloc(pool, sizeof(*content));
+
+	if (content == NULL) {
+		ph_error_set(error, "no memory");
+		return NULL;
+	}
+	content->size = sizeof(*content);
+	switch (storage->ops->read(storage->self, message->handle, pool, content, error)) {
+	case PH_FOUND:
+		return content;
+	case PH_NOT_FOUND:
+		ph_error_set(error, "the message is gone");
+		break;
+	case PH_FAILED:
+		break;
+	}
+	return NULL;
+}
+
 int
 manager_load(struct message *message, ph_error *error)
 {
-	struct storage *storage = message->storage;
 	ph_pool *pool = ph_pool_new(0);
 	struct ph_queue_content *content;
-	ph_found found = PH_FAILED;
 	int result = -1;
 
 	if (message->body != NULL || pool == NULL) {
 		ph_pool_free(pool);
 		return message->body != NULL ? 0 : ph_error_set(error, "no memory");
 	}
-	if ((content = ph_pool_alloc(pool, sizeof(*content))) != NULL) {
-		content->size = sizeof(*content);
-		found = storage->ops->read(storage->self, message->handle, pool, content, error);
-	}
-	if (found == PH_FOUND) {
+	if ((content = manager_content(message, pool, error)) != NULL) {
 		close(content->fd);
 		result = message->body != NULL ? 0 : message_open(message, content->envelope, error);
-	} else if (found == PH_NOT_FOUND) {
-		ph_error_set(error, "it is not in its storage any more");
 	}
 	ph_pool_free(pool);
 	return result;

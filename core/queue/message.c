@@ -394,29 +394,45 @@ message_new(struct storage *storage, const struct ph_queue_item *item, ph_error 
 
 /* ---- Encoding -------------------------------------------------------------------------------- */
 
-/* One note for all who are done with this outcome. */
+typedef bool belongs_fn(const struct rcpt *rcpt, const struct note *note);
+
+/* The note with all recipients that belong to it; none when there are none. */
 static int
-encode_done(const struct body *body, struct note_writer *writer, enum outcome outcome)
+encode_all(const struct body *body, struct note_writer *writer, struct note *note,
+	belongs_fn *belongs, bool even_empty)
 {
 	uint32_t *numbers = malloc(body->count * sizeof(*numbers) + 1);
-	struct note note = {.type = NOTE_RESULT, .outcome = outcome};
 	struct note_range *ranges;
 	size_t count = 0;
 
 	if (numbers == NULL)
 		return -1;
 	for (uint32_t i = 0; i < body->count; i++)
-		if (body->rcpts[i].state == RCPT_DONE && body->rcpts[i].outcome == outcome)
+		if (belongs(&body->rcpts[i], note))
 			numbers[count++] = i;
-	if (count > 0) {
-		note.range_count = note_ranges(writer->pool, numbers, count, &ranges);
-		note.ranges = ranges;
-		writer->failed |= note.range_count == 0;
+	if (count > 0 || even_empty) {
+		note->range_count = note_ranges(writer->pool, numbers, count, &ranges);
+		note->ranges = ranges;
+		writer->failed |= ranges == NULL;
 		if (!writer->failed)
-			note_put(writer, &note);
+			note_put(writer, note);
 	}
 	free(numbers);
 	return writer->failed ? -1 : 0;
+}
+
+static bool
+is_done_so(const struct rcpt *rcpt, const struct note *note)
+{
+	return rcpt->state == RCPT_DONE && rcpt->outcome == note->outcome;
+}
+
+static int
+encode_done(const struct body *body, struct note_writer *writer, enum outcome outcome)
+{
+	struct note note = {.type = NOTE_RESULT, .outcome = outcome};
+
+	return encode_all(body, writer, &note, is_done_so, false);
 }
 
 /* Neighbours with the same reason share a note. */
@@ -462,33 +478,18 @@ encode_owed(const struct body *body, struct note_writer *writer)
 }
 
 static bool
-is_reported(const struct rcpt *rcpt, enum reported reported)
+is_reported(const struct rcpt *rcpt, const struct note *note)
 {
-	return reported == REPORTED_DELAY ? rcpt->delay_told : rcpt->owed == DSN_REPORTED;
+	return note->reported == REPORTED_DELAY ? rcpt->delay_told : rcpt->owed == DSN_REPORTED;
 }
 
 static int
 encode_reported(const struct body *body, struct note_writer *writer, enum reported reported)
 {
-	uint32_t *numbers = malloc(body->count * sizeof(*numbers) + 1);
 	struct note note = {.type = NOTE_REPORTED, .reported = reported};
-	struct note_range *ranges;
-	size_t count = 0;
 
-	if (numbers == NULL)
-		return -1;
-	for (uint32_t i = 0; i < body->count; i++)
-		if (is_reported(&body->rcpts[i], reported))
-			numbers[count++] = i;
-	if (count > 0 || (reported == REPORTED_SUCCESS && body->aliases_told)) {
-		note.range_count = note_ranges(writer->pool, numbers, count, &ranges);
-		note.ranges = ranges;
-		writer->failed |= ranges == NULL;
-		if (!writer->failed)
-			note_put(writer, &note);
-	}
-	free(numbers);
-	return writer->failed ? -1 : 0;
+	return encode_all(body, writer, &note, is_reported,
+		reported == REPORTED_SUCCESS && body->aliases_told);
 }
 
 /* The children of a recipient, while they are being written. */

@@ -105,16 +105,11 @@ show_content(struct visitor *visitor, const struct ph_queue_content *content, un
 static int
 show_message(struct visitor *visitor, struct message *message, unsigned what, ph_pool *pool)
 {
-	struct ph_queue_content *content = ph_pool_alloc(pool, sizeof(*content));
 	struct message *picture = visitor_picture(visitor->manager, message, pool);
-	bool found = false;
+	struct ph_queue_content *content = picture == NULL ? NULL
+		: manager_content(message, pool, NULL);
 
-	if (content != NULL && picture != NULL) {
-		content->size = sizeof(*content);
-		found = message->storage->ops->read(message->storage->self, message->handle, pool,
-			content, NULL) == PH_FOUND;
-	}
-	if (found) {
+	if (content != NULL) {
 		if ((what & SHOW_ENVELOPE) != 0)
 			show_envelope(visitor, picture, pool);
 		if ((what & SHOW_ENVELOPE) != 0 && (what & (SHOW_HEADER | SHOW_BODY)) != 0)
@@ -123,7 +118,7 @@ show_message(struct visitor *visitor, struct message *message, unsigned what, ph
 		close(content->fd);
 	}
 	message_free(picture);
-	return found ? 0 : -1;
+	return content != NULL ? 0 : -1;
 }
 
 void

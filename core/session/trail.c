@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ground/dnspacket.h"
 #include "session/run.h"
 
 /* Where in lists of lists we are. */
@@ -185,30 +186,6 @@ trail_client_text(const ph_session *session, char *text, size_t size)
 
 /* ---- Lookups ---------------------------------------------------------------------------------- */
 
-static const char *
-type_name(ph_dns_type type)
-{
-	switch (type) {
-	case PH_DNS_A:
-		return "A";
-	case PH_DNS_NS:
-		return "NS";
-	case PH_DNS_CNAME:
-		return "CNAME";
-	case PH_DNS_PTR:
-		return "PTR";
-	case PH_DNS_MX:
-		return "MX";
-	case PH_DNS_TXT:
-		return "TXT";
-	case PH_DNS_AAAA:
-		return "AAAA";
-	case PH_DNS_TLSA:
-		return "TLSA";
-	}
-	return "records";
-}
-
 /* The first records of an answer, "10 mx1.example, 20 mx2.example". */
 static void
 list_records(ph_dns_type type, const ph_dns_answer *answer, char *text, size_t size)
@@ -247,17 +224,17 @@ trail_dns(ph_session *session, ph_dns_type type, const char *name, const ph_dns_
 	switch (ph_dns_status(answer)) {
 	case PH_DNS_FOUND:
 		list_records(type, answer, records, sizeof(records));
-		ph_explain(session, "DNS %s %s: %s", type_name(type), name,
+		ph_explain(session, "DNS %s %s: %s", dns_type_name(type), name,
 			records[0] != '\0' ? records : "found");
 		break;
 	case PH_DNS_NODATA:
-		ph_explain(session, "DNS %s %s: no such record", type_name(type), name);
+		ph_explain(session, "DNS %s %s: no such record", dns_type_name(type), name);
 		break;
 	case PH_DNS_NXDOMAIN:
-		ph_explain(session, "DNS %s %s: no such name", type_name(type), name);
+		ph_explain(session, "DNS %s %s: no such name", dns_type_name(type), name);
 		break;
 	case PH_DNS_TEMPFAIL:
-		ph_explain(session, "DNS %s %s: failed (%s)", type_name(type), name, ph_dns_reason(answer));
+		ph_explain(session, "DNS %s %s: failed (%s)", dns_type_name(type), name, ph_dns_reason(answer));
 		break;
 	}
 }
