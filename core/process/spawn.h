@@ -8,6 +8,8 @@
 
 #include <posthouse/transport.h>
 
+#include "config/config.h"
+#include "process/channel.h"
 #include "process/process.h"
 #include "process/rights.h"
 
@@ -34,6 +36,13 @@ struct batch {
 	int fds[PH_SPAWN_MAX]; /* one for each request; -1 for PH_USER_READ */
 	int64_t timeout;       /* milliseconds */
 };
+
+/*
+ * What a SPAWN_REQUEST says behind its number (batch_read.c). Everything in it is checked; the client's
+ * descriptors are referred to, not taken. batch begins zeroed. 0, or -1 with what is wrong.
+ */
+int batch_read(struct wire_reader *reader, const struct config *config, const int *fds, size_t fd_count,
+	struct batch *batch, ph_error *error);
 
 /* What the child writes to its pipe: first CHILD_DOTLOCK if it made one in mail_spool_directory, then
  * CHILD_RESULTS and the results, and for PH_USER_READ, for each, the text as

@@ -23,8 +23,7 @@
 
 enum {
 	MAX_CLIENTS = 4,     /* the local role, and those that it replaced */
-	MAX_CHILDREN = MAX_CLIENTS * SPAWN_UNDER_WAY,
-	MAX_TIMEOUT = 3600 * 1000
+	MAX_CHILDREN = MAX_CLIENTS * SPAWN_UNDER_WAY
 };
 
 struct client {
@@ -333,116 +332,6 @@ start(struct spawner *spawner, unsigned client, uint32_t number, const struct ba
 
 /* ---- Requests --------------------------------------------------------------------------------- */
 
-static bool
-terminated(const char *text, size_t size)
-{
-	return memchr(text, '\0', size) != NULL;
-}
-
-static bool
-texts_ok(const struct ph_user_delivery *request)
-{
-	return terminated(request->user, sizeof(request->user)) &&
-		terminated(request->sender, sizeof(request->sender)) &&
-		terminated(request->recipient, sizeof(request->recipient)) &&
-		terminated(request->original, sizeof(request->original)) &&
-		terminated(request->queue_id, sizeof(request->queue_id)) &&
-		terminated(request->target, sizeof(request->target)) &&
-		terminated(request->extension, sizeof(request->extension)) &&
-		terminated(request->nexthop, sizeof(request->nexthop)) &&
-		terminated(request->client_address, sizeof(request->client_address)) &&
-		terminated(request->client_hostname, sizeof(request->client_hostname)) &&
-		terminated(request->client_helo, sizeof(request->client_helo)) &&
-		terminated(request->client_protocol, sizeof(request->client_protocol)) &&
-		terminated(request->sasl_username, sizeof(request->sasl_username)) &&
-		terminated(request->envid, sizeof(request->envid));
-}
-
-/* Does the user's name go with what is asked for? */
-static bool
-user_ok(const struct batch *batch, const char *user)
-{
-	if (rights_of_instance(batch->transport) ||
-		((const struct ph_transport_ops *)batch->transport->ops)->find_rights)
-		return !*user && batch->kind == PH_USER_INSTANCE;
-	if (!*user)
-		return batch->kind != PH_USER_MAILBOX && batch->kind != PH_USER_INSTANCE;
-	return *user != '.' && !strchr(user, '/') && !strchr(user, ':');
-}
-
-static bool
-request_ok(const struct batch *batch, const struct ph_user_delivery *request)
-{
-	const struct ph_user_delivery *first = &batch->requests[0];
-	bool wants_target = batch->kind != PH_USER_MAILBOX && batch->kind != PH_USER_INSTANCE;
-
-	if (!texts_ok(request) || !user_ok(batch, request->user) || request->offset < 0 || request->length < 0)
-		return false;
-	if (request->size != batch->stride || request->kind != batch->kind || (*request->target != '\0') != wants_target)
-		return false;
-	/* One mailbox is opened for all, and one question asked about the target. */
-	if ((batch->kind == PH_USER_FILE || batch->kind == PH_USER_COMMAND) &&
-		(strcmp(request->target, first->target) != 0 || request->flags != first->flags))
-		return false;
-	return strcmp(request->user, first->user) == 0;
-}
-
-static int
-read_request(const struct client *client, struct wire_reader *reader, struct batch *batch, size_t i)
-{
-	struct ph_user_delivery *request = &batch->requests[i];
-	ph_span bytes = wire_get_bytes(reader);
-	unsigned index = wire_get_u8(reader);
-
-	if (reader->failed || bytes.size < sizeof(request->size) + sizeof(request->kind) || bytes.size > batch->stride)
-		return -1;
-	memcpy(request, bytes.data, bytes.size); /* what is missing is zero */
-	batch->kind = batch->requests[0].kind;
-	batch->fds[i] = -1;
-	if (batch->kind == PH_USER_READ)
-		return 0;
-	if (index >= client->fd_count)
-		return -1;
-	batch->fds[i] = client->fds[index];
-	return 0;
-}
-
-static int
-read_head(const struct spawner *spawner, struct wire_reader *reader, struct batch *batch, ph_error *error)
-{
-	batch->transport = config_instance(spawner->setup->config, PH_CLASS_TRANSPORT, wire_get_u32(reader));
-	batch->timeout = (int64_t)wire_get_u64(reader);
-	batch->stride = wire_get_u32(reader);
-	batch->count = wire_get_u32(reader);
-	if (reader->failed || !batch->transport || !batch->count || batch->count > PH_SPAWN_MAX)
-		return ph_error_set(error, "that is no batch");
-	if (batch->stride != PH_USER_DELIVERY_1_0 && batch->stride != sizeof(batch->requests[0]))
-		return ph_error_set(error, "requests of %zu bytes are not known", batch->stride);
-	if (!((const struct ph_transport_ops *)batch->transport->ops)->deliver_as_user)
-		return ph_error_set(error, "%s delivers nothing with a user's rights", batch->transport->name);
-	if (batch->timeout < 1000)
-		batch->timeout = 1000;
-	if (batch->timeout > MAX_TIMEOUT)
-		batch->timeout = MAX_TIMEOUT;
-	return 0;
-}
-
-/* Everything in it is checked; descriptors are referred to, not taken. */
-static int
-read_batch(const struct spawner *spawner, const struct client *client, struct wire_reader *reader,
-	struct batch *batch, ph_error *error)
-{
-	if (read_head(spawner, reader, batch, error) == -1)
-		return -1;
-	for (size_t i = 0; i < batch->count; i++) {
-		if (read_request(client, reader, batch, i) == -1)
-			return ph_error_set(error, "request %zu is unreadable", i);
-		if (batch->kind > PH_USER_READ || !request_ok(batch, &batch->requests[i]))
-			return ph_error_set(error, "request %zu is not acceptable", i);
-	}
-	return 0;
-}
-
 static void
 drop_fds(struct client *client)
 {
@@ -465,7 +354,8 @@ on_request(struct said *said, ph_span payload)
 	struct batch *batch = calloc(1, sizeof(*batch));
 	ph_error error = {"out of memory"};
 
-	if (!batch || read_batch(said->spawner, client, &reader, batch, &error) == -1 ||
+	if (!batch || batch_read(&reader, said->spawner->setup->config, client->fds, client->fd_count, batch,
+			&error) == -1 ||
 		start(said->spawner, said->client, number, batch, &error) == -1)
 		answer(client, number, error.text, NULL, 0, NULL);
 	drop_fds(client);
