@@ -59,32 +59,6 @@ def peer_environment():
     return dict(os.environ, LD_LIBRARY_PATH=":".join(map(str, folders)))
 
 
-class Accounts:
-    """Users with homes of their own, for one server: the system's and these, {name: uid}, as libnss-wrapper (unpacked by
-    tests/peers) shows them to its processes."""
-
-    def __init__(self, server, users):
-        library = next(PEERS.glob("usr/lib/*-linux-*/libnss_wrapper.so"))
-        passwd, group = server.folder / "passwd", server.folder / "group"
-        self.homes = server.folder / "home"
-        self.homes.mkdir()
-        text = pathlib.Path("/etc/passwd").read_text()
-        for name, uid in users.items():
-            home = self.homes / name
-            home.mkdir()
-            os.chown(home, uid, uid)
-            text += f"{name}:x:{uid}:{uid}::{home}:/bin/sh\n"
-        passwd.write_text(text)
-        group.write_text(pathlib.Path("/etc/group").read_text() + "".join(f"{name}:x:{uid}:\n" for name, uid in users.items()))
-        server.environment.update(LD_PRELOAD=str(library), NSS_WRAPPER_DISABLE_DEEPBIND="1", NSS_WRAPPER_PASSWD=str(passwd), NSS_WRAPPER_GROUP=str(group))
-        # a sanitizer wants to be the first library, and is told that this one does no harm
-        server.environment["ASAN_OPTIONS"] = environment(server.config)["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
-
-    def __getitem__(self, name):
-        """The home of a user."""
-        return self.homes / name
-
-
 def wait_until(condition, what, patience=PATIENCE):
     """Polls until the condition holds and returns its value."""
     end = time.monotonic() + patience
