@@ -37,7 +37,10 @@ enum {
 	MESSAGE_RECIPIENT = 16,
 	MESSAGE_FILTER = 17,
 	MESSAGE_ALIAS = 18, /* as RECIPIENT; nothing is delivered to it */
-	MESSAGE_TYPES = 19,
+	MESSAGE_CLIENT_PORT = 19,
+	MESSAGE_SASL_METHOD = 20,
+	MESSAGE_SASL_SENDER = 21,
+	MESSAGE_TYPES = 22,
 	/* Whoever does not know that it is a probe would deliver it: critical. */
 	MESSAGE_PROBE = CRITICAL | 17
 };
@@ -144,9 +147,12 @@ put_envelope(struct output *out, const struct envelope *envelope, size_t total)
 	put_integer(out, MESSAGE_UID, envelope->uid, 4);
 	put_text(out, MESSAGE_CLIENT_NAME, envelope->client_name);
 	put_text(out, MESSAGE_CLIENT_ADDRESS, envelope->client_address);
+	put_integer(out, MESSAGE_CLIENT_PORT, envelope->client_port, 4);
 	put_text(out, MESSAGE_HELO, envelope->helo);
 	put_text(out, MESSAGE_PROTOCOL, envelope->protocol);
 	put_text(out, MESSAGE_SASL_USERNAME, envelope->sasl_username);
+	put_text(out, MESSAGE_SASL_METHOD, envelope->sasl_method);
+	put_text(out, MESSAGE_SASL_SENDER, envelope->sasl_sender);
 	put_integer(out, MESSAGE_FLAGS, flags, 4);
 	put_text(out, MESSAGE_ENVID, envelope->envid);
 	put_integer(out, MESSAGE_RET, envelope->ret, 4);
@@ -440,12 +446,18 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 		return get_text(in, value, &envelope->client_name);
 	case MESSAGE_CLIENT_ADDRESS:
 		return get_text(in, value, &envelope->client_address);
+	case MESSAGE_CLIENT_PORT:
+		return get_u32(in, value, UINT16_MAX, &envelope->client_port);
 	case MESSAGE_HELO:
 		return get_text(in, value, &envelope->helo);
 	case MESSAGE_PROTOCOL:
 		return get_text(in, value, &envelope->protocol);
 	case MESSAGE_SASL_USERNAME:
 		return get_text(in, value, &envelope->sasl_username);
+	case MESSAGE_SASL_METHOD:
+		return get_text(in, value, &envelope->sasl_method);
+	case MESSAGE_SASL_SENDER:
+		return get_text(in, value, &envelope->sasl_sender);
 	case MESSAGE_FLAGS:
 		return get_flags(in, value, envelope);
 	case MESSAGE_ENVID:
@@ -504,6 +516,8 @@ envelope_decode(ph_span bytes, ph_pool *pool, struct envelope *envelope, ph_erro
 		.helo = "",
 		.protocol = "",
 		.sasl_username = "",
+		.sasl_method = "",
+		.sasl_sender = "",
 		.envid = "",
 		.filter = ""};
 	if (bytes.size < PREFIX)

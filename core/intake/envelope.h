@@ -25,7 +25,9 @@ struct envelope {
 	const char *sender;    /* "" for reports */
 	uint32_t origin;       /* enum ph_origin */
 	uint32_t uid;          /* local origin */
-	const char *client_name, *client_address, *helo, *protocol, *sasl_username; /* "" when unknown */
+	const char *client_name, *client_address, *helo, *protocol; /* "" when unknown */
+	uint32_t client_port;  /* 0 when unknown */
+	const char *sasl_username, *sasl_method, *sasl_sender; /* "": nobody logged in */
 	bool body_8bit;
 	bool smtputf8;
 	bool probe;            /* asks whether the recipient exists: nothing is ever delivered */

@@ -81,13 +81,17 @@ copy_client(struct ph_filter_message *message, const struct intake_client *clien
 	envelope->client_address = copy_text(message->pool, client->address);
 	envelope->helo = copy_text(message->pool, client->helo);
 	envelope->protocol = copy_text(message->pool, client->protocol);
+	envelope->client_port = client->port;
 	envelope->sasl_username = copy_text(message->pool, client->sasl_username);
+	envelope->sasl_method = copy_text(message->pool, client->sasl_method);
+	envelope->sasl_sender = copy_text(message->pool, client->sasl_sender);
 	message->tls = client->tls;
 	message->rewrite_headers = is_local_client(message->settings, client);
 	message->no_mappings = has_word(client->overrides, "no_address_mappings");
 	message->exempt = has_word(client->overrides, "no_header_body_checks");
 	if (envelope->client_name == NULL || envelope->client_address == NULL ||
-		envelope->helo == NULL || envelope->protocol == NULL || envelope->sasl_username == NULL)
+		envelope->helo == NULL || envelope->protocol == NULL || envelope->sasl_username == NULL ||
+		envelope->sasl_method == NULL || envelope->sasl_sender == NULL)
 		return -1;
 	return 0;
 }
@@ -162,6 +166,8 @@ ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
 		.helo = "",
 		.protocol = "",
 		.sasl_username = "",
+		.sasl_method = "",
+		.sasl_sender = "",
 		.envid = "",
 		.filter = ""};
 	queue_id_make(message->envelope.id);

@@ -57,7 +57,8 @@ struct ph_filter_message {
 
 /* What the intake wants to know of a session. */
 struct intake_client {
-	const char *name, *address, *helo, *protocol, *sasl_username;
+	const char *name, *address, *helo, *protocol, *sasl_username, *sasl_method, *sasl_sender;
+	uint16_t port;
 	bool tls;
 	const ph_strings *overrides;       /* receive_override_options; NULL: none */
 	bool in_interfaces, in_mynetworks; /* its address is one of ours; of our networks */

@@ -187,7 +187,7 @@ scrub(const struct rights *rights, const ph_strings *export, int64_t timeout)
 	limit(RLIMIT_CPU, (rlim_t)(timeout / 1000 + 60));
 	signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error of write() */
 	umask(077);
-	if (chdir(rights->home) == -1 && chdir("/") == -1)
+	if ((rights->confined || chdir(rights->home) == -1) && chdir("/") == -1)
 		_exit(1);
 }
 
@@ -201,11 +201,19 @@ batch_become(const struct process_setup *setup, const struct rights *rights, boo
 	scrub(rights, &config_settings(setup->config)->export_environment, timeout);
 }
 
+/* To the transport's own root directory, if it has one, when the user is become. 0, or -1 with errno. */
+static int
+confine(struct errand *errand)
+{
+	const char *root = rights_root(errand->batch->transport);
+
+	return root ? rights_confine(&errand->rights, root) : 0;
+}
+
 static void
 become_user(struct errand *errand)
 {
 	enum ph_user_kind kind = errand->batch->kind;
-
 	batch_become(errand->setup, &errand->rights, kind == PH_USER_COMMAND || kind == PH_USER_INSTANCE,
 		errand->batch->timeout);
 }
@@ -462,6 +470,8 @@ batch_deliver_as(const struct batch *batch, const struct process_setup *setup,
 		.context = {.size = sizeof(errand.context), .mailbox_fd = -1}, .path = ""};
 
 	begin_context(&errand);
+	if (confine(&errand) == -1)
+		_exit(1);
 	become_user(&errand);
 	begin_results(&errand);
 	deliver(&errand);
@@ -498,6 +508,9 @@ batch_run(const struct batch *batch, const struct process_setup *setup, int resu
 		open_spool_mailbox(&errand);
 	if (batch->kind == PH_USER_INSTANCE)
 		open_tables(&errand);
+	if (confine(&errand) == -1)
+		all_the_same(&errand, 1, "4.3.5", "cannot change the root directory to %s: %s",
+			rights_root(batch->transport), strerror(errno));
 	become_user(&errand);
 	begin_results(&errand);
 	confirm(&errand);

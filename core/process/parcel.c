@@ -27,20 +27,22 @@ fill(char *field, size_t size, const char *text)
 	return snprintf(field, size, "%s", text) < (int)size;
 }
 
+#define FACT(field) \
+	{#field, offsetof(struct ph_user_delivery, field), sizeof(((struct ph_user_delivery *)0)->field)}
+
 /* Too much of it is cut: nothing depends on it. */
 static void
 fill_client(struct ph_user_delivery *request, const ph_delivery *delivery)
 {
-	(void)fill(request->client_address, sizeof(request->client_address),
-		ph_delivery_client(delivery, "client_address"));
-	(void)fill(request->client_hostname, sizeof(request->client_hostname),
-		ph_delivery_client(delivery, "client_hostname"));
-	(void)fill(request->client_helo, sizeof(request->client_helo),
-		ph_delivery_client(delivery, "client_helo"));
-	(void)fill(request->client_protocol, sizeof(request->client_protocol),
-		ph_delivery_client(delivery, "client_protocol"));
-	(void)fill(request->sasl_username, sizeof(request->sasl_username),
-		ph_delivery_client(delivery, "sasl_username"));
+	static const struct {
+		const char *name;
+		size_t offset, size;
+	} facts[] = {FACT(client_address), FACT(client_hostname), FACT(client_helo), FACT(client_port),
+		FACT(client_protocol), FACT(sasl_username), FACT(sasl_method), FACT(sasl_sender)};
+
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+		(void)fill((char *)request + facts[i].offset, facts[i].size,
+			ph_delivery_client(delivery, facts[i].name));
 	(void)fill(request->envid, sizeof(request->envid), ph_delivery_envid(delivery));
 }
 

@@ -333,29 +333,22 @@ start(struct spawner *spawner, unsigned client, uint32_t number, const struct ba
 
 /* ---- Requests --------------------------------------------------------------------------------- */
 
-static bool
-terminated(const char *text, size_t size)
-{
-	return memchr(text, '\0', size) != NULL;
-}
+#define TEXT(field) {offsetof(struct ph_user_delivery, field), sizeof(((struct ph_user_delivery *)0)->field)}
 
 static bool
 texts_ok(const struct ph_user_delivery *request)
 {
-	return terminated(request->user, sizeof(request->user)) &&
-		terminated(request->sender, sizeof(request->sender)) &&
-		terminated(request->recipient, sizeof(request->recipient)) &&
-		terminated(request->original, sizeof(request->original)) &&
-		terminated(request->queue_id, sizeof(request->queue_id)) &&
-		terminated(request->target, sizeof(request->target)) &&
-		terminated(request->extension, sizeof(request->extension)) &&
-		terminated(request->nexthop, sizeof(request->nexthop)) &&
-		terminated(request->client_address, sizeof(request->client_address)) &&
-		terminated(request->client_hostname, sizeof(request->client_hostname)) &&
-		terminated(request->client_helo, sizeof(request->client_helo)) &&
-		terminated(request->client_protocol, sizeof(request->client_protocol)) &&
-		terminated(request->sasl_username, sizeof(request->sasl_username)) &&
-		terminated(request->envid, sizeof(request->envid));
+	static const struct {
+		size_t offset, size;
+	} texts[] = {TEXT(user), TEXT(sender), TEXT(recipient), TEXT(original), TEXT(queue_id), TEXT(target),
+		TEXT(extension), TEXT(nexthop), TEXT(client_address), TEXT(client_hostname), TEXT(client_helo),
+		TEXT(client_protocol), TEXT(client_port), TEXT(sasl_username), TEXT(sasl_method), TEXT(sasl_sender),
+		TEXT(envid)};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (!memchr((const char *)request + texts[i].offset, '\0', texts[i].size))
+			return false;
+	return true;
 }
 
 /* Does the user's name go with what is asked for? */

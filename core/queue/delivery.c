@@ -69,7 +69,10 @@ read_dsn(struct ph_delivery *d, struct wire_reader *reader)
 static void
 read_client(struct ph_delivery *d, struct wire_reader *reader)
 {
-	d->client_address = d->client_hostname = d->client_helo = d->client_protocol = d->sasl_username = "";
+	uint32_t port;
+
+	d->client_address = d->client_hostname = d->client_helo = d->client_protocol = d->client_port = "";
+	d->sasl_username = d->sasl_method = d->sasl_sender = "";
 	if (reader->failed || reader->rest.size == 0)
 		return;
 	d->client_address = wire_get_string(reader, d->pool);
@@ -77,6 +80,11 @@ read_client(struct ph_delivery *d, struct wire_reader *reader)
 	d->client_helo = wire_get_string(reader, d->pool);
 	d->client_protocol = wire_get_string(reader, d->pool);
 	d->sasl_username = wire_get_string(reader, d->pool);
+	port = wire_get_u32(reader);
+	d->client_port = port != 0 ? ph_pool_printf(d->pool, "%u", port) : "";
+	d->sasl_method = wire_get_string(reader, d->pool);
+	d->sasl_sender = wire_get_string(reader, d->pool);
+	reader->failed |= d->client_port == NULL;
 }
 
 struct ph_delivery *
@@ -206,7 +214,8 @@ ph_delivery_client(const ph_delivery *d, const char *name)
 		const char *name, *value;
 	} facts[] = {{"client_address", d->client_address}, {"client_hostname", d->client_hostname},
 		{"client_helo", d->client_helo}, {"client_protocol", d->client_protocol},
-		{"sasl_username", d->sasl_username}};
+		{"client_port", d->client_port}, {"sasl_username", d->sasl_username},
+		{"sasl_method", d->sasl_method}, {"sasl_sender", d->sasl_sender}};
 
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
 		if (strcmp(facts[i].name, name) == 0)

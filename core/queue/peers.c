@@ -216,6 +216,9 @@ put_client(struct wire_writer *writer, const struct envelope *envelope)
 	wire_put_string(writer, envelope->helo);
 	wire_put_string(writer, envelope->protocol);
 	wire_put_string(writer, envelope->sasl_username);
+	wire_put_u32(writer, envelope->client_port);
+	wire_put_string(writer, envelope->sasl_method);
+	wire_put_string(writer, envelope->sasl_sender);
 }
 
 static void

@@ -167,7 +167,7 @@ make_message(struct probe *probe, const struct rewriting *rewriting)
 	struct recipient recipient = {.address = rewriting->address, .orcpt = "",
 		.original = strcmp(rewriting->address, probe->address) == 0 ? "" : probe->address};
 	struct envelope envelope = {.sender = sender, .client_name = "", .client_address = "",
-		.helo = "", .protocol = "", .sasl_username = "", .probe = true, .envid = "", .filter = "",
+		.helo = "", .protocol = "", .sasl_username = "", .sasl_method = "", .sasl_sender = "", .probe = true, .envid = "", .filter = "",
 		.smtputf8 = has_utf8(rewriting->address), .origin = PH_ORIGIN_INTERNAL, .recipients = &recipient, .recipient_count = 1,
 		.arrival = ph_wall_clock()};
 	struct ph_queue_item item = {.arrival = envelope.arrival};

@@ -44,7 +44,7 @@ PH_API uint32_t ph_delivery_ret(const ph_delivery *delivery);
 PH_API uint32_t ph_delivery_notify(const ph_delivery *delivery, size_t index);
 PH_API const char *ph_delivery_orcpt(const ph_delivery *delivery, size_t index);
 /* Who handed the message in: "client_address", "client_hostname", "client_helo", "client_protocol",
- * "sasl_username". "" of what is not known, and of a name that this version does not know. Never NULL. */
+ * "client_port", "sasl_username", "sasl_method", "sasl_sender". "" of what is not known, and of a name that this version does not know. Never NULL. */
 PH_API const char *ph_delivery_client(const ph_delivery *delivery, const char *name);
 /* Was it submitted with SMTPUTF8 (RFC 6531)? It may go only to who offers that. */
 PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
@@ -193,6 +193,10 @@ struct ph_user_delivery {
 	char client_protocol[16];
 	char sasl_username[256];
 	char envid[104];
+	/* Since ABI 1.1. */
+	char client_port[8];
+	char sasl_method[32];
+	char sasl_sender[336];
 };
 #define PH_USER_DELIVERY_1_0 1112
 
@@ -318,6 +322,10 @@ struct ph_transport_ops {
 	 */
 	int (*confirm)(void *self, const struct ph_user_context *user,
 		const struct ph_user_delivery *request, struct ph_user_result *result);
+	/* Since ABI 1.1. Where in the instance is a path (const char *) of a folder that is the root
+	 * directory of deliver_as_user(), and where it begins; nothing that is run there gains rights by
+	 * a set-id bit. "" there: the system's. 0: nowhere. */
+	uint32_t chroot_offset;
 };
 
 enum {

@@ -26,9 +26,12 @@ static const struct envelope sample = {
 	.uid = 1000,
 	.client_name = "client.example.com",
 	.client_address = "192.0.2.7",
+	.client_port = 40000,
 	.helo = "helo.example",
 	.protocol = "ESMTP",
 	.sasl_username = "someone",
+	.sasl_method = "plain",
+	.sasl_sender = "a+3Db@c.example",
 	.body_8bit = true,
 	.smtputf8 = true,
 	.probe = true,
@@ -78,7 +81,10 @@ round_trip(void **state)
 	assert_string_equal(e.client_address, sample.client_address);
 	assert_string_equal(e.helo, sample.helo);
 	assert_string_equal(e.protocol, sample.protocol);
+	assert_int_equal(e.client_port, sample.client_port);
 	assert_string_equal(e.sasl_username, sample.sasl_username);
+	assert_string_equal(e.sasl_method, sample.sasl_method);
+	assert_string_equal(e.sasl_sender, sample.sasl_sender);
 	assert_true(e.body_8bit && e.smtputf8 && e.probe && !e.unknown_critical);
 	assert_int_equal(e.alias_count, 1);
 	check_recipient(&e.aliases[0], &sample.aliases[0]);
