@@ -51,7 +51,7 @@ buffer_add(struct buffer *buffer, const void *data, size_t size)
 	return 0;
 }
 
-int
+static int
 buffer_add_text(struct buffer *buffer, const char *text)
 {
 	return buffer_add(buffer, text, strlen(text));

@@ -14,7 +14,6 @@ struct buffer {
 	size_t size, room;
 };
 int buffer_add(struct buffer *buffer, const void *data, size_t size);
-int buffer_add_text(struct buffer *buffer, const char *text);
 /* Room for size more bytes behind the last; NULL: no memory. */
 char *buffer_reserve(struct buffer *buffer, size_t size);
 void buffer_free(struct buffer *buffer);

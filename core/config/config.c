@@ -141,34 +141,14 @@ static const enum ph_class helpers[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_C
 
 #define HELPERS (sizeof(helpers) / sizeof(helpers[0]))
 
-static int
-each_helper(const struct config *config, int (*fn)(struct instance *, ph_error *), ph_error *error)
-{
-	for (size_t i = 0; i < HELPERS; i++)
-		for (size_t j = 0; j < config->instance_count[helpers[i]]; j++)
-			if (fn(config->instances[helpers[i]][j], error) != 0)
-				return -1;
-	return 0;
-}
-
 int
 config_open_maps(const struct config *config, ph_error *error)
 {
-	return each_helper(config, instance_open, error);
-}
-
-int
-config_start_maps(const struct config *config, ph_error *error)
-{
-	return each_helper(config, instance_start, error);
-}
-
-void
-config_stop_maps(const struct config *config)
-{
-	for (size_t i = HELPERS; i-- > 0;)
-		for (size_t j = config->instance_count[helpers[i]]; j-- > 0;)
-			instance_stop(config->instances[helpers[i]][j]);
+	for (size_t i = 0; i < HELPERS; i++)
+		for (size_t j = 0; j < config->instance_count[helpers[i]]; j++)
+			if (instance_open(config->instances[helpers[i]][j], error) != 0)
+				return -1;
+	return 0;
 }
 
 void

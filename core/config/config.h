@@ -71,10 +71,8 @@ int instance_start(struct instance *instance, ph_error *error);
 void instance_stop(struct instance *instance);
 void instance_close(struct instance *instance);
 struct instance *instance_of(const void *self);
-/* Opens (starts, …) every map instance, and the restriction and filter instances. */
+/* Opens every map instance, and the restriction and filter instances; closes them. */
 int config_open_maps(const struct config *config, ph_error *error);
-int config_start_maps(const struct config *config, ph_error *error);
-void config_stop_maps(const struct config *config);
 void config_close_maps(const struct config *config);
 
 /* Opens the tables of one map. 0 or -1. */

@@ -119,7 +119,7 @@ struct place {
 
 /* The section of "listener/submission/port", and its last part. */
 static int
-find_place(ph_pool *pool, const struct scan *scan, const struct edit *edit, struct place *place,
+find_place(const struct scan *scan, const struct edit *edit, struct place *place,
 	ph_error *error)
 {
 	const char *first = strchr(edit->name, '/');
@@ -351,7 +351,7 @@ take_away_all(ph_pool *pool, const char *text, const struct edit *edit, ph_error
 		struct scan scan;
 
 		if (scan_text(pool, ph_span_of(text), &scan, error) != 0 ||
-			find_place(pool, &scan, edit, &place, error) != 0)
+			find_place(&scan, edit, &place, error) != 0)
 			return NULL;
 		assignment = find_assignment(&place);
 		if (!assignment)
@@ -378,7 +378,7 @@ edit_text(ph_pool *pool, const struct config *config, const char *text, const st
 		ph_error_set(error, "line %d: %s", scan.error_line, why.text);
 		return NULL;
 	}
-	if (find_place(pool, &scan, edit, &place, error) != 0)
+	if (find_place(&scan, edit, &place, error) != 0)
 		return NULL;
 	if (edit->kind != EDIT_SET)
 		return take_away_all(pool, text, edit, error);

@@ -46,15 +46,6 @@ static size_t loaded_count, loaded_room;
 static ph_pool *loader_pool;
 
 const struct module_class *
-module_class_by_number(unsigned number)
-{
-	for (size_t i = 0; i < module_class_count; i++)
-		if ((unsigned)module_classes[i].number == number)
-			return &module_classes[i];
-	return NULL;
-}
-
-const struct module_class *
 module_class_of(const char *module_name)
 {
 	for (size_t i = 0; i < module_class_count; i++) {

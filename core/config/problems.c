@@ -95,10 +95,11 @@ printable(const char *text)
 {
 	size_t size = strlen(text), room = 4 * size + 1;
 	char *safe = malloc(room);
-	struct escape_out out = {.at = safe, .end = safe + room - 1};
+	struct escape_out out;
 
 	if (!safe)
 		return NULL;
+	out = (struct escape_out){.at = safe, .end = safe + room - 1};
 	escape_line(&out, text, size);
 	*out.at = '\0';
 	return safe;

@@ -34,7 +34,6 @@ static struct {
 	struct ring ring;
 	bool open;
 	bool json;
-	bool debug;
 	bool fork_watched;
 	pid_t pid;      /* 0: not asked yet; a child of fork() asks again */
 	char path[256]; /* of a file; "" for the others */
@@ -378,7 +377,7 @@ send_request(struct request *request)
 {
 	int saved = errno;
 
-	if (request->level != PH_LOG_DEBUG || logger.debug || logger.capture != NULL)
+	if (request->level != PH_LOG_DEBUG || logger.capture != NULL)
 		ph_on_loop_stack(run_request, request);
 	errno = saved;
 }
@@ -509,12 +508,6 @@ void
 logger_set_component(const char *component)
 {
 	snprintf(logger.component, sizeof(logger.component), "%s", component);
-}
-
-void
-logger_set_debug(bool debug)
-{
-	logger.debug = debug;
 }
 
 void

@@ -15,8 +15,6 @@
 int logger_open(const char *destination, const char *name, const char *component, bool json,
 	ph_error *error);
 void logger_set_component(const char *component);
-/* Lines of PH_LOG_DEBUG are dropped unless this was set. */
-void logger_set_debug(bool debug);
 /* A line at once, from a signal handler: nothing is locked or allocated. What the ring holds goes
  * first where that is safe. Printable ASCII only. */
 void logger_emergency(const char *text);

@@ -42,7 +42,7 @@ task_at(size_t slot)
 	return (struct task *)(void *)(stacks_slot(&tasks.stacks, slot + 1) - room);
 }
 
-struct task *
+static struct task *
 task_find(ph_task handle)
 {
 	struct task *task;

@@ -40,7 +40,7 @@ write_out(struct mbox *mbox)
 	mbox->used = 0;
 }
 
-void
+static void
 mbox_put(struct mbox *mbox, const void *data, size_t size)
 {
 	const char *from = data;

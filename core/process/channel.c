@@ -272,15 +272,3 @@ channel_peer(const struct channel *channel, uid_t *uid, pid_t *pid)
 	*pid = channel->peer.pid;
 	return 0;
 }
-
-void *
-channel_context(const struct channel *channel)
-{
-	return channel->context;
-}
-
-void
-channel_set_context(struct channel *channel, void *context)
-{
-	channel->context = context;
-}

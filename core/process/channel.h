@@ -42,8 +42,6 @@ bool channel_is_open(const struct channel *channel);
 size_t channel_pending(const struct channel *channel);
 /* The peer's credentials, from the kernel. 0 or -1. */
 int channel_peer(const struct channel *channel, uid_t *uid, pid_t *pid);
-void *channel_context(const struct channel *channel);
-void channel_set_context(struct channel *channel, void *context);
 
 /* Listens on a path (an old socket there is removed); accept is called with each new descriptor, in
  * a task. Returns a handle for channel_unlisten(), or NULL. */

@@ -31,7 +31,8 @@ enum {
 
 /* ---- To the supervisor ------------------------------------------------------------------------ */
 
-void
+/* A line about what is wrong, for whoever waits for this generation. */
+static void
 generation_problem(struct generation *generation, bool warning, const char *line)
 {
 	ph_pool *pool = ph_pool_new(0);

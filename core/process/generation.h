@@ -98,8 +98,6 @@ struct generation {
 	bool status_changed;
 };
 
-/* A line about what is wrong, for whoever waits for this generation. */
-void generation_problem(struct generation *generation, bool warning, const char *line);
 /* A role did not come up, or died before all were ready. */
 void generation_fail(struct generation *generation, const char *text);
 

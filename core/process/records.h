@@ -34,7 +34,7 @@ struct record {
 	int pid_fd;           /* of a pid file in a directory of its own; -1: the supervisor has it */
 	int64_t began, kill_at;
 	const char *problems[MAX_PROBLEMS];
-	size_t problem_count, warning_count;
+	size_t problem_count;
 	ph_span status;       /* the last GENERATION_STATUS */
 	ph_pool *status_pool;
 };

@@ -121,7 +121,7 @@ visitor_picture(struct manager *manager, const struct message *message, ph_pool 
 		notes = (ph_span){NULL, 0};
 	if (notes.size > 0)
 		picture->memo = memo_keep(notes);
-	if (manager_load(manager, picture, NULL) == -1) {
+	if (manager_load(picture, NULL) == -1) {
 		message_free(picture);
 		return NULL;
 	}

@@ -218,7 +218,7 @@ destinations_free(struct scheduler *scheduler)
 /* ---- Queues ---------------------------------------------------------------------------------- */
 
 void
-entry_free(struct scheduler *scheduler, struct entry *entry)
+entry_free(struct entry *entry)
 {
 	TAILQ_REMOVE(&entry->destination->entries, entry, of_destination);
 	TAILQ_REMOVE(&entry->message->body->entries, entry, of_message);
@@ -283,7 +283,7 @@ destination_queue(struct scheduler *scheduler, struct destination *destination,
 	}
 	if (entry_push(entry, number) == -1) {
 		if (entry->head == entry->count)
-			entry_free(scheduler, entry);
+			entry_free(entry);
 		destination_update(scheduler, destination);
 		return -1;
 	}
@@ -310,7 +310,7 @@ destination_is_dead(const struct scheduler *scheduler, struct destination *desti
 }
 
 void
-destination_answered(struct scheduler *scheduler, struct destination *destination)
+destination_answered(struct destination *destination)
 {
 	destination->proven = true;
 	destination->dead_until = 0;
@@ -335,7 +335,7 @@ suspend(struct scheduler *scheduler, struct destination *destination)
 			body_set_state(message->body, number, RCPT_DEFERRED);
 			scheduler->ops->suspended(scheduler->context, message, number);
 		}
-		entry_free(scheduler, entry);
+		entry_free(entry);
 		message_check_over(scheduler, message);
 	}
 }

@@ -237,7 +237,7 @@ route_dispatch(struct scheduler *scheduler, struct route *route)
 	TAILQ_REMOVE(&destination->entries, entry, of_destination);
 	TAILQ_INSERT_TAIL(&destination->entries, entry, of_destination);
 	if (entry->head == entry->count)
-		entry_free(scheduler, entry);
+		entry_free(entry);
 	destination_rotate(scheduler, destination);
 	scheduler->ops->send(scheduler->context, job);
 	scheduler_feed(scheduler, job->message);
@@ -310,7 +310,7 @@ job_done(struct scheduler *scheduler, struct job *job, enum job_end end, const c
 	if (destination != NULL) {
 		destination->busy--;
 		if (end == JOB_ANSWERED)
-			destination_answered(scheduler, destination);
+			destination_answered(destination);
 		if (end == JOB_DEAD)
 			destination_failed(scheduler, destination, status, reason);
 		destination_update(scheduler, destination);

@@ -9,7 +9,8 @@
 
 #include <posthouse/log.h>
 
-char *
+/* Microseconds as seconds with two significant digits, as "0.08", "1.5", "12". */
+static char *
 delay_text(int64_t microseconds, char text[24])
 {
 	int64_t hundredths = (microseconds + 5000) / 10000;

@@ -21,7 +21,7 @@
 /* ---- Messages -------------------------------------------------------------------------------- */
 
 int
-manager_load(struct manager *manager, struct message *message, ph_error *error)
+manager_load(struct message *message, ph_error *error)
 {
 	struct storage *storage = message->storage;
 	ph_pool *pool = ph_pool_new(0);
@@ -119,7 +119,7 @@ load(void *context, struct message *message)
 {
 	ph_error error = {""};
 
-	if (manager_load(context, message, &error) == 0)
+	if (manager_load(message, &error) == 0)
 		return 0;
 	ph_log(PH_LOG_WARNING, "%s: %s: cannot be read: %s", message->id, message->storage->name,
 		error.text);
@@ -299,12 +299,6 @@ over(void *context, struct message *message)
 	pass_over(context, message);
 }
 
-static uint32_t
-no_random(void *context, uint32_t bound)
-{
-	return 0;
-}
-
 static const struct schedule_ops schedule_ops = {
 	.load = load,
 	.active = active,
@@ -312,7 +306,6 @@ static const struct schedule_ops schedule_ops = {
 	.send = send_job,
 	.suspended = suspended,
 	.pass_over = over,
-	.random = no_random,
 };
 
 /* ---- Life ------------------------------------------------------------------------------------ */

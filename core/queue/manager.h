@@ -109,7 +109,7 @@ void manager_wake(struct manager *manager);
 int64_t manager_round(struct manager *manager);
 int64_t manager_lifetime(const struct manager *manager, const struct message *message);
 /* Reads the envelope again. 0, or -1: the message is not there (any more). Waits. */
-int manager_load(struct manager *manager, struct message *message, ph_error *error);
+int manager_load(struct message *message, ph_error *error);
 /* Puts it on hold, for good. 1, or 0: it was. */
 int manager_hold(struct manager *manager, struct message *message, const char *reason);
 void manager_release(struct manager *manager, struct message *message);

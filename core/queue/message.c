@@ -275,7 +275,8 @@ message_apply(struct message *message, const struct note *note)
 	return body->count > before && body->early.size > 0 ? replay_early(body) : 0;
 }
 
-int
+/* Applies a run of notes; malformed ones end it. */
+static int
 message_apply_all(struct message *message, ph_span notes, ph_error *error)
 {
 	ph_pool *pool = ph_pool_new(0);

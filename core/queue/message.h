@@ -118,8 +118,6 @@ int message_open(struct message *message, ph_span envelope, ph_error *error);
 int message_close(struct message *message);
 /* Applies one note, to the message and to its body if it has one. -1: no memory. */
 int message_apply(struct message *message, const struct note *note);
-/* Applies a run of them; malformed ones end it. */
-int message_apply_all(struct message *message, ph_span notes, ph_error *error);
 /* What is known of a message with a body, as the fewest notes, in the pool. */
 int message_encode(const struct message *message, ph_pool *pool, ph_span *notes);
 

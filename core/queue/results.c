@@ -164,7 +164,7 @@ meet(struct manager *manager, struct subject *subject)
 		} else if (message->body != NULL) {
 			subject->aside = true;
 			return 0;
-		} else if (manager_load(manager, message, &error) == -1 &&
+		} else if (manager_load(message, &error) == -1 &&
 			message->state != MESSAGE_GONE) {
 			ph_log(PH_LOG_WARNING, "%s: a result cannot be taken: %s", message->id, error.text);
 			return -1;

@@ -110,7 +110,7 @@ drop_entries(struct scheduler *scheduler, struct message *message)
 	struct entry *entry;
 
 	while ((entry = TAILQ_FIRST(&message->body->entries)) != NULL)
-		entry_free(scheduler, entry);
+		entry_free(entry);
 }
 
 void
@@ -223,7 +223,7 @@ scheduler_unqueue(struct scheduler *scheduler, struct message *message)
 		destination = entry->destination;
 		for (; entry->head < entry->count; entry->head++)
 			body_set_state(message->body, entry->numbers[entry->head], RCPT_TODO);
-		entry_free(scheduler, entry);
+		entry_free(entry);
 		destination_update(scheduler, destination);
 	}
 	message->body->cursor = 0;

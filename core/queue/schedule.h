@@ -97,8 +97,6 @@ struct schedule_ops {
 	void (*suspended)(void *context, struct message *message, uint32_t number);
 	/* Nothing of the message is queued, in hand or left to be resolved. */
 	void (*pass_over)(void *context, struct message *message);
-	/* A random number below bound. */
-	uint32_t (*random)(void *context, uint32_t bound);
 };
 
 struct scheduler;

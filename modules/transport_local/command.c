@@ -13,8 +13,8 @@ enum {
 	VARIABLES = 12
 };
 
-bool
-command_needs_shell(const char *command)
+static bool
+needs_shell(const char *command)
 {
 	static const char plain[] = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyz"
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZ \t";
@@ -22,8 +22,9 @@ command_needs_shell(const char *command)
 	return command[strspn(command, plain)] != '\0';
 }
 
-const char *const *
-command_words(ph_pool *pool, const char *command, const char *last)
+/* Its words, cut at white space, in the pool; ends with NULL. NULL: no memory, or there is none. */
+static const char *const *
+words_of(ph_pool *pool, const char *command, const char *last)
 {
 	const char **words = ph_pool_array(pool, WORDS_MAX + 2, sizeof(*words));
 	size_t count = 0;
@@ -120,7 +121,7 @@ choose_argv(const struct params *params, ph_pool *pool, const char *text, struct
 	const char **shell = ph_pool_array(pool, 4, sizeof(*shell));
 
 	if (*params->local_command_shell != '\0') {
-		command->argv = command_words(pool, params->local_command_shell, text);
+		command->argv = words_of(pool, params->local_command_shell, text);
 		return;
 	}
 	if (shell == NULL)
@@ -129,7 +130,7 @@ choose_argv(const struct params *params, ph_pool *pool, const char *text, struct
 	shell[1] = "-c";
 	shell[2] = text;
 	command->otherwise = shell;
-	command->argv = command_needs_shell(text) ? shell : command_words(pool, text, NULL);
+	command->argv = needs_shell(text) ? shell : words_of(pool, text, NULL);
 }
 
 /* "$home/mail": the only thing that a directory for all users can depend on. */

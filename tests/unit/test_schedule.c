@@ -83,7 +83,7 @@ random_below(void *context, uint32_t bound)
 }
 
 static const struct schedule_ops ops = {.load = load, .active = active, .resolve = resolve,
-	.send = send_job, .suspended = suspended, .pass_over = pass_over, .random = random_below};
+	.send = send_job, .suspended = suspended, .pass_over = pass_over};
 
 static int
 setup(void **state)
