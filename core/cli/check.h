@@ -15,8 +15,8 @@ struct policy_list {
 };
 
 /* Calls fn for the lists of all listeners that ask a policy, and for the classes. */
-void policy_each(const struct config *config, void (*fn)(void *context, const struct policy_list *list),
-	void *context);
+void policy_each(const struct config *config,
+	void (*fn)(void *context, const struct policy_list *list), void *context);
 /* Is it the word "warn_if_reject", which belongs to the rule behind it? */
 bool policy_is_warning(const struct ph_rule *rule);
 /* A rule as it stands in a list, "check_sender_access hash:/etc/x". Returns text. */

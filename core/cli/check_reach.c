@@ -178,8 +178,8 @@ report_rest(const struct policy_list *list, size_t first, const struct ph_rule *
 }
 
 static void
-report_twice(const struct policy_list *list, const struct ph_rule *rule, const struct ph_rule *before,
-	struct problems *problems)
+report_twice(const struct policy_list *list, const struct ph_rule *rule,
+	const struct ph_rule *before, struct problems *problems)
 {
 	char name[POLICY_RULE_TEXT], place[POLICY_PLACE_TEXT];
 

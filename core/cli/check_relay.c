@@ -94,15 +94,17 @@ as_sender(struct relay_check *check, ph_span key)
 	if (at && at[1])
 		return text;
 	if (at)
-		return memory_or_die(ph_pool_printf(check->pool, "%s%s", text, check->sender_domain));
-	return memory_or_die(ph_pool_printf(check->pool, "a@%s%s", text[0] == '.' ? "a" : "", text));
+		return memory_or_die(ph_pool_printf(check->pool, "%s%s", text,
+			check->sender_domain));
+	return memory_or_die(ph_pool_printf(check->pool, "a@%s%s", text[0] == '.' ? "a" : "",
+		text));
 }
 
 static const char *
 as_name(struct relay_check *check, ph_span key)
 {
-	return memory_or_die(ph_pool_printf(check->pool, "%s%.*s", key.size && key.data[0] == '.' ? "a" : "",
-		(int)key.size, key.data));
+	return memory_or_die(ph_pool_printf(check->pool, "%s%.*s",
+		key.size && key.data[0] == '.' ? "a" : "", (int)key.size, key.data));
 }
 
 static void
@@ -225,7 +227,8 @@ play(struct relay_check *check, const struct attempt *attempt, struct story *sto
 	ph_error error;
 
 	*rehearsal = (struct rehearsal){.listener = check->listener, .client = check->client,
-		.server = check->server, .client_name = attempt->helo, .alone = true, .trail = &story->trail};
+		.server = check->server, .client_name = attempt->helo, .alone = true,
+		.trail = &story->trail};
 	if (attempt->reverse_name) {
 		rehearsal->client_name = "unknown";
 		rehearsal->reverse_name = attempt->reverse_name;
@@ -269,7 +272,8 @@ find_permit(const struct steps *steps)
 
 		if (inner)
 			found = inner;
-		else if (step->kind == STEP_RULE && step->judged && step->verdict == PH_PERMIT && step->file)
+		else if (step->kind == STEP_RULE && step->judged && step->verdict == PH_PERMIT &&
+			step->file)
 			found = step;
 	}
 	return found;
@@ -308,11 +312,13 @@ session_text(const struct relay_check *check, const struct attempt *attempt)
 {
 	char client[PH_ADDRESS_TEXT];
 	const char *name = attempt->reverse_name
-		? memory_or_die(ph_pool_printf(check->pool, " that calls itself %s", attempt->reverse_name)) : "";
+		? memory_or_die(ph_pool_printf(check->pool, " that calls itself %s",
+		attempt->reverse_name)) : "";
 	const char *helo = attempt->what == helo_name
 		? memory_or_die(ph_pool_printf(check->pool, ", EHLO %s", attempt->helo)) : "";
 
-	return memory_or_die(ph_pool_printf(check->pool, "client %s%s%s, MAIL FROM:<%s>, RCPT TO:<b@%s>",
+	return memory_or_die(ph_pool_printf(check->pool,
+		"client %s%s%s, MAIL FROM:<%s>, RCPT TO:<b@%s>",
 		ph_address_text(&check->client, client), name, helo, attempt->sender,
 		check->recipient_domain));
 }
@@ -327,7 +333,8 @@ advice(struct relay_check *check, const struct attempt *attempt, const struct ca
 		ph_networks_match(settings->mynetworks, &check->client))
 		return "; mynetworks has that client: name only networks that are yours";
 	if (cause->permit && attempt->key)
-		return memory_or_die(ph_pool_printf(check->pool, ", where %s has \"%s %s\": anyone can claim "
+		return memory_or_die(ph_pool_printf(check->pool,
+			", where %s has \"%s %s\": anyone can claim "
 			"that %s; put reject_unauth_destination in front of it", attempt->table,
 			attempt->key, attempt->value, attempt->what));
 	return cause->permit ? "; put reject_unauth_destination in front of it" : "";
@@ -453,7 +460,8 @@ static void
 rehearse(void *argument)
 {
 	struct relay_check *check = argument;
-	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_CLASS_LISTENER};
+	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION,
+		PH_CLASS_LISTENER};
 	struct instance *instance;
 	ph_error error;
 

@@ -51,7 +51,8 @@ set_names(const struct settings_set *set, const char *word)
 		for (size_t j = 0; j < set->items[i].count; j++) {
 			const char *text = set->items[i].items[j].text;
 
-			if (strcmp(set->items[i].name, "module") != 0 && strncmp(text, word, size) == 0 &&
+			if (strcmp(set->items[i].name, "module") != 0 &&
+				strncmp(text, word, size) == 0 &&
 				(!text[size] || text[size] == ':'))
 				return true;
 		}
@@ -134,9 +135,11 @@ search_rules(struct search *search, const ph_rules *rules)
 		if (search->name)
 			search->found = strcmp(rule->name, search->name) == 0;
 		else if (search->module)
-			search->found = rule->instance && instance_module(rule->instance) == search->module;
+			search->found = rule->instance &&
+				instance_module(rule->instance) == search->module;
 		else
-			search->found = rule->restriction && (rule->restriction->stage & PH_ASKS_OTHERS) &&
+			search->found = rule->restriction &&
+				(rule->restriction->stage & PH_ASKS_OTHERS) &&
 				rule->restriction->argument == PH_ARGUMENT_STRING;
 	}
 }
@@ -245,8 +248,8 @@ check_needs(const struct config *config, struct problems *problems)
 		const struct setting *setting = setting_find(&config->set, needs[i].name);
 		const char *needed = config_value(config, needs[i].needed, true);
 
-		if (!setting || !setting->count || !setting->items[0].text[0] || !needed || needed[0] ||
-			is_referred(config, needs[i].name))
+		if (!setting || !setting->count || !setting->items[0].text[0] || !needed ||
+			needed[0] || is_referred(config, needs[i].name))
 			continue;
 		problems_warn(problems, setting->file, setting->line,
 			"%s: does nothing, as %s is empty; set that, or delete this", needs[i].name,

@@ -178,7 +178,8 @@ start_daemon(const char *config, bool foreground)
 int
 command_daemon(int argc, char **argv)
 {
-	struct generation_options generation = {.supervisor_fd = -1, .snapshot_fd = -1, .limits_fd = -1};
+	struct generation_options generation = {.supervisor_fd = -1, .snapshot_fd = -1,
+		.limits_fd = -1};
 	const char *config = NULL;
 	bool foreground = false;
 	int option, number = 0;
@@ -420,8 +421,8 @@ command_reload(int argc, char **argv)
 			return 1;
 		}
 		ph_pool_reset(pool);
-		if (status_read(target.directory, pool, &status, NULL) == -1 || status.reloads <= before ||
-			strcmp(status.reload_result, "running") == 0)
+		if (status_read(target.directory, pool, &status, NULL) == -1 ||
+			status.reloads <= before || strcmp(status.reload_result, "running") == 0)
 			continue;
 		result = reload_outcome(&status);
 		ph_pool_free(pool);
@@ -449,19 +450,22 @@ print_time(const char *before, int64_t seconds, const char *after)
 static void
 print_status(const struct status *status, pid_t pid)
 {
-	printf("posthouse %s is running: supervisor pid %ld, %s\n", status->version, (long)pid, status->state);
+	printf("posthouse %s is running: supervisor pid %ld, %s\n", status->version, (long)pid,
+		status->state);
 	print_time("started: ", status->started, "");
 	for (size_t i = 0; i < status->generation_count; i++) {
 		const struct status_generation *generation = &status->generations[i];
 
-		printf("generation %u: pid %ld, %s\n", generation->number, generation->pid, generation->state);
+		printf("generation %u: pid %ld, %s\n", generation->number, generation->pid,
+			generation->state);
 		for (size_t j = 0; j < status->role_count; j++) {
 			const struct status_role *role = &status->roles[j];
 
 			if (role->generation != generation->number)
 				continue;
 			if (role->pid)
-				printf("  %s %u: pid %ld, %s\n", role->name, role->number, role->pid, role->state);
+				printf("  %s %u: pid %ld, %s\n", role->name, role->number,
+					role->pid, role->state);
 			else
 				printf("  %s %u: %s\n", role->name, role->number, role->state);
 		}
@@ -511,7 +515,8 @@ postfix_abort(int argc, char **argv)
 static int
 postfix_foreground(int argc, char **argv)
 {
-	char *arguments[] = {argv[0], (char[]){"-F"}, argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, NULL};
+	char *arguments[] = {argv[0], (char[]){"-F"}, argc > 1 ? argv[1] : NULL,
+		argc > 2 ? argv[2] : NULL, NULL};
 
 	return command_daemon(argc > 2 ? 4 : 2, arguments);
 }
@@ -519,7 +524,8 @@ postfix_foreground(int argc, char **argv)
 static int
 postfix_flush(int argc, char **argv)
 {
-	char *arguments[] = {argv[0], (char[]){"flush"}, argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, NULL};
+	char *arguments[] = {argv[0], (char[]){"flush"}, argc > 1 ? argv[1] : NULL,
+		argc > 2 ? argv[2] : NULL, NULL};
 
 	return command_queue(argc > 2 ? 4 : 2, arguments);
 }

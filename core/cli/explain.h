@@ -46,7 +46,8 @@ int explain_read_options(struct explain *explain, struct explain_options *option
 /* Has the session played, in a task; calls show for each command when its reply has come. 0, or -1
  * with the error. */
 int script_play(const struct script *script, struct story *story,
-	void (*show)(void *context, const struct exchange *exchange), void *context, ph_error *error);
+	void (*show)(void *context, const struct exchange *exchange), void *context,
+	ph_error *error);
 
 /* What would become of the mail of this recipient, the wishes of the message apart; in a task. */
 const struct outlook *explain_outlook(struct explain *explain, const char *address);

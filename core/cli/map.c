@@ -193,7 +193,8 @@ dump(struct instance **maps, int count)
 		ph_error error = {""};
 
 		if (ops->each == NULL) {
-			cli_error("%s: the entries of a table of this type cannot be listed", maps[i]->name);
+			cli_error("%s: the entries of a table of this type cannot be listed",
+				maps[i]->name);
 			return 1;
 		}
 		if (ops->each(maps[i]->self, print_entry, NULL, &error) != 0) {
@@ -211,7 +212,8 @@ struct request {
 };
 
 static int
-run_request(const struct config *config, const struct request *request, struct instance **maps, int count)
+run_request(const struct config *config, const struct request *request, struct instance **maps,
+	int count)
 {
 	const ph_map *map = map_make(config->pool, maps, (size_t)count, NULL);
 
@@ -372,7 +374,8 @@ run_map(struct config *config, int argc, char **argv, bool aliases)
 		return ask_all(config, argv, argc, NULL);
 	if (strcmp(action, "test") == 0 && (argc == 1 || argc == 2))
 		return with_maps(config, argv, 1,
-			&(struct request){.kind = REQUEST_TEST, .argument = argc == 2 ? argv[1] : "-"});
+			&(struct request){.kind = REQUEST_TEST,
+			.argument = argc == 2 ? argv[1] : "-"});
 	return map_usage();
 }
 

@@ -233,7 +233,8 @@ sendmail_full_name(ph_pool *pool)
 	if (before == size)
 		return ph_pool_copy(pool, (ph_span){gecos, size});
 	return ph_pool_printf(pool, "%.*s%c%s%.*s", (int)before, gecos,
-		toupper((unsigned char)entry->pw_name[0]), entry->pw_name + (entry->pw_name[0] != '\0'),
+		toupper((unsigned char)entry->pw_name[0]),
+		entry->pw_name + (entry->pw_name[0] != '\0'),
 		(int)(size - before - 1), gecos + before + 1);
 }
 
@@ -256,7 +257,8 @@ sendmail_submit(const struct sendmail_site *site, const struct outgoing *outgoin
 {
 	ph_error error = {""};
 
-	switch (submit_outgoing(outgoing, site->run_directory, site->queue_directory, reply, &error)) {
+	switch (submit_outgoing(outgoing, site->run_directory, site->queue_directory, reply,
+		&error)) {
 	case SUBMIT_ANSWERED:
 		return;
 	case SUBMIT_DROPPED:
@@ -350,7 +352,8 @@ verify(ph_pool *pool, const struct options *options, char **arguments)
 		result = usage("-bv: the addresses are given on the command line");
 	if (result == 0)
 		result = explain_addresses(options->config, sender,
-			&(ph_strings){outgoing.recipient_count, (const char *const *)outgoing.recipients});
+			&(ph_strings){outgoing.recipient_count,
+			(const char *const *)outgoing.recipients});
 	outgoing_forget(&outgoing);
 	return result;
 }
@@ -400,7 +403,8 @@ run_at_site(struct sendmail_site *site, struct options *options, char **argument
 		return result;
 	if (options->mode != 's')
 		return run_submission(site, options, arguments);
-	if (options->sender != NULL && (result = parse_sender(site->pool, options->sender, &sender)) != 0)
+	if (options->sender != NULL &&
+		(result = parse_sender(site->pool, options->sender, &sender)) != 0)
 		return result;
 	return sendmail_dialogue(site, sender);
 }

@@ -136,7 +136,8 @@ check_route(struct config *config, const char *parameter, const char *route)
 	if (provider)
 		snprintf(hint, sizeof(hint), "; load(%s) makes one", provider);
 	else if (!hint[0])
-		snprintf(hint, sizeof(hint), "; load(transport_NAME) or a section transport NAME { … } makes one");
+		snprintf(hint, sizeof(hint),
+			"; load(transport_NAME) or a section transport NAME { … } makes one");
 	if (setting)
 		problems_add(config->problems, setting->file, setting->line,
 			"%s: there is no transport named \"%s\"%s", parameter, name, hint);
@@ -264,8 +265,8 @@ check_setting_words(struct config *config, const struct setting *setting, const 
 		const struct text_item *item = &setting->items[i];
 
 		if (item->text[0] != '$' && item->text[0] && !is_word_of(words, item->text))
-			problems_add(config->problems, item->file, item->line, "%s: \"%s\" is none of: %s",
-				setting->name, item->text, words);
+			problems_add(config->problems, item->file, item->line,
+				"%s: \"%s\" is none of: %s", setting->name, item->text, words);
 	}
 }
 
@@ -291,7 +292,8 @@ check_rewriting(struct config *config)
 		"envelope_sender header_sender");
 	check_words(config, "recipient_canonical_classes", &settings->recipient_canonical_classes,
 		"envelope_recipient header_recipient");
-	check_words(config, "propagate_unmatched_extensions", &settings->propagate_unmatched_extensions,
+	check_words(config, "propagate_unmatched_extensions",
+		&settings->propagate_unmatched_extensions,
 		"alias canonical forward generic include virtual");
 	check_words(config, "local_header_rewrite_clients", &settings->local_header_rewrite_clients,
 		"permit_inet_interfaces permit_mynetworks permit_sasl_authenticated");
@@ -354,13 +356,16 @@ check_instance(struct config *config, struct instance *instance)
 	const struct setting *setting;
 	ph_error error = {""};
 
-	if (instance_is_broken(instance) || !life || !life->check || life->check(instance->self, &error) == 0)
+	if (instance_is_broken(instance) || !life || !life->check ||
+		life->check(instance->self, &error) == 0)
 		return;
 	/* What was made by default has no place of its own; the parameter has. */
 	setting = instance->line ? NULL : setting_named(config, instance, error.text);
 	problems_add(config->problems, setting ? setting->file : instance->file,
-		setting ? setting->line : instance->line, "%s %s: %s", instance_module(instance)->class->name,
-		instance->name, error.text[0] ? error.text : "its parameters are not right together");
+		setting ? setting->line : instance->line, "%s %s: %s",
+		instance_module(instance)->class->name,
+		instance->name, error.text[0] ? error.text
+		: "its parameters are not right together");
 }
 
 void

@@ -55,7 +55,8 @@ const struct settings *config_settings(const struct config *config);
 /* The instances of a class, by number; NULL behind the last. */
 struct instance *config_instance(const struct config *config, enum ph_class class_number, size_t i);
 /* By name within a class; NULL: none. For a transport also "" → NULL. */
-struct instance *config_find(const struct config *config, enum ph_class class_number, const char *name);
+struct instance *config_find(const struct config *config, enum ph_class class_number,
+	const char *name);
 /* The storage that a listener's or the default queue name means; never NULL in a loaded config. */
 struct instance *config_queue(const struct config *config, const char *name);
 /* The value of a parameter as text, "$name" expanded or not; NULL: no such parameter. */
@@ -92,7 +93,8 @@ void map_set_watch(map_watch_fn *fn, void *context);
 /* The map that "type:path" means, for a command: the type's module is loaded if the configuration
  * does not load it, and a path is taken from the working directory. It is checked, not opened: build() it, or instance_open() it. NULL with the
  * error. Lives as long as the configuration. */
-struct instance *config_map_open(struct config *config, const char *type_colon_path, ph_error *error);
+struct instance *config_map_open(struct config *config, const char *type_colon_path,
+	ph_error *error);
 
 /* ---- Rules: what a parameter of type PH_RESTRICTIONS holds ------------------------------------- */
 

@@ -42,7 +42,8 @@ add(struct list *list, const char *element)
 {
 	const char *quoted = scan_quote(list->pool, element);
 
-	list->text = memory_or_die(list->text ? ph_pool_printf(list->pool, "%s, %s", list->text, quoted)
+	list->text = memory_or_die(list->text ? ph_pool_printf(list->pool, "%s, %s", list->text,
+		quoted)
 		: ph_pool_strdup(list->pool, quoted));
 }
 
@@ -56,8 +57,8 @@ add_restrictions(struct list *list, const struct config *config, const char *ele
 		const char *name = memory_or_die(ph_pool_copy(list->pool, word));
 
 		if (rule_takes_argument(config, name) && (argument = value_take_word(&rest)).size)
-			name = memory_or_die(ph_pool_printf(list->pool, "%s %.*s", name, (int)argument.size,
-				argument.data));
+			name = memory_or_die(ph_pool_printf(list->pool, "%s %.*s", name,
+				(int)argument.size, argument.data));
 		add(list, name);
 	}
 }
@@ -130,8 +131,8 @@ find_place(const struct scan *scan, const struct edit *edit, struct place *place
 	if (!first)
 		return 0;
 	if (!second || strchr(second + 1, '/') || !second[1])
-		return ph_error_set(error, "%s: a parameter of a section is written class/section/name",
-			edit->name);
+		return ph_error_set(error,
+			"%s: a parameter of a section is written class/section/name", edit->name);
 	keyword = (ph_span){edit->name, (size_t)(first - edit->name)};
 	title = (ph_span){first + 1, (size_t)(second - first) - 1};
 	place->name = second + 1;
@@ -263,8 +264,10 @@ insert_inside(ph_pool *pool, const char *text, const struct place *place, const 
 		end = last->end;
 	at = next_line(text, end);
 	if (at > section->body_end)
-		return replaced(pool, text, end, end, memory_or_die(ph_pool_printf(pool, "%s%s = %s%s",
-			last ? "  " : " ", place->name, value, last || text[end] != '}' ? "" : " ")));
+		return replaced(pool, text, end, end,
+			memory_or_die(ph_pool_printf(pool, "%s%s = %s%s",
+			last ? "  " : " ", place->name, value,
+			last || text[end] != '}' ? "" : " ")));
 	indent = last ? indentation(text, last->begin) : (ph_span){"\t", 1};
 	return replaced(pool, text, at, at, memory_or_die(ph_pool_printf(pool, "%.*s%s = %s%s",
 		(int)indent.size, indent.data, place->name, value, newline(text))));
@@ -291,8 +294,8 @@ comment_out(ph_pool *pool, const char *text, size_t begin, size_t end)
 	while (begin < end) {
 		size_t next = next_line(text, begin);
 
-		commented = memory_or_die(ph_pool_printf(pool, "%s#%.*s", commented, (int)(next - begin),
-			text + begin));
+		commented = memory_or_die(ph_pool_printf(pool, "%s#%.*s", commented,
+			(int)(next - begin), text + begin));
 		begin = next;
 	}
 	return commented;

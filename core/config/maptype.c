@@ -176,8 +176,8 @@ map_type_explain(struct config *config, const char *reference, const char *type,
 		return;
 	}
 	if (name) {
-		ph_error_set(error, "%s: no table of type %s is loaded; load(%s) provides it", reference,
-			type, name);
+		ph_error_set(error, "%s: no table of type %s is loaded; load(%s) provides it",
+			reference, type, name);
 		return;
 	}
 	best = near_type(config, &nearest);
@@ -185,8 +185,8 @@ map_type_explain(struct config *config, const char *reference, const char *type,
 		ph_error_set(error, "%s: no table of type %s is known; hash:%s is made of the same source",
 			reference, type, reference + strlen(type) + 1);
 	else if (best)
-		ph_error_set(error, "%s: no table of type %s is known; did you mean %s?", reference, type,
-			best);
+		ph_error_set(error, "%s: no table of type %s is known; did you mean %s?", reference,
+			type, best);
 	else
 		ph_error_set(error, "%s: no table of type %s is known; is the package posthouse-map-%s "
 			"installed, and is there load(map_%s)?", reference, type, type, type);

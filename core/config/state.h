@@ -126,8 +126,8 @@ struct setting *setting_in_force(const struct config *config, const struct secti
 	const struct ph_param *param, const struct text_item **items, size_t *count);
 /* The same, expanded; 0 or -1. */
 int items_expand(const struct config *config, const struct section *section,
-	const struct ph_param *param, const struct text_item *items, size_t count, const struct text_item **out,
-	size_t *out_count, ph_error *error);
+	const struct ph_param *param, const struct text_item *items, size_t count,
+	const struct text_item **out, size_t *out_count, ph_error *error);
 /* A parameter's text of the section, "listener/submission/port", or outside; NULL: no such. */
 const char *parameter_text(const struct config *config, const struct section *section,
 	const struct ph_param *param, bool expanded, ph_error *error);
@@ -176,12 +176,12 @@ const struct module *instance_module(const struct instance *instance);
 
 /* ---- Maps (map.c) */
 /* The instance that "type:path" or a section's name means; NULL with the error. */
-struct instance *map_instance(struct config *config, const char *reference, const char *file, int line,
-	ph_error *error);
+struct instance *map_instance(struct config *config, const char *reference, const char *file,
+	int line, ph_error *error);
 /* The same for an element of a parameter. That of a default needs no load(): an installed module
  * that provides its type is loaded. */
-struct instance *map_for(const struct fill *fill, const struct text_item *item, const char *reference,
-	ph_error *error);
+struct instance *map_for(const struct fill *fill, const struct text_item *item,
+	const char *reference, ph_error *error);
 bool map_is_section(const struct config *config, const char *name);
 /* In the pool. parameter: whose value it is, for map_set_watch(); NULL: it is not told of. */
 const ph_map *map_make(ph_pool *pool, struct instance *const *instances, size_t count,
@@ -254,7 +254,7 @@ const ph_rules *rule_class_rules(struct config *config, struct rule_class *class
 void config_check(struct config *config);
 
 /* Adds "NAME: text" at an element, or where the fill says. */
-void fill_problem(const struct fill *fill, const struct ph_param *param, const struct text_item *item,
-	const char *format, ...) PH_PRINTF(4, 5);
+void fill_problem(const struct fill *fill, const struct ph_param *param,
+	const struct text_item *item, const char *format, ...) PH_PRINTF(4, 5);
 
 #endif

@@ -292,7 +292,8 @@ report_dropped(void)
 
 	if (dropped == 0 || logger.ring.used > RING_SIZE / 2)
 		return;
-	snprintf(text, sizeof(text), "%llu log lines were dropped: the log did not take them in time",
+	snprintf(text, sizeof(text),
+		"%llu log lines were dropped: the log did not take them in time",
 		(unsigned long long)dropped);
 	logger.ring.dropped = 0;
 	put_line(logger.component, PH_LOG_WARNING, text);
@@ -447,10 +448,12 @@ use_descriptor(int fd, enum ring_kind kind)
 static int
 open_file(const char *path, ph_error *error)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+		0640);
 
 	if (fd == -1)
-		return ph_error_set(error, "cannot open the log file %s: %s", path, strerror(errno));
+		return ph_error_set(error, "cannot open the log file %s: %s", path,
+			strerror(errno));
 	return fd;
 }
 

@@ -27,7 +27,7 @@ void logger_replace_file(int fd);
 void logger_flush(void);
 void logger_close(void);
 /* Lines of a test, escaped, without head and "warning: ": NULL ends it. */
-void logger_capture(void (*fn)(const char *component, ph_log_level level, const char *line, void *context),
-	void *context);
+void logger_capture(void (*fn)(const char *component, ph_log_level level, const char *line,
+	void *context), void *context);
 
 #endif

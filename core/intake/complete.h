@@ -14,7 +14,8 @@
  */
 const char *address_complete(ph_pool *pool, const struct settings *settings, const char *address);
 /* The same for what a stranger left out in a header: with remote_header_rewrite_domain, both. */
-const char *address_complete_remote(ph_pool *pool, const struct settings *settings, const char *address);
+const char *address_complete_remote(ph_pool *pool, const struct settings *settings,
+	const char *address);
 /* The same for a recipient: "" becomes empty_address_recipient. */
 const char *recipient_complete(ph_pool *pool, const struct settings *settings, const char *address);
 

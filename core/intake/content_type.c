@@ -89,7 +89,8 @@ next_token(struct reader *reader, struct token *token)
 	if (*start == ';')
 		return false;
 	if (!is_special(*start))
-		while (reader->at < reader->end && !is_special(*reader->at) && !is_white(*reader->at))
+		while (reader->at < reader->end && !is_special(*reader->at) &&
+			!is_white(*reader->at))
 			reader->at++;
 	*token = (struct token){{start, (size_t)(reader->at - start)}, is_special(*start)};
 	return true;

@@ -138,7 +138,8 @@ call(struct ph_filter_message *message, struct filter_step *step, enum filter_st
 		return ops->body_end != NULL ? ops->body_end(step->self, message, step->state)
 					     : PH_FILTER_CONTINUE;
 	case FILTER_END:
-		return ops->end != NULL ? ops->end(step->self, message, step->state) : PH_FILTER_CONTINUE;
+		return ops->end != NULL ? ops->end(step->self, message, step->state)
+			: PH_FILTER_CONTINUE;
 	}
 	return PH_FILTER_CONTINUE;
 }

@@ -90,7 +90,8 @@ copy_client(struct ph_filter_message *message, const struct intake_client *clien
 	message->no_mappings = has_word(client->overrides, "no_address_mappings");
 	message->exempt = has_word(client->overrides, "no_header_body_checks");
 	if (envelope->client_name == NULL || envelope->client_address == NULL ||
-		envelope->helo == NULL || envelope->protocol == NULL || envelope->sasl_username == NULL ||
+		envelope->helo == NULL || envelope->protocol == NULL ||
+		envelope->sasl_username == NULL ||
 		envelope->sasl_method == NULL || envelope->sasl_sender == NULL)
 		return -1;
 	return 0;
@@ -101,7 +102,8 @@ static bool
 is_exempt(const struct settings *settings, const struct ph_intake_origin *origin)
 {
 	static const char *const classes[] = {
-		[PH_REPORT_OTHER] = "", [PH_REPORT_BOUNCE] = "bounce", [PH_REPORT_NOTIFY] = "notify"};
+		[PH_REPORT_OTHER] = "", [PH_REPORT_BOUNCE] = "bounce",
+			[PH_REPORT_NOTIFY] = "notify"};
 
 	if (origin->again || origin->origin != PH_ORIGIN_INTERNAL)
 		return origin->again;
@@ -166,7 +168,8 @@ ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
 		goto fail;
 	intake->queue = intake->base->queue(message->origin.queue);
 	if (intake->queue == NULL) {
-		ph_error_set(error, "there is no queue storage named \"%s\"", message->origin.queue);
+		ph_error_set(error, "there is no queue storage named \"%s\"",
+			message->origin.queue);
 		ph_pool_free(pool);
 		return NULL;
 	}
@@ -267,7 +270,8 @@ take_verdict(ph_intake *intake, ph_filter_result result)
 	memcpy(&(copy), (from), (from)->size < sizeof(copy) ? (from)->size : sizeof(copy))
 
 int
-ph_intake_sender(ph_intake *intake, const char *address, const struct ph_mail_parameters *parameters)
+ph_intake_sender(ph_intake *intake, const char *address,
+	const struct ph_mail_parameters *parameters)
 {
 	struct ph_filter_message *message = &intake->message;
 	struct envelope *envelope = &message->envelope;
@@ -276,11 +280,12 @@ ph_intake_sender(ph_intake *intake, const char *address, const struct ph_mail_pa
 	if (parameters != NULL)
 		TAKE(given, parameters);
 	if (message->origin.origin == PH_ORIGIN_LOCAL)
-		ph_log_as("pickup", PH_LOG_INFO, "%s: uid=%u from=<%s>", envelope->id, message->origin.uid,
-			address);
+		ph_log_as("pickup", PH_LOG_INFO, "%s: uid=%u from=<%s>", envelope->id,
+			message->origin.uid, address);
 	envelope->sender = copy_text(message->pool, address);
 	if (envelope->sender != NULL)
-		envelope->sender = address_complete(message->pool, message->settings, envelope->sender);
+		envelope->sender = address_complete(message->pool, message->settings,
+			envelope->sender);
 	envelope->envid = copy_text(message->pool, given.envid);
 	envelope->ret = given.ret;
 	envelope->body_8bit = given.body == 1;
@@ -317,7 +322,8 @@ void
 ph_intake_hold(ph_intake *intake, const char *reason)
 {
 	if (!(intake->message.content_flags & PH_CONTENT_HOLD))
-		ph_log_as("cleanup", PH_LOG_INFO, "%s: hold: %s", intake->message.envelope.id, reason);
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: hold: %s", intake->message.envelope.id,
+			reason);
 	intake->message.content_flags |= PH_CONTENT_HOLD;
 }
 
@@ -325,7 +331,8 @@ void
 ph_intake_discard(ph_intake *intake, const char *reason)
 {
 	if (!intake->discarded)
-		ph_log_as("cleanup", PH_LOG_INFO, "%s: discard: %s", intake->message.envelope.id, reason);
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: discard: %s", intake->message.envelope.id,
+			reason);
 	intake->discarded = true;
 }
 
@@ -384,7 +391,8 @@ begin_storage(ph_intake *intake)
 	if (intake->writer != NULL)
 		return 0;
 	if (!has_room(intake)) {
-		ph_log_as("cleanup", PH_LOG_WARNING, "%s: queue %s: not enough free space for more mail",
+		ph_log_as("cleanup", PH_LOG_WARNING,
+			"%s: queue %s: not enough free space for more mail",
 			intake->message.envelope.id, intake->queue->name);
 		return fail_with(intake, 452, "4.3.1", "Insufficient system storage");
 	}
@@ -543,7 +551,8 @@ ph_intake_write(ph_intake *intake, ph_span bytes)
 	if (intake->failed)
 		return -1;
 	/* a report with a message that just met the limit is larger, and must go out all the same */
-	if (limit > 0 && intake->received > limit && intake->message.origin.origin != PH_ORIGIN_INTERNAL)
+	if (limit > 0 && intake->received > limit &&
+		intake->message.origin.origin != PH_ORIGIN_INTERNAL)
 		return fail_with(intake, 552, "5.3.4", "Message size exceeds fixed limit");
 	if (bytes.size > 0 && !intake->in_body && take_headers(intake, &bytes) == -1)
 		return -1;
@@ -569,7 +578,8 @@ finish_content(ph_intake *intake)
 	if (!intake->in_body) {
 		ph_span rest = crlf;
 
-		if (intake->collected_size > 0 && intake->collected[intake->collected_size - 1] != '\n' &&
+		if (intake->collected_size > 0 &&
+			intake->collected[intake->collected_size - 1] != '\n' &&
 			take_headers(intake, &rest) == -1)
 			return -1;
 		if (!intake->in_body && headers_complete(intake,
@@ -626,8 +636,8 @@ commit_storage(ph_intake *intake)
 	ph_queue_writer *writer = intake->writer;
 
 	intake->writer = NULL;
-	if (ops->commit(writer, message->envelope.id, envelope, head, message->content_flags, &handle,
-		&error) == -1)
+	if (ops->commit(writer, message->envelope.id, envelope, head, message->content_flags,
+		&handle, &error) == -1)
 		return fail_storage(intake, &error);
 	intake->base->announce(intake->queue);
 	return 0;

@@ -65,7 +65,8 @@ enclosed(struct lexer *lexer, enum token_kind kind, char closing)
 		if (*lexer->at == '\\' && lexer->at + 1 < lexer->end)
 			lexer->at++;
 		else if (*lexer->at == closing)
-			return (struct token){.kind = kind, .text = {start, (size_t)(lexer->at++ - start)}};
+			return (struct token){.kind = kind,
+				.text = {start, (size_t)(lexer->at++ - start)}};
 	}
 	lexer->at = lexer->end;
 	return (struct token){.kind = TOKEN_BAD};
@@ -306,7 +307,8 @@ take_address(struct parser *parser, const char **address)
 static bool
 at_separator(const struct parser *parser)
 {
-	return parser->token.kind == TOKEN_END || at_special(parser, ',') || at_special(parser, ';');
+	return parser->token.kind == TOKEN_END || at_special(parser, ',') ||
+		at_special(parser, ';');
 }
 
 /* Looks ahead: what ends the words that begin here? Leaves the parser at that token. Are they such as
@@ -316,8 +318,8 @@ skip_phrase(struct parser *parser)
 {
 	bool words = false, at_sign = false;
 
-	while (!at_separator(parser) && parser->token.kind != TOKEN_BAD && !at_special(parser, '<') &&
-		!at_special(parser, ':')) {
+	while (!at_separator(parser) && parser->token.kind != TOKEN_BAD &&
+		!at_special(parser, '<') && !at_special(parser, ':')) {
 		words = words || parser->token.kind != TOKEN_SPECIAL;
 		at_sign = at_sign || at_special(parser, '@');
 		advance(parser);

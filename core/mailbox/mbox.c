@@ -104,7 +104,8 @@ match_from(struct mbox_text *text, struct mbox *mbox, ph_span bytes)
 {
 	size_t n = 0;
 
-	while (n < bytes.size && text->matched < FROM_SIZE && bytes.data[n] == from_word[text->matched]) {
+	while (n < bytes.size && text->matched < FROM_SIZE &&
+		bytes.data[n] == from_word[text->matched]) {
 		text->matched++;
 		n++;
 	}
@@ -144,7 +145,8 @@ void
 mbox_text_put(struct mbox_text *text, struct mbox *mbox, ph_span bytes)
 {
 	while (bytes.size > 0) {
-		size_t n = text->in_line || text->plain ? put_line(text, mbox, bytes) : match_from(text, mbox, bytes);
+		size_t n = text->in_line || text->plain ? put_line(text, mbox, bytes)
+			: match_from(text, mbox, bytes);
 
 		bytes.data += n;
 		bytes.size -= n;

@@ -28,7 +28,8 @@ struct channel_ops {
 
 /* Takes over fd and starts reading. NULL: no memory or no task; the descriptor is then still the
  * caller's. */
-struct channel *channel_open(const char *name, int fd, const struct channel_ops *ops, void *context);
+struct channel *channel_open(const char *name, int fd, const struct channel_ops *ops,
+	void *context);
 void channel_close(struct channel *channel);
 /* Queues a frame; it leaves at the end of the loop's round, with all others of that round in one
  * write. 0; -1 when the peer does not read and too much is waiting (16 MiB) or the channel is gone. */

@@ -67,7 +67,8 @@ frame_recv(int fd, void *data, size_t size, int *received, size_t *count)
 	while (got == -1 && errno == EINTR);
 	if (got == -1)
 		return -1;
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message); cmsg; cmsg = CMSG_NXTHDR(&message, cmsg)) {
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message); cmsg;
+		cmsg = CMSG_NXTHDR(&message, cmsg)) {
 		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
 			continue;
 		size_t fds = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);

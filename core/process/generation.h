@@ -70,7 +70,8 @@ struct child {
 	unsigned failures;
 };
 
-enum generation_state { GENERATION_STARTING, GENERATION_SERVING, GENERATION_DRAINING, GENERATION_STOPPING };
+enum generation_state { GENERATION_STARTING, GENERATION_SERVING, GENERATION_DRAINING,
+	GENERATION_STOPPING };
 
 struct generation {
 	const struct generation_options *options;

@@ -97,7 +97,8 @@ change(const struct rights *rights)
 {
 	uid_t real, effective, saved;
 
-	if (rights->group_only ? setgroups(1, &rights->gid) == -1 : initgroups(rights->name, rights->gid) == -1)
+	if (rights->group_only ? setgroups(1, &rights->gid) == -1
+		: initgroups(rights->name, rights->gid) == -1)
 		return -1;
 	/* Behind the look at the system's groups, and while we may. */
 	if (rights->confined && (fchdir(rights->root_fd) == -1 || chroot(".") == -1))
@@ -150,7 +151,8 @@ rights_of_instance(const struct instance *transport)
 const char *
 rights_root(const struct instance *transport)
 {
-	const char *root = text_at(transport, ((const struct ph_transport_ops *)transport->ops)->chroot_offset);
+	const char *root = text_at(transport,
+		((const struct ph_transport_ops *)transport->ops)->chroot_offset);
 
 	return root && *root ? root : NULL;
 }

@@ -146,7 +146,8 @@ reopen_file(const char *path, ph_error *error)
 	request->fd = -1;
 	if (!ph_task_alive(request->task) || request_send(request, path) == -1) {
 		free(request);
-		return ph_error_set(error, "%s: the parent process cannot be asked to open it", path);
+		return ph_error_set(error, "%s: the parent process cannot be asked to open it",
+			path);
 	}
 	request->next = process.requests;
 	process.requests = request;
@@ -286,7 +287,8 @@ start_task(void *argument)
 static noreturn void
 give_up(const struct process_setup *setup, const ph_error *error)
 {
-	channel_send_blocking(setup->control_fd, ROLE_FAILED, ph_span_of(error->text), NULL, 0, NULL);
+	channel_send_blocking(setup->control_fd, ROLE_FAILED, ph_span_of(error->text), NULL, 0,
+		NULL);
 	logger_flush();
 	_exit(1);
 }

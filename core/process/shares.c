@@ -118,8 +118,10 @@ ask_module(struct shares *shares, const struct rights *nobody, int fd)
 	batch_become(shares->setup, nobody, false, batch->timeout);
 	for (size_t i = 0; i < batch->count; i++)
 		shares->rights[i] = (struct ph_user_rights){.size = sizeof(shares->rights[i]),
-			.outcome = PH_USER_DEFERRED, .status = "4.3.0", .text = "whose rights it needs is not known"};
-	ops->find_rights(batch->transport->self, batch_requests(batch), batch->count, shares->rights);
+			.outcome = PH_USER_DEFERRED, .status = "4.3.0",
+			.text = "whose rights it needs is not known"};
+	ops->find_rights(batch->transport->self, batch_requests(batch), batch->count,
+		shares->rights);
 	say(fd, shares->rights, sizeof(shares->rights));
 }
 
@@ -142,10 +144,12 @@ objection(const struct shares *shares, const struct ph_user_rights *rights)
 	const struct ph_transport_ops *ops = transport->ops;
 	const struct owner *owner = shares->setup->owner;
 
-	if (rights->uid == 0 || rights->gid == 0 || rights->uid == UINT32_MAX || rights->gid == UINT32_MAX)
+	if (rights->uid == 0 || rights->gid == 0 || rights->uid == UINT32_MAX ||
+		rights->gid == UINT32_MAX)
 		return "nothing is delivered with root's rights";
 	if (ops->minimum_offset &&
-		rights->uid < *(const int64_t *)((const char *)transport->self + ops->minimum_offset))
+		rights->uid < *(const int64_t *)((const char *)transport->self +
+		ops->minimum_offset))
 		return "the number of the user is below the smallest that is allowed";
 	if (!owner->rootless && rights->uid == owner->uid)
 		return "nothing is delivered with the rights of mail_owner, to whom the queue belongs";
@@ -164,11 +168,14 @@ judge(struct shares *shares, size_t i)
 		answer(shares, i, rights->outcome, rights->status, rights->text);
 		return;
 	}
-	why = rights->outcome == PH_USER_SENT ? objection(shares, rights) : "whose rights it needs is not known";
+	why = rights->outcome == PH_USER_SENT ? objection(shares, rights)
+		: "whose rights it needs is not known";
 	if (!why)
 		return;
-	ph_log(PH_LOG_WARNING, "%s: %s: user %lu, group %lu: %s", shares->batch->requests[i].queue_id,
-		shares->batch->transport->name, (unsigned long)rights->uid, (unsigned long)rights->gid, why);
+	ph_log(PH_LOG_WARNING, "%s: %s: user %lu, group %lu: %s",
+		shares->batch->requests[i].queue_id,
+		shares->batch->transport->name, (unsigned long)rights->uid,
+		(unsigned long)rights->gid, why);
 	answer(shares, i, PH_USER_DEFERRED, "4.3.5", why);
 }
 
@@ -216,7 +223,8 @@ take(struct shares *shares, struct share *share)
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct ph_user_rights *rights = &shares->rights[i];
 
-		if (shares->done[i] || (first && (rights->uid != first->uid || rights->gid != first->gid)))
+		if (shares->done[i] ||
+			(first && (rights->uid != first->uid || rights->gid != first->gid)))
 			continue;
 		first = first ? first : rights;
 		share->batch.requests[share->count] = batch->requests[i];
@@ -236,7 +244,8 @@ static void
 deliver(struct shares *shares, struct share *share)
 {
 	const struct ph_user_rights *found = &shares->rights[share->index[0]];
-	const struct rights rights = {.name = "", .home = "/", .shell = "/bin/sh", .uid = found->uid,
+	const struct rights rights = {.name = "", .home = "/", .shell = "/bin/sh",
+		.uid = found->uid,
 		.gid = found->gid, .group_only = true};
 	size_t size = share->count * sizeof(share->results[0]);
 	int fd;
@@ -252,7 +261,8 @@ deliver(struct shares *shares, struct share *share)
 		return;
 	}
 	for (size_t i = 0; i < share->count; i++)
-		answer(shares, share->index[i], PH_USER_DEFERRED, "4.3.0", "the delivery process has failed");
+		answer(shares, share->index[i], PH_USER_DEFERRED, "4.3.0",
+			"the delivery process has failed");
 }
 
 void

@@ -152,7 +152,8 @@ status_read(const char *directory, ph_pool *pool, struct status *status, ph_erro
 	FILE *in = fopen(path, "re");
 	if (!in)
 		return ph_error_set(error, "%s: %s", path, strerror(errno));
-	for (int lines = 0; lines < MAX_LINES && (length = getline(&line, &room, in)) > 0; lines++) {
+	for (int lines = 0; lines < MAX_LINES && (length = getline(&line, &room, in)) > 0;
+		lines++) {
 		if (line[length - 1] == '\n')
 			line[length - 1] = '\0';
 		read_line(status, pool, line);

@@ -60,7 +60,8 @@ pick_worker(struct scheduler *scheduler, struct destination *destination)
 		can_take(destination->home, destination->route))
 		return destination->home;
 	TAILQ_FOREACH(worker, &scheduler->workers, link)
-		if (can_take(worker, destination->route) && (best == NULL || worker->busy < best->busy))
+		if (can_take(worker, destination->route) &&
+			(best == NULL || worker->busy < best->busy))
 			best = worker;
 	if (best != NULL && (destination->home == NULL || destination->busy == 0))
 		destination->home = best;

@@ -63,8 +63,8 @@ put(struct manager *manager, struct message *message, ph_span note)
 	if (!TAILQ_EMPTY(&manager->debts)) {
 		owe(manager, message, note);
 	} else if (tell(storage, message->handle, message->token, note, &error) == -1) {
-		ph_log(PH_LOG_ERROR, "%s: %s: cannot note what became of it, it is kept: %s", message->id,
-			storage->name, error.text);
+		ph_log(PH_LOG_ERROR, "%s: %s: cannot note what became of it, it is kept: %s",
+			message->id, storage->name, error.text);
 		owe(manager, message, note);
 	}
 	ph_unpark(manager->syncer);
@@ -155,7 +155,8 @@ sync_storage(struct manager *manager, struct storage *storage)
 		return true;
 	storage->dirty = true;
 	if (!manager->unsound)
-		ph_log(PH_LOG_ERROR, "%s: results cannot be made durable, nothing is acknowledged: %s",
+		ph_log(PH_LOG_ERROR,
+			"%s: results cannot be made durable, nothing is acknowledged: %s",
 			storage->name, error.text);
 	return false;
 }

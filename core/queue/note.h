@@ -93,7 +93,8 @@ ph_span note_bytes(const struct note_writer *writer);
 int note_next(ph_span *rest, ph_pool *pool, struct note *note, ph_error *error);
 
 /* Ranges from ascending numbers, in the pool. Returns how many; 0 without memory. */
-size_t note_ranges(ph_pool *pool, const uint32_t *numbers, size_t count, struct note_range **ranges);
+size_t note_ranges(ph_pool *pool, const uint32_t *numbers, size_t count,
+	struct note_range **ranges);
 
 /* Addresses that fit in one part of an expansion. */
 #define NOTE_PART_ADDRESSES 256

@@ -107,8 +107,8 @@ enum job_end {
 	JOB_BACK      /* nothing is known of the destination */
 };
 
-struct scheduler *scheduler_new(const struct schedule_limits *limits, const struct schedule_ops *ops,
-	void *context);
+struct scheduler *scheduler_new(const struct schedule_limits *limits,
+	const struct schedule_ops *ops, void *context);
 /* Frees everything that it knows, messages too. */
 void scheduler_free(struct scheduler *scheduler);
 

@@ -39,7 +39,8 @@ object_is_there(const ph_session *session, uint32_t stage)
 static void
 complete_reply(struct run *run, ph_verdict verdict)
 {
-	if (run->reply->code != 0 || verdict == PH_DUNNO || verdict == PH_PERMIT || verdict == PH_DISCARD)
+	if (run->reply->code != 0 || verdict == PH_DUNNO || verdict == PH_PERMIT ||
+		verdict == PH_DISCARD)
 		return;
 	if (verdict == PH_REJECT)
 		run_say(run, 554, "5.7.1", "Access denied");

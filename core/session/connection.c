@@ -241,7 +241,8 @@ refuse(ph_connection *connection)
 	if (ph_connection_peer_uid(connection, &uid) == 0)
 		snprintf(who, sizeof(who), "uid %lu", (unsigned long)uid);
 	else
-		snprintf(who, sizeof(who), "unknown[%s]", ph_address_text(&connection->client, client));
+		snprintf(who, sizeof(who), "unknown[%s]",
+			ph_address_text(&connection->client, client));
 	usage_log(&connection->usage, connection->listener,
 		connection->context.session != NULL ? connection->context.session : who);
 	if (asprintf(&connection->refusal, "Error: too many connections from %s", client) == -1)

@@ -232,11 +232,12 @@ policy_log(ph_session *session, const char *what, const char *where, const ph_re
 {
 	const char *space = reply->status[0] != '\0' ? " " : "";
 	/* as the client is told */
-	bool soft = session->settings->soft_bounce && reply->code >= 500 && strcmp(what, "reject") == 0;
+	bool soft = session->settings->soft_bounce && reply->code >= 500 &&
+		strcmp(what, "reject") == 0;
 
 	policy_note(session, what, where, "%d %s%s%s%s", reply->code - (soft ? 100 : 0),
-		soft && reply->status[0] == '5' ? "4" : "", reply->status + (soft && reply->status[0] == '5'),
-		space, reply->text);
+		soft && reply->status[0] == '5' ? "4" : "",
+		reply->status + (soft && reply->status[0] == '5'), space, reply->text);
 }
 
 void

@@ -20,7 +20,8 @@ struct trail {
 	void (*list)(void *context, const char *name, const struct ph_rules *rules);
 	/* A restriction is asked; skipped: it is not, as its object is absent. warn: it stands behind
 	 * warn_if_reject. A class (rule->rules) is followed by its own, and says nothing itself. */
-	void (*rule)(void *context, const struct ph_rule *rule, unsigned depth, bool skipped, bool warn);
+	void (*rule)(void *context, const struct ph_rule *rule, unsigned depth, bool skipped,
+		bool warn);
 	/* Something that it looked up, and what that gave; one line. depth 0: of no restriction. */
 	void (*note)(void *context, const char *text, unsigned depth);
 	/* Something that it wants done with the message: "REDIRECT", "user@example.com". */
@@ -56,7 +57,8 @@ const char *trail_absence(const struct ph_rule *rule);
 const char *trail_verdict_name(ph_verdict verdict);
 
 /* A lookup and what it gave: value is that of an entry, or why it failed; NULL: not known. */
-void trail_dns(ph_session *session, ph_dns_type type, const char *name, const ph_dns_answer *answer);
+void trail_dns(ph_session *session, ph_dns_type type, const char *name,
+	const ph_dns_answer *answer);
 void trail_map(ph_session *session, const ph_map *map, const char *key, ph_found found,
 	const char *value);
 

@@ -155,8 +155,8 @@ keep_mail(ph_session *session, const char *sender, const struct ph_mail_paramete
 }
 
 int
-ph_session_mail(ph_session *session, const char *sender, const struct ph_mail_parameters *parameters,
-	int64_t announced, ph_reply *reply)
+ph_session_mail(ph_session *session, const char *sender,
+	const struct ph_mail_parameters *parameters, int64_t announced, ph_reply *reply)
 {
 	if (check_order(session, reply) == -1 || usage_count(session, RATE_MESSAGE, reply) == -1)
 		return -1;
@@ -197,7 +197,8 @@ open_intake(ph_session *session, ph_reply *reply)
 		session->intake = NULL;
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	}
-	session->queue_id = ph_pool_strdup(ph_message_pool(session), ph_intake_queue_id(session->intake));
+	session->queue_id = ph_pool_strdup(ph_message_pool(session),
+		ph_intake_queue_id(session->intake));
 	name_message(session);
 	ph_log(PH_LOG_INFO, "%s: client=%s", ph_queue_id(session), session_label(session));
 	return 0;
@@ -253,7 +254,8 @@ accept_recipient(ph_session *session, const char *recipient,
 	if (policy_check(session, POLICY_RCPT, "RCPT", reply) == -1 ||
 		open_intake(session, reply) == -1)
 		return -1;
-	if (!session->rehearsal && ph_intake_recipient(session->intake, lasting(session), &parameters) == -1)
+	if (!session->rehearsal &&
+		ph_intake_recipient(session->intake, lasting(session), &parameters) == -1)
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	pass_discard_on(session);
 	return 0;
@@ -310,7 +312,8 @@ start_etrn(ph_session *session, const char *domain, ph_reply *reply)
 		return session_refuse(reply, 459, "4.7.1", "<%s>: service unavailable", domain);
 	case PH_FAILED:
 		ph_log(PH_LOG_WARNING, "lookup of domain %s failed: %s", domain, error.text);
-		return session_refuse(reply, 458, "4.3.0", "<%s>: unable to queue messages", domain);
+		return session_refuse(reply, 458, "4.3.0", "<%s>: unable to queue messages",
+			domain);
 	}
 	if (session->rehearsal || queue_client_sweep(domain) == 0) {
 		session_refuse(reply, 250, "2.0.0", "Queuing started");

@@ -35,7 +35,8 @@ static const char *
 key_of(const struct question *question)
 {
 	char *key = ph_pool_strdup(ph_scratch_pool(question->session), question->address);
-	char *at = key == NULL ? NULL : key + (ph_address_domain(question->address) - question->address);
+	char *at = key == NULL ? NULL
+		: key + (ph_address_domain(question->address) - question->address);
 
 	for (; at != NULL && *at != '\0'; at++)
 		if (*at >= 'A' && *at <= 'Z')
@@ -53,8 +54,10 @@ look(struct question *question, struct verify_cache *cache)
 	struct verify_answer answer;
 	ph_error error = {""};
 
-	if (key == NULL || (*path != '\0' && verify_file_read(path, cache, now, &reading, &error) == PH_FAILED)) {
-		ph_explain(question->session, "address_verify_map: %s cannot be read: %s", path, error.text);
+	if (key == NULL || (*path != '\0' &&
+		verify_file_read(path, cache, now, &reading, &error) == PH_FAILED)) {
+		ph_explain(question->session, "address_verify_map: %s cannot be read: %s", path,
+			error.text);
 		return;
 	}
 	verify_cache_look(cache, ph_span_of(key), now, &answer);
@@ -77,7 +80,8 @@ look_only(struct question *question)
 	verify_cache_free(cache);
 	if (question->status != VERIFY_IN_PROGRESS)
 		return true;
-	ph_explain(question->session, "%s: nothing is known in address_verify_map (%s); a server would send a "
+	ph_explain(question->session,
+		"%s: nothing is known in address_verify_map (%s); a server would send a "
 		"probe and wait for it up to %lld ms, then refuse for now with code %lld; taken as deliverable",
 		question->address, *settings->address_verify_map == '\0' ? "memory only"
 		: settings->address_verify_map, (long long)patience_of(settings),
@@ -114,7 +118,8 @@ judge(const struct question *question)
 {
 	switch (question->status) {
 	case VERIFY_DELIVERABLE:
-		ph_explain(question->session, "%s is deliverable: %s", question->address, question->text);
+		ph_explain(question->session, "%s is deliverable: %s", question->address,
+			question->text);
 		return PH_DUNNO;
 	case VERIFY_DEFERRED:
 	case VERIFY_IN_PROGRESS:
@@ -134,12 +139,13 @@ ask(struct question *question)
 
 	if (session->rehearsal)
 		return look_only(question) ? judge(question) : PH_DUNNO;
-	if (verify_client_ask(ph_scratch_pool(session), question->address, patience_of(session->settings),
-		&question->status, question->text) == PH_FOUND)
+	if (verify_client_ask(ph_scratch_pool(session), question->address,
+		patience_of(session->settings), &question->status, question->text) == PH_FOUND)
 		return judge(question);
 	if (ph_task_cancelled())
 		return ph_defer(session, 451, "4.3.2", "Service is shutting down");
-	ph_log(PH_LOG_WARNING, "address verification service failure: the queue process does not answer");
+	ph_log(PH_LOG_WARNING,
+		"address verification service failure: the queue process does not answer");
 	return later(question, 450, "address verification problem", "");
 }
 
@@ -157,7 +163,8 @@ ph_verdict
 ph_refuse_unverified(ph_session *session, const char *address, bool sender,
 	const struct ph_unverified *how)
 {
-	struct question question = {.session = session, .address = address, .sender = sender, .how = how};
+	struct question question = {.session = session, .address = address, .sender = sender,
+		.how = how};
 
 	if (*address == '\0')
 		return PH_DUNNO;

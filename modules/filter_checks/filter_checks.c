@@ -91,7 +91,8 @@ check_field(struct checks *checks, size_t index)
 
 	ph_pool_reset(checks->scratch);
 	field = field_at(checks, index);
-	if (field.data == NULL || (!checks->settings->no_mime && ph_mime_field(checks->mime, field) != 0)) {
+	if (field.data == NULL ||
+		(!checks->settings->no_mime && ph_mime_field(checks->mime, field) != 0)) {
 		act_fail(checks);
 		return index + 1;
 	}
@@ -225,7 +226,8 @@ checks_done(void *self, void *state)
 static int
 checks_check_entry(void *self, const char *parameter, ph_span value, ph_error *error)
 {
-	return ph_check_entry(value, strcmp(parameter, "body_checks") == 0 ? 0 : PH_CHECK_IN_HEADER, error);
+	return ph_check_entry(value, strcmp(parameter, "body_checks") == 0 ? 0 : PH_CHECK_IN_HEADER,
+		error);
 }
 
 PH_MODULE(filter_checks, "1.0", "header and body checks: headers and lines looked up in tables",

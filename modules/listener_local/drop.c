@@ -246,7 +246,8 @@ remove_stale(int dir, const char *name)
 		fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1 || !S_ISREG(st.st_mode))
 		return;
 	if (ph_wall_clock() / 1000000 - st.st_mtime > STALE && unlinkat(dir, name, 0) == 0)
-		ph_log_as("pickup", PH_LOG_WARNING, "drop/%s: removed: its writer did not finish it", name);
+		ph_log_as("pickup", PH_LOG_WARNING,
+			"drop/%s: removed: its writer did not finish it", name);
 }
 
 static int

@@ -142,11 +142,13 @@ local_start(void *instance, ph_error *error)
 	ph_error why;
 
 	if (drop_prepare(&self->drop, &why) == -1) {
-		ph_log(PH_LOG_WARNING, "mail submitted while no daemon runs is not picked up: %s", why.text);
+		ph_log(PH_LOG_WARNING, "mail submitted while no daemon runs is not picked up: %s",
+			why.text);
 		return 0;
 	}
 	self->watcher = ph_task_spawn("drop", drop_watch, &self->drop);
-	return self->watcher.generation != 0 ? 0 : ph_error_set(error, "no task for the drop directory");
+	return self->watcher.generation != 0 ? 0
+		: ph_error_set(error, "no task for the drop directory");
 }
 
 static void

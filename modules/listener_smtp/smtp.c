@@ -102,7 +102,8 @@ skip_line(struct dialogue *d)
 		}
 		lf = memchr(bytes.data, '\n', bytes.size);
 		skipped += lf != NULL ? (size_t)(lf + 1 - bytes.data) : bytes.size;
-		ph_stream_consume(d->stream, lf != NULL ? (size_t)(lf + 1 - bytes.data) : bytes.size);
+		ph_stream_consume(d->stream,
+			lf != NULL ? (size_t)(lf + 1 - bytes.data) : bytes.size);
 		if (lf != NULL)
 			break;
 	}

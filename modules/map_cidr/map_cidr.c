@@ -38,7 +38,8 @@ load(void *self, ph_pool *pool, const char *name, ph_span text, void **made, ph_
 		return -1;
 	if (ranges_make(&content->v4, &content->rules, AF_INET, pool) == -1 ||
 		ranges_make(&content->v6, &content->rules, AF_INET6, pool) == -1)
-		return ph_error_set(error, "%s: no memory for %zu networks", name, content->rules.count);
+		return ph_error_set(error, "%s: no memory for %zu networks", name,
+			content->rules.count);
 	*made = content;
 	return 0;
 }

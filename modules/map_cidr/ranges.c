@@ -37,7 +37,8 @@ struct sweep {
 static int
 compare(const void *a, const void *b)
 {
-	const struct rule *left = *(const struct rule *const *)a, *right = *(const struct rule *const *)b;
+	const struct rule *left = *(const struct rule *const *)a,
+		*right = *(const struct rule *const *)b;
 	int order = memcmp(left->bytes, right->bytes, sizeof(left->bytes));
 
 	return order != 0 ? order : (left->length > right->length) - (left->length < right->length);
@@ -131,7 +132,8 @@ sweep(struct sweep *s)
 	for (; from < s->order_count; from = to) {
 		const uint8_t *bytes = s->order[from]->bytes;
 
-		for (to = from + 1; to < s->order_count && compare(&s->order[from], &s->order[to]) == 0;)
+		for (to = from + 1; to < s->order_count &&
+			compare(&s->order[from], &s->order[to]) == 0;)
 			to++;
 		while (s->depth > 0 &&
 			memcmp(s->levels[s->depth - 1].last, bytes, s->ranges->width) < 0)

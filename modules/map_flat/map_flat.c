@@ -194,7 +194,8 @@ flat_check(void *self, ph_error *error)
 	const struct flat *flat = self;
 
 	if (flat->path[0] != '/')
-		return ph_error_set(error, "a table of type %s needs an absolute path", ph_map_type(self));
+		return ph_error_set(error, "a table of type %s needs an absolute path",
+			ph_map_type(self));
 	return 0;
 }
 

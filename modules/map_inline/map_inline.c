@@ -98,8 +98,8 @@ fail_find(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *erro
 {
 	const struct table *table = self;
 
-	ph_error_set(error, "every lookup fails: %.*s", (int)(table->text.size < 200 ? table->text.size : 200),
-		table->text.data);
+	ph_error_set(error, "every lookup fails: %.*s",
+		(int)(table->text.size < 200 ? table->text.size : 200), table->text.data);
 	return PH_FAILED;
 }
 

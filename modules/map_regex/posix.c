@@ -129,7 +129,8 @@ take_repetition(struct translation *t)
 	char c = t->rest.data[0];
 
 	if (t->repetition == '{')
-		return ph_error_set(t->error, "\"%c\" behind {…}: put what it repeats in parentheses", c);
+		return ph_error_set(t->error,
+			"\"%c\" behind {…}: put what it repeats in parentheses", c);
 	if (t->repetition != '\0') {
 		c = t->repetition == c ? c : '*';
 		t->size--;
@@ -167,7 +168,8 @@ take_brace(struct translation *t)
 		return 0;
 	}
 	if (t->repetition != '\0')
-		return ph_error_set(t->error, "{…} behind \"%c\": put what it repeats in parentheses",
+		return ph_error_set(t->error,
+			"{…} behind \"%c\": put what it repeats in parentheses",
 			t->repetition == '{' ? '}' : t->repetition);
 	put_string(t, t->rest.data[1] == ',' ? "{0" : "{");
 	put(t, t->rest.data + 1, size - 1);

@@ -50,8 +50,8 @@ user_line(const struct passwd *pwd)
 	char *line;
 
 	return asprintf(&line, "%s:%s:%lu:%lu:%s:%s:%s", text(pwd->pw_name), text(pwd->pw_passwd),
-		(unsigned long)pwd->pw_uid, (unsigned long)pwd->pw_gid, text(pwd->pw_gecos), text(pwd->pw_dir),
-		text(pwd->pw_shell)) != -1 ? line : NULL;
+		(unsigned long)pwd->pw_uid, (unsigned long)pwd->pw_gid, text(pwd->pw_gecos),
+		text(pwd->pw_dir), text(pwd->pw_shell)) != -1 ? line : NULL;
 }
 
 static char *

@@ -85,7 +85,8 @@ unix_check(void *self, ph_error *error)
 	const struct database *database = self;
 
 	if (strcmp(database->path, users) != 0 && strcmp(database->path, groups) != 0)
-		return ph_error_set(error, "\"%.60s\" is not a table of this host: expected unix:%s or unix:%s",
+		return ph_error_set(error,
+			"\"%.60s\" is not a table of this host: expected unix:%s or unix:%s",
 			database->path, users, groups);
 	return 0;
 }

@@ -312,7 +312,8 @@ owner_compact(struct owner *owner)
 		compact_one(owner, log, job);
 	if (job->error != 0) {
 		ph_log(PH_LOG_WARNING, "%s/%08x.seg: cannot compact: %s", owner->storage->path,
-			log->number, job->error == EBADMSG ? "it is damaged" : strerror(job->error));
+			log->number, job->error == EBADMSG ? "it is damaged"
+			: strerror(job->error));
 		log->allocated = 0; /* not again before a restart */
 	}
 	log->users--;

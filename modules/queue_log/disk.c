@@ -467,7 +467,8 @@ inode_copy(int from, int to)
 	int64_t size = file_size(from);
 	char *bytes = malloc((size_t)size + 1);
 
-	if (pread(from, bytes, (size_t)size, 0) != size || pwrite(to, bytes, (size_t)size, 0) != size)
+	if (pread(from, bytes, (size_t)size, 0) != size ||
+		pwrite(to, bytes, (size_t)size, 0) != size)
 		abort();
 	free(bytes);
 }

@@ -75,7 +75,8 @@ head_make(const char *id, char head[64])
 static void
 envelope_make(unsigned number, char envelope[512])
 {
-	snprintf(envelope, 512, "envelope of %u: %0*u", number, (int)(number * 13 % 300) + 1, number);
+	snprintf(envelope, 512, "envelope of %u: %0*u", number, (int)(number * 13 % 300) + 1,
+		number);
 }
 
 static void

@@ -114,7 +114,8 @@ reclaim_collect(struct owner *owner, struct reclaim_job *job)
 
 		if (log->sealed && log->live == 0 && log->users == 0 && !log->pinned)
 			job->items[job->count++] =
-				(struct dead){.number = log->number, .whole = log->compactions == 0};
+				(struct dead){.number = log->number,
+				.whole = log->compactions == 0};
 	}
 }
 

@@ -285,8 +285,8 @@ message_finish(ph_queue_writer *writer, const char *id, ph_span envelope, ph_spa
 }
 
 static int
-queue_commit(ph_queue_writer *writer, const char *id, ph_span envelope, ph_span head, uint32_t flags,
-	uint64_t *handle, ph_error *error)
+queue_commit(ph_queue_writer *writer, const char *id, ph_span envelope, ph_span head,
+	uint32_t flags, uint64_t *handle, ph_error *error)
 {
 	struct memory *memory = writer->memory;
 

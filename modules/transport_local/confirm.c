@@ -86,8 +86,8 @@ look_into(struct search *search, const char *path, bool included)
 
 	if (search->files++ == FILES_MAX)
 		return false;
-	switch (ph_user_file(search->pool, search->user, path, included ? 0 : PH_USER_OWN_FILE, &text,
-		&search->why)) {
+	switch (ph_user_file(search->pool, search->user, path, included ? 0 : PH_USER_OWN_FILE,
+		&text, &search->why)) {
 	case PH_READ_TEXT:
 		return look_through(search, text, included);
 	case PH_READ_LATER:
@@ -138,10 +138,12 @@ make_names(struct search *search, char delimiter, struct forward_names *names)
 	*names = (struct forward_names){.user = literally(search->pool, user->name, false),
 		.home = literally(search->pool, user->home, false),
 		.shell = literally(search->pool, user->shell, false), .domain = "*",
-		.extension = delimiter != '\0' ? "*" : "", .delimiter = literally(search->pool, text, false)};
+		.extension = delimiter != '\0' ? "*" : "",
+		.delimiter = literally(search->pool, text, false)};
 	if (local == NULL || names->delimiter == NULL)
 		return -1;
-	names->local = ph_pool_printf(search->pool, "%s%s%s", local, names->delimiter, names->extension);
+	names->local = ph_pool_printf(search->pool, "%s%s%s", local, names->delimiter,
+		names->extension);
 	if (names->local == NULL)
 		return -1;
 	names->recipient = ph_pool_printf(search->pool, "%s*", names->local);
@@ -193,7 +195,8 @@ look_with(struct search *search, char delimiter)
 	for (size_t i = 0; i < templates->count && !there; i++) {
 		const char *path = without_magic(search->pool, templates->items[i]);
 		const char *pattern = path == NULL ? NULL :
-			ph_macros_expand(search->pool, path, NULL, forward_name, &names, &search->why);
+			ph_macros_expand(search->pool, path, NULL, forward_name, &names,
+			&search->why);
 
 		there = pattern != NULL && *pattern == '/' && look_at_matches(search, pattern);
 	}
@@ -205,7 +208,8 @@ look_everywhere(struct search *search)
 {
 	bool there = look_with(search, '\0');
 
-	for (const char *delimiter = ph_global("recipient_delimiter"); *delimiter != '\0' && !there; delimiter++)
+	for (const char *delimiter = ph_global("recipient_delimiter"); *delimiter != '\0' && !there;
+		delimiter++)
 		there = look_with(search, *delimiter);
 	return there;
 }
@@ -216,8 +220,8 @@ look_everywhere(struct search *search)
 static bool
 is_home_mailbox(const struct local *local, const struct ph_user_delivery *request)
 {
-	return (request->flags & PH_USER_HOME_MAILBOX) != 0 && strncmp(request->target, "~/", 2) == 0 &&
-		*local->rights.home_mailbox != '\0' &&
+	return (request->flags & PH_USER_HOME_MAILBOX) != 0 &&
+		strncmp(request->target, "~/", 2) == 0 && *local->rights.home_mailbox != '\0' &&
 		strcmp(request->target + 2, local->rights.home_mailbox) == 0;
 }
 
@@ -233,10 +237,12 @@ refuse(const struct search *search, struct ph_user_result *result)
 	}
 
 	if (search->unread)
-		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "cannot read the .forward of \"%s\": %s",
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0",
+			"cannot read the .forward of \"%s\": %s",
 			search->user->name, search->why.text);
 	else
-		ph_user_answer(result, PH_USER_DEFERRED, "4.3.5", "no .forward of \"%s\" names this %s: %.100s",
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.5",
+			"no .forward of \"%s\" names this %s: %.100s",
 			search->user->name, what, search->request->target);
 	return -1;
 }
@@ -245,7 +251,8 @@ int
 confirm_target(const struct local *local, const struct ph_user_context *user,
 	const struct ph_user_delivery *request, struct ph_user_result *result)
 {
-	struct search search = {.local = local, .user = user, .request = request, .pool = ph_pool_new(0)};
+	struct search search = {.local = local, .user = user, .request = request,
+		.pool = ph_pool_new(0)};
 	bool there;
 
 	if (search.pool == NULL) {

@@ -44,8 +44,8 @@ struct letter *rights_mailbox(struct batches *batches, const struct params *para
 const char *rights_mailbox_text(ph_pool *pool, const struct params *params, const struct user *user,
 	ph_error *error);
 /* Into a file in mbox format, or a Maildir ("/path/"): an absolute path, or "~/path". */
-struct letter *rights_file(struct batches *batches, const struct dispatch *dispatch, const char *path,
-	struct ph_user_result *why);
+struct letter *rights_file(struct batches *batches, const struct dispatch *dispatch,
+	const char *path, struct ph_user_result *why);
 /* To a command: what stands behind the "|". */
 struct letter *rights_command(struct batches *batches, const struct params *params,
 	const struct dispatch *dispatch, const char *command, struct ph_user_result *why);
@@ -67,8 +67,8 @@ enum file_answer {
  * of a path is the user's home. It must belong to the user or to root and be a regular file, no
  * symbolic link, that not everybody may write. *which is its place among the paths.
  */
-enum file_answer rights_forward(void *self, ph_pool *pool, const char *user, const char *const *paths,
-	size_t count, size_t *which, ph_span *text, ph_error *why);
+enum file_answer rights_forward(void *self, ph_pool *pool, const char *user,
+	const char *const *paths, size_t count, size_t *which, ph_span *text, ph_error *why);
 /*
  * An :include: list. user: who wrote that it be included (their .forward); NULL: an alias table, and
  * the list is read with the rights of default_privs. Symbolic links are followed, and its owner does

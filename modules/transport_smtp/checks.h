@@ -27,7 +27,7 @@ bool checks_want_body(const struct checks *checks);
 typedef int checks_write_fn(void *context, ph_span bytes);
 /* What is behind the head, of content of length bytes at offset in fd, given to write as it is to be
  * sent. 0; 1 when a lookup failed: the error says why; -1 when the file or write failed. */
-int checks_body(struct checks *checks, int fd, int64_t offset, int64_t length, checks_write_fn *write,
-	void *context, ph_error *error);
+int checks_body(struct checks *checks, int fd, int64_t offset, int64_t length,
+	checks_write_fn *write, void *context, ph_error *error);
 
 #endif
