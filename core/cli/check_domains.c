@@ -32,7 +32,7 @@ items_of(const struct config *config, const char *name, size_t *count)
 	return items;
 }
 
-/* ---- A domain of two classes ------------------------------------------------------------------ */
+/* ---- A domain of two classes ----------------------------------------------------------------- */
 
 /* A domain that is written out; not a table, a file, an exception, or another parameter's. */
 static bool
@@ -75,7 +75,7 @@ check_classes(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Networks --------------------------------------------------------------------------------- */
+/* ---- Networks -------------------------------------------------------------------------------- */
 
 /* Is that more than anybody has, and not private (RFC 4193, RFC 4291)? All of the world was told of
  * when the configuration was read. */
@@ -113,7 +113,7 @@ check_networks(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- relayhost -------------------------------------------------------------------------------- */
+/* ---- relayhost ------------------------------------------------------------------------------- */
 
 /* "[host]:port", which is not looked up as a domain. */
 static bool
@@ -180,7 +180,7 @@ check_relayhost(const struct config *config, struct problems *problems)
 		}
 }
 
-/* ---- Names that nobody has -------------------------------------------------------------------- */
+/* ---- Names that nobody has ------------------------------------------------------------------- */
 
 /* Who takes mail for unknown users gets none from SMTP clients where those are refused before. */
 static void

@@ -22,7 +22,7 @@ struct entries {
 	int told;
 };
 
-/* ---- Where an entry stands ---------------------------------------------------------------------- */
+/* ---- Where an entry stands ------------------------------------------------------------------- */
 
 struct search {
 	ph_span key;
@@ -59,7 +59,7 @@ line_of(const char *path, ph_span key)
 	return search.line;
 }
 
-/* ---- Judging ------------------------------------------------------------------------------------ */
+/* ---- Judging --------------------------------------------------------------------------------- */
 
 static int
 judge(void *context, int line, ph_span key, ph_span value)
@@ -109,7 +109,7 @@ judge_table(struct entries *entries, struct instance *table)
 	instance_close(table);
 }
 
-/* ---- All of them -------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 /* Was a table of it judged for another parameter of this instance, whose default is this one? */
 static bool

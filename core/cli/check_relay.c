@@ -1,7 +1,7 @@
 /*
  * Listeners that relay for strangers, found by rehearsing sessions of one: the listener, the lists,
- * the restrictions and the tables are the real ones, and nobody else is asked. What needs the DNS or
- * another server has no opinion then: a stranger may be one whom it lets pass. A session that is
+ * the restrictions and the tables are the real ones, and nobody else is asked. What needs the DNS
+ * or another server has no opinion then: a stranger may be one whom it lets pass. A session that is
  * accepted all the same, to the end of its message, is told with what accepted it.
  */
 #include "cli/check.h"
@@ -46,7 +46,7 @@ struct relay_check {
 	size_t tried, read;
 };
 
-/* ---- Who tries -------------------------------------------------------------------------------- */
+/* ---- Who tries ------------------------------------------------------------------------------- */
 
 /* An address of nobody's (RFC 5737) outside of mynetworks; with all of them within, the
  * first. */
@@ -64,7 +64,8 @@ choose_client(const struct config *config)
 	return address;
 }
 
-/* Domains of nobody's (RFC 2606) that are none of ours; with all of them ours, the first. May wait. */
+/* Domains of nobody's (RFC 2606) that are none of ours; with all of them ours, the first. May
+ * wait. */
 static void
 choose_domains(struct relay_check *check)
 {
@@ -81,7 +82,7 @@ choose_domains(struct relay_check *check)
 	check->recipient_domain = found[1] ? found[1] : found[0] ? found[0] : names[1];
 }
 
-/* ---- Entries that anyone can claim ------------------------------------------------------------ */
+/* ---- Entries that anyone can claim ----------------------------------------------------------- */
 
 static const char *
 as_sender(struct relay_check *check, ph_span key)
@@ -208,7 +209,7 @@ read_tables(struct relay_check *check, const ph_rules *rules)
 	}
 }
 
-/* ---- One session ------------------------------------------------------------------------------ */
+/* ---- One session ----------------------------------------------------------------------------- */
 
 static void
 no_show(void *context, const struct exchange *exchange)
@@ -239,9 +240,10 @@ play(struct relay_check *check, const struct attempt *attempt, struct story *sto
 	return strcmp(story->now->verb, "END-OF-MESSAGE") == 0 && story->now->accepted;
 }
 
-/* ---- What accepted it ------------------------------------------------------------------------- */
+/* ---- What accepted it ------------------------------------------------------------------------ */
 
-/* The rule that would have refused a stranger, in a list or the classes in it; NULL: there is none. */
+/* The rule that would have refused a stranger, in a list or the classes in it; NULL: there is
+ * none. */
 static const struct ph_rule *
 find_refuser(const ph_rules *rules, size_t first)
 {
@@ -304,7 +306,7 @@ find_cause(const struct story *story)
 	return cause;
 }
 
-/* ---- Telling ---------------------------------------------------------------------------------- */
+/* ---- Telling --------------------------------------------------------------------------------- */
 
 /* "client 192.0.2.1, MAIL FROM:<a@example.com>, RCPT TO:<b@example.net>" */
 static const char *
@@ -421,7 +423,7 @@ try_listener(struct relay_check *check)
 	}
 }
 
-/* ---- permit_mx_backup ------------------------------------------------------------------------- */
+/* ---- permit_mx_backup ------------------------------------------------------------------------ */
 
 static void
 find_backup(void *context, const struct policy_list *list)
@@ -448,7 +450,7 @@ check_backup(const struct config *config, struct problems *problems)
 		policy_each(config, find_backup, problems);
 }
 
-/* ---- Beginning and end ------------------------------------------------------------------------ */
+/* ---- Beginning and end ----------------------------------------------------------------------- */
 
 static bool
 asks_policy(const struct instance *listener)

@@ -21,7 +21,7 @@ place_of(const struct config *config, const struct instance *instance)
 	return instance->file ? instance->file : config_path(config);
 }
 
-/* ---- Sources ------------------------------------------------------------------------------------ */
+/* ---- Sources --------------------------------------------------------------------------------- */
 
 static int
 no_entry(void *context, int line, ph_span key, ph_span value, ph_error *error)
@@ -79,7 +79,7 @@ check_age(const struct config *config, struct problems *problems, const struct i
 			"%s; it cannot be compiled", error.text);
 }
 
-/* ---- Lookups ------------------------------------------------------------------------------------ */
+/* ---- Lookups --------------------------------------------------------------------------------- */
 
 /* Does the error name a line of its file? Then the file is there, and wrong. */
 static bool
@@ -123,7 +123,8 @@ was_told(struct instance *instance, ph_error *error)
 	return result;
 }
 
-/* Tables, those of defaults too. What is wrong with one that others are made of is told of that one. */
+/* Tables, those of defaults too. What is wrong with one that others are made of is told of that
+ * one. */
 void
 check_tables(const struct config *config, struct problems *problems)
 {

@@ -1,6 +1,6 @@
 /*
- * What is set, or defined, and used by nothing. Only what is certain: where a table or a server that
- * cannot be read might still use it, nothing is said.
+ * What is set, or defined, and used by nothing. Only what is certain: where a table or a server
+ * that cannot be read might still use it, nothing is said.
  */
 #include "cli/check.h"
 
@@ -13,7 +13,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---- Who may use it --------------------------------------------------------------------------- */
+/* ---- Who may use it -------------------------------------------------------------------------- */
 
 /* Does "$name" stand in a value or in a default? */
 static bool
@@ -74,7 +74,7 @@ is_named(const struct config *config, const char *word)
 	return set_names(&config->set, word);
 }
 
-/* ---- Tables that may name it ------------------------------------------------------------------ */
+/* ---- Tables that may name it ----------------------------------------------------------------- */
 
 static int
 has_word(void *context, ph_span key, ph_span value)
@@ -116,7 +116,7 @@ may_be_answered(const struct config *config, const char *word)
 	return false;
 }
 
-/* ---- Lists of restrictions -------------------------------------------------------------------- */
+/* ---- Lists of restrictions ------------------------------------------------------------------- */
 
 /* What is looked for in all lists. */
 struct search {
@@ -175,7 +175,7 @@ check_classes(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Parameters of restrictions --------------------------------------------------------------- */
+/* ---- Parameters of restrictions -------------------------------------------------------------- */
 
 static bool
 is_asked(const struct config *config, const struct module *module)
@@ -222,7 +222,7 @@ check_idle(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Parameters that need another ------------------------------------------------------------- */
+/* ---- Parameters that need another ------------------------------------------------------------ */
 
 static const struct {
 	const char *name, *needed;
@@ -257,7 +257,7 @@ check_needs(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Who hears of nothing ---------------------------------------------------------------------- */
+/* ---- Who hears of nothing -------------------------------------------------------------------- */
 
 static bool
 notifies(const struct settings *settings, const char *const *classes)
@@ -293,7 +293,7 @@ check_notices(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Lists that every listener has of its own ------------------------------------------------- */
+/* ---- Lists that every listener has of its own ------------------------------------------------ */
 
 /* The number of listeners that ask a policy, those without that setting of their own first. */
 static size_t
@@ -331,7 +331,7 @@ check_overridden(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Sections --------------------------------------------------------------------------------- */
+/* ---- Sections -------------------------------------------------------------------------------- */
 
 static void
 check_sections(const struct config *config, struct problems *problems)

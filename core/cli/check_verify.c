@@ -21,7 +21,7 @@ is_verification(const struct ph_rule *rule)
 		strncmp(rule->name, "reject_unverified_", 18) == 0;
 }
 
-/* ---- For strangers ----------------------------------------------------------------------------- */
+/* ---- For strangers --------------------------------------------------------------------------- */
 
 static bool
 ends_relaying(const struct ph_rule *rule)
@@ -81,7 +81,7 @@ read_list(void *context, const struct policy_list *list)
 		read_rules(context, list, list->rules, comes_later(list));
 }
 
-/* ---- The sender and the file ------------------------------------------------------------------- */
+/* ---- The sender and the file ----------------------------------------------------------------- */
 
 static void
 check_sender(const struct verification *verification, const struct settings *settings)

@@ -35,7 +35,7 @@ print_line(void *context, bool warning, const char *line)
 	cli_error("%s", line);
 }
 
-/* ---- One parameter --------------------------------------------------------------------------------- */
+/* ---- One parameter --------------------------------------------------------------------------- */
 
 /* What is shown: a parameter, of a section or not. */
 struct shown {
@@ -121,7 +121,7 @@ print(struct shown *shown)
 	return 0;
 }
 
-/* ---- Many of them ------------------------------------------------------------------------------------ */
+/* ---- Many of them ---------------------------------------------------------------------------- */
 
 static int
 print_outside(struct shown *shown)
@@ -245,7 +245,7 @@ show(const struct config *config, const struct options *options, char **names, i
 	return result;
 }
 
-/* ---- The command --------------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static int
 parse_edit(ph_pool *pool, const char *argument, enum edit_kind kind, struct edit *edit,

@@ -33,7 +33,7 @@ enum {
 	EXIT_NOT_RUNNING = 3         /* of "status", as init scripts have it */
 };
 
-/* ---- posthoused ------------------------------------------------------------------------------- */
+/* ---- posthoused ------------------------------------------------------------------------------ */
 
 enum { OPTION_GENERATION = 256, OPTION_SUPERVISOR_FD, OPTION_SNAPSHOT_FD, OPTION_LIMITS_FD,
 	OPTION_DETACH, OPTION_VERSION };
@@ -232,7 +232,7 @@ command_daemon(int argc, char **argv)
 	return generation_main(&generation, &generation_roster);
 }
 
-/* ---- What the commands have in common --------------------------------------------------------- */
+/* ---- What the commands have in common -------------------------------------------------------- */
 
 struct target {
 	const char *config;
@@ -281,8 +281,8 @@ peek_directory(struct target *target)
 	return result;
 }
 
-/* The options, and where the daemon of this configuration has its files. A configuration that cannot
- * be read says nothing about that: -r does then. 0, or an exit code. */
+/* The options, and where the daemon of this configuration has its files. A configuration that
+ * cannot be read says nothing about that: -r does then. 0, or an exit code. */
 static int
 find_target(int argc, char **argv, struct target *target, bool must_load)
 {
@@ -346,7 +346,7 @@ send_signal(pid_t pid, int number)
 	return -1;
 }
 
-/* ---- start, stop ------------------------------------------------------------------------------ */
+/* ---- start, stop ----------------------------------------------------------------------------- */
 
 int
 command_start(int argc, char **argv)
@@ -381,7 +381,7 @@ command_stop(int argc, char **argv)
 	return stop(argc, argv, false);
 }
 
-/* ---- reload ----------------------------------------------------------------------------------- */
+/* ---- reload ---------------------------------------------------------------------------------- */
 
 static int
 reload_outcome(const struct status *status)
@@ -433,7 +433,7 @@ command_reload(int argc, char **argv)
 	return 1;
 }
 
-/* ---- status ----------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 static void
 print_time(const char *before, int64_t seconds, const char *after)
@@ -504,7 +504,7 @@ command_status(int argc, char **argv)
 	return 0;
 }
 
-/* ---- postfix ---------------------------------------------------------------------------------- */
+/* ---- postfix --------------------------------------------------------------------------------- */
 
 static int
 postfix_abort(int argc, char **argv)

@@ -64,7 +64,7 @@ forget(struct dialogue *dialogue)
 	ph_pool_reset(dialogue->pool);
 }
 
-/* ---- Commands ----------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void
 say_hello(struct dialogue *dialogue, const char *argument)

@@ -1,6 +1,6 @@
 /*
- * posthouse explain: what the policy would say to a session, and why. The configuration, the modules
- * and the lookups are the real ones; nothing is sent, queued or counted.
+ * posthouse explain: what the policy would say to a session, and why. The configuration, the
+ * modules and the lookups are the real ones; nothing is sent, queued or counted.
  */
 #include "cli/explain.h"
 
@@ -29,7 +29,7 @@
 #include "process/protocol.h"
 #include "session/interfaces.h"
 
-/* ---- The configuration ------------------------------------------------------------------------ */
+/* ---- The configuration ----------------------------------------------------------------------- */
 
 static bool
 speaks_smtp(const struct instance *listener)
@@ -110,7 +110,7 @@ open_restrictions(const struct config *config, ph_error *error)
 	return 0;
 }
 
-/* ---- Addresses of ours ------------------------------------------------------------------------ */
+/* ---- Addresses of ours ----------------------------------------------------------------------- */
 
 static bool
 is_loopback(const ph_address *address)
@@ -142,8 +142,8 @@ is_wildcard(const ph_address *address)
 	return memcmp(address->bytes, zero, sizeof(zero)) == 0;
 }
 
-/* On a socket that is bound to no address in particular: the one from which the kernel would answer.
- * Nothing is sent. */
+/* On a socket that is bound to no address in particular: the one from which the kernel would
+ * answer. Nothing is sent. */
 static void
 find_own_address(struct rehearsal *rehearsal)
 {
@@ -195,7 +195,7 @@ learn_addresses(struct explain *explain, ph_error *error)
 	return 0;
 }
 
-/* ---- What becomes of mail --------------------------------------------------------------------- */
+/* ---- What becomes of mail -------------------------------------------------------------------- */
 
 static const char *
 sender_of(const struct explain *explain)
@@ -241,7 +241,7 @@ explain_copies(struct explain *explain)
 	return count > 0 ? outlook_copies(&explain->maker, &(ph_strings){count, items}) : NULL;
 }
 
-/* ---- The rehearsal ---------------------------------------------------------------------------- */
+/* ---- The rehearsal --------------------------------------------------------------------------- */
 
 /* What the daemon would log as a warning belongs to the story. */
 static void
@@ -259,8 +259,8 @@ on_log(const char *component, ph_log_level level, const char *line, void *contex
 		cli_error("%s", line);
 }
 
-/* Starts what a session asks: tables and restrictions, transports that can be asked what they would do,
- * and the one listener, if a session is rehearsed. */
+/* Starts what a session asks: tables and restrictions, transports that can be asked what they would
+ * do, and the one listener, if a session is rehearsed. */
 static int
 start(const struct explain *explain, ph_error *error)
 {
@@ -441,7 +441,7 @@ command_explain(int argc, char **argv)
 	return status != 0 ? status : run(explain, &options);
 }
 
-/* ---- Addresses without a session --------------------------------------------------------------- */
+/* ---- Addresses without a session ------------------------------------------------------------- */
 
 /* What counts of all that an address becomes: the worst. */
 static int

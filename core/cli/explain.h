@@ -55,8 +55,8 @@ const struct outlook *explain_outlook(struct explain *explain, const char *addre
 const struct outlook *explain_copies(struct explain *explain);
 
 /* sendmail -bv: prints what would become of mail from a sender (NULL: the empty one) to addresses;
- * nothing is sent. An exit code: EX_NOUSER when some of it would come back, EX_TEMPFAIL when some would
- * wait. */
+ * nothing is sent. An exit code: EX_NOUSER when some of it would come back, EX_TEMPFAIL when some
+ * would wait. */
 int explain_addresses(const char *config, const char *sender, const ph_strings *addresses);
 
 /* As text: what it is about, one command, the result. */

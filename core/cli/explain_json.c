@@ -162,7 +162,7 @@ put_exchange(const struct exchange *exchange)
 	printf("]}");
 }
 
-/* ---- What becomes of it ----------------------------------------------------------------------- */
+/* ---- What becomes of it ---------------------------------------------------------------------- */
 
 static void
 put_notes(const struct outlook *outlook)

@@ -1,8 +1,8 @@
 /*
  * A rehearsed session as text.
  *
- * Verdicts stand in a column of their own, as what one looks for; then the restriction, and where it
- * is written. What it looked up is under it. The reply of a command is behind an arrow.
+ * Verdicts stand in a column of their own, as what one looks for; then the restriction, and where
+ * it is written. What it looked up is under it. The reply of a command is behind an arrow.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +12,8 @@
 
 enum { VERDICT_WIDTH = 17, NAME_WIDTH_MOST = 52, INDENT = 2 };
 
-/* The file as it is seen from the folder of the configuration: "posthouse.conf", "modules.d/x.conf". */
+/* The file as it is seen from the folder of the configuration: "posthouse.conf",
+ * "modules.d/x.conf". */
 static const char *
 short_file(const struct explain *explain, const char *file)
 {
@@ -22,7 +23,7 @@ short_file(const struct explain *explain, const char *file)
 	return size > 0 && strncmp(file, explain->configuration, size) == 0 ? file + size : file;
 }
 
-/* ---- Restrictions ----------------------------------------------------------------------------- */
+/* ---- Restrictions ---------------------------------------------------------------------------- */
 
 /* Is it a list of restrictions, without a verdict of its own? */
 static bool
@@ -174,7 +175,7 @@ print_steps(const struct explain *explain, const struct exchange *exchange,
 	}
 }
 
-/* ---- Lists ------------------------------------------------------------------------------------ */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 static bool
 same_step(const struct step *a, const struct step *b)
@@ -217,7 +218,7 @@ told_before(const struct explain *explain, const struct exchange *exchange,
 	return found;
 }
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void
 print_list(const struct explain *explain, const struct exchange *exchange,
@@ -290,7 +291,7 @@ explain_text_exchange(const struct explain *explain, const struct exchange *exch
 	fflush(stdout);
 }
 
-/* ---- Before and after ------------------------------------------------------------------------- */
+/* ---- Before and after ------------------------------------------------------------------------ */
 
 void
 explain_text_head(const struct explain *explain)

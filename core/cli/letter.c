@@ -9,7 +9,7 @@
 
 #define PIECE ((size_t)64 * 1024)
 
-/* ---- Reading ------------------------------------------------------------------------------------ */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static bool
 is_dot_line(ph_span line)
@@ -95,7 +95,7 @@ letter_content(const struct letter *letter)
 	return content;
 }
 
-/* ---- Recipients --------------------------------------------------------------------------------- */
+/* ---- Recipients ------------------------------------------------------------------------------ */
 
 /* Kinds of headers that name recipients. */
 enum { KIND_NONE, KIND_PLAIN, KIND_RESENT };

@@ -79,7 +79,7 @@ find_opened_map(struct config *config, const char *name)
 	return instance;
 }
 
-/* ---- Building ---------------------------------------------------------------------------------- */
+/* ---- Building -------------------------------------------------------------------------------- */
 
 /* Does the source look like aliases(5)? Its name, or its beginning. */
 static bool
@@ -130,7 +130,7 @@ build_all(struct config *config, char **names, int count, enum source_kind sourc
 	return status;
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------ */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 /* Asks the tables in order, as the daemon does; prints the value, with_key after the key. */
 static ph_found
@@ -258,7 +258,7 @@ ask_all(struct config *config, char **names, int count, const char *key)
 	return with_maps(config, names, count, &request);
 }
 
-/* ---- postmap, postalias ------------------------------------------------------------------------ */
+/* ---- postmap, postalias ---------------------------------------------------------------------- */
 
 static int
 traditional_usage(const char *name)
@@ -276,8 +276,8 @@ run_traditional(int argc, char **argv, enum source_kind source)
 	int option, status;
 
 	optind = 1;
-	/* Those that say nothing here: constant databases are always made anew, with the permissions
-	 * of their source, and keys are always folded. */
+	/* Those that say nothing here: constant databases are always made anew, with the
+	 * permissions of their source, and keys are always folded. */
 	while ((option = getopt(argc, argv, "c:q:sfnNoprRuvw")) != -1) {
 		switch (option) {
 		case 'c':
@@ -318,7 +318,7 @@ command_postalias(int argc, char **argv)
 	return run_traditional(argc, argv, SOURCE_ALIASES);
 }
 
-/* ---- newaliases -------------------------------------------------------------------------------- */
+/* ---- newaliases ------------------------------------------------------------------------------ */
 
 int
 command_newaliases(int argc, char **argv)
@@ -345,7 +345,7 @@ command_newaliases(int argc, char **argv)
 	return status;
 }
 
-/* ---- posthouse map ----------------------------------------------------------------------------- */
+/* ---- posthouse map --------------------------------------------------------------------------- */
 
 static int
 map_usage(void)

@@ -124,7 +124,7 @@ print_operations(const struct module *module)
 	}
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static const char *const stage_names[] = {
 	[PH_STAGE_ANY] = "any", [PH_STAGE_CLIENT] = "client", [PH_STAGE_HELO] = "helo",
@@ -210,7 +210,7 @@ json_info(const struct module *module, bool loaded)
 	fputs("]}\n", stdout);
 }
 
-/* ---- One module --------------------------------------------------------------------------------- */
+/* ---- One module ------------------------------------------------------------------------------ */
 
 static void
 text_info(const struct module *module, bool loaded)

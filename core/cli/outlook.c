@@ -16,7 +16,7 @@ enum {
 	SHOWN = 400        /* bytes of a table's value */
 };
 
-/* ---- Notes ------------------------------------------------------------------------------------- */
+/* ---- Notes ----------------------------------------------------------------------------------- */
 
 /* The same one again, as when a key is asked for twice, says nothing new. */
 void
@@ -68,7 +68,7 @@ listen(struct outlook_maker *maker, struct outlook *outlook)
 	return before;
 }
 
-/* ---- Outlooks ---------------------------------------------------------------------------------- */
+/* ---- Outlooks -------------------------------------------------------------------------------- */
 
 static struct outlook *
 new_outlook(struct outlook_maker *maker, struct outlook *parent, const struct ph_target *target)
@@ -159,7 +159,7 @@ was_here(const struct outlook *outlook, const char *value)
 	return false;
 }
 
-/* ---- Where it goes ----------------------------------------------------------------------------- */
+/* ---- Where it goes --------------------------------------------------------------------------- */
 
 /* What kind of address it is. */
 static const char *
@@ -247,7 +247,7 @@ find_route(struct outlook_maker *maker, struct outlook *outlook, const char *add
 		resolved->status, resolved->reason) == 0 && outlook->why != NULL ? 1 : -1;
 }
 
-/* ---- What comes of it there -------------------------------------------------------------------- */
+/* ---- What comes of it there ------------------------------------------------------------------ */
 
 static int follow(struct outlook_maker *maker, struct outlook *outlook);
 
@@ -357,7 +357,7 @@ deliver(struct outlook_maker *maker, struct outlook *outlook, const char *addres
 	return result;
 }
 
-/* ---- The intake -------------------------------------------------------------------------------- */
+/* ---- The intake ------------------------------------------------------------------------------ */
 
 /* How a recipient comes in. */
 enum entrance {
@@ -491,7 +491,7 @@ outlook_make(struct outlook_maker *maker, const char *address)
 	return outlook != NULL && take_in(maker, outlook, ENTRANCE_NEW) == 0 ? outlook : NULL;
 }
 
-/* ---- Copies ------------------------------------------------------------------------------------ */
+/* ---- Copies ---------------------------------------------------------------------------------- */
 
 static int
 copy_to(struct outlook_maker *maker, struct outlook *root, const char *address)

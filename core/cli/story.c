@@ -8,7 +8,7 @@
 
 enum { UNASKED_NAMES = 3, WISHES_MOST = 100 };
 
-/* ---- Making ----------------------------------------------------------------------------------- */
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 static const char *
 keep(struct story *story, const char *text)
@@ -30,8 +30,8 @@ add_step(struct story *story, struct steps *steps, enum step_kind kind, const ch
 	return step;
 }
 
-/* Where something of a depth belongs: to the restriction that is being asked there, the list, or the
- * command. */
+/* Where something of a depth belongs: to the restriction that is being asked there, the list, or
+ * the command. */
 static struct steps *
 place(struct story *story, unsigned depth)
 {
@@ -56,7 +56,7 @@ story_note(struct story *story, const char *text)
 		add_step(story, place(story, story->depth), STEP_NOTE, text);
 }
 
-/* ---- The trail -------------------------------------------------------------------------------- */
+/* ---- The trail ------------------------------------------------------------------------------- */
 
 static void
 on_client(void *context, const ph_session *session)
@@ -175,10 +175,10 @@ on_verdict(void *context, const struct ph_rule *rule, ph_verdict verdict, const 
 		story->message.discard = step->text;
 }
 
-/* ---- Who refused it --------------------------------------------------------------------------- */
+/* ---- Who refused it -------------------------------------------------------------------------- */
 
-/* Among some steps, the last one that said so and meant it; those that a restriction had asked say it
- * before it says it again. */
+/* Among some steps, the last one that said so and meant it; those that a restriction had asked say
+ * it before it says it again. */
 static const struct step *
 find_refuser(const struct steps *steps, const ph_reply *reply)
 {
@@ -225,7 +225,7 @@ on_outcome(void *context, const char *command, int result, const ph_reply *reply
 		find_decider(story, reply);
 }
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 void
 story_begin(struct story *story, ph_pool *pool)

@@ -15,7 +15,7 @@
 /* The daemon answers when the message is on disk; seconds. */
 #define ANSWER_TIMEOUT 600
 
-/* ---- Bytes that grow ---------------------------------------------------------------------------- */
+/* ---- Bytes that grow ------------------------------------------------------------------------- */
 
 char *
 buffer_reserve(struct buffer *buffer, size_t size)
@@ -64,7 +64,7 @@ buffer_free(struct buffer *buffer)
 	*buffer = (struct buffer){.data = NULL};
 }
 
-/* ---- The message -------------------------------------------------------------------------------- */
+/* ---- The message ----------------------------------------------------------------------------- */
 
 int
 outgoing_add_recipient(struct outgoing *outgoing, const char *address)
@@ -131,7 +131,7 @@ outgoing_frame(const struct outgoing *outgoing, struct buffer *head)
 
 static const ph_span last_frame = {"end\n", 4};
 
-/* ---- The socket --------------------------------------------------------------------------------- */
+/* ---- The socket ------------------------------------------------------------------------------ */
 
 static int
 send_all(int fd, ph_span bytes)
@@ -232,7 +232,7 @@ submit_to_socket(const char *run_directory, ph_span head, ph_span content, ph_re
 	return result;
 }
 
-/* ---- The drop directory ------------------------------------------------------------------------- */
+/* ---- The drop directory ---------------------------------------------------------------------- */
 
 static int
 write_all(int fd, ph_span bytes)

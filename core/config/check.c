@@ -12,7 +12,7 @@
 #include "config/grow.h"
 #include "config/nearest.h"
 
-/* ---- Relaying ----------------------------------------------------------------------------------- */
+/* ---- Relaying -------------------------------------------------------------------------------- */
 
 /* What a list comes to for a stranger who wants mail relayed. */
 enum relaying {
@@ -82,7 +82,7 @@ check_relaying(struct config *config)
 	}
 }
 
-/* ---- Queues and transports ----------------------------------------------------------------------- */
+/* ---- Queues and transports ------------------------------------------------------------------- */
 
 static void
 check_queue(struct config *config)
@@ -168,7 +168,7 @@ check_relayhost(struct config *config)
 			"relayhost: \"%s\": expected :PORT or nothing after the host", host);
 }
 
-/* ---- Times --------------------------------------------------------------------------------------- */
+/* ---- Times ----------------------------------------------------------------------------------- */
 
 /* Elsewhere a plain number of these means days, or hours. */
 static void
@@ -226,7 +226,7 @@ check_free_space(struct config *config)
 			"1.5 times the limit is a good queue_minfree");
 }
 
-/* ---- Words of lists ------------------------------------------------------------------------------ */
+/* ---- Words of lists -------------------------------------------------------------------------- */
 
 #define CLASSES "envelope_sender envelope_recipient header_sender header_recipient"
 
@@ -301,7 +301,7 @@ check_rewriting(struct config *config)
 		"bounce notify");
 }
 
-/* ---- Tables of tables ---------------------------------------------------------------------------- */
+/* ---- Tables of tables ------------------------------------------------------------------------ */
 
 /* Those on the way down are marked; error gets the way, "a -> b -> a". */
 static int
@@ -332,7 +332,7 @@ check_nesting(struct config *config)
 	}
 }
 
-/* ---- Modules ------------------------------------------------------------------------------------- */
+/* ---- Modules --------------------------------------------------------------------------------- */
 
 /* The setting that a module's text begins with the name of. */
 static const struct setting *

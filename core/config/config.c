@@ -154,7 +154,7 @@ config_section_of(const struct config *config, const struct instance *instance)
 	return NULL;
 }
 
-/* ---- Instances that serve others ------------------------------------------------------------------------ */
+/* ---- Instances that serve others ------------------------------------------------------------- */
 
 static const enum ph_class helpers[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_CLASS_FILTER};
 

@@ -29,7 +29,7 @@ edit_parse(ph_pool *pool, const char *argument, struct edit *edit, ph_error *err
 	return 0;
 }
 
-/* ---- The value, as the file has it ---------------------------------------------------------------- */
+/* ---- The value, as the file has it ----------------------------------------------------------- */
 
 /* A list in the file's syntax that grows. */
 struct list {
@@ -109,7 +109,7 @@ scalar_value(ph_pool *pool, const char *value)
 	return scan_quote(pool, value);
 }
 
-/* ---- Where it goes --------------------------------------------------------------------------------- */
+/* ---- Where it goes --------------------------------------------------------------------------- */
 
 /* One edit of a text. */
 struct place {
@@ -229,7 +229,8 @@ insert_outside(ph_pool *pool, const char *text, const struct place *place, const
 		at = line_start(text, scan->statements[i].begin);
 		line = memory_or_die(ph_pool_printf(pool, "%s%s", line, eol));
 	}
-	/* The statement before may share its line with the section, or the file end without a newline. */
+	/* The statement before may share its line with the section, or the file end without a
+	 * newline. */
 	if (i < scan->count && at > scan->statements[i].begin) {
 		at = scan->statements[i].begin;
 		line = memory_or_die(ph_pool_printf(pool, "%s%s", eol, line));
@@ -273,7 +274,7 @@ insert_inside(ph_pool *pool, const char *text, const struct place *place, const 
 		(int)indent.size, indent.data, place->name, value, newline(text))));
 }
 
-/* ---- Taking away ------------------------------------------------------------------------------------- */
+/* ---- Taking away ----------------------------------------------------------------------------- */
 
 /* Is there nothing else on the lines of the statement but a comment? */
 static bool
@@ -321,7 +322,7 @@ take_away(ph_pool *pool, const char *text, const struct scan_statement *statemen
 		edit->kind == EDIT_COMMENT ? comment_out(pool, text, begin, end) : "");
 }
 
-/* ---- One edit ---------------------------------------------------------------------------------------- */
+/* ---- One edit -------------------------------------------------------------------------------- */
 
 /* The parameter's definition: what syntax its value has. */
 static const struct ph_param *
@@ -400,7 +401,7 @@ edit_text(ph_pool *pool, const struct config *config, const char *text, const st
 		: insert_inside(pool, text, &place, value);
 }
 
-/* ---- The file ------------------------------------------------------------------------------------------ */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 /* A problem without its place: an edit moves lines. */
 static const char *
@@ -539,8 +540,8 @@ lock_folder(const char *path, ph_error *error)
 	return fd;
 }
 
-/* All edits, one after another. NULL: the only one has the error, of several each that is wrong is in
- * problems. */
+/* All edits, one after another. NULL: the only one has the error, of several each that is wrong is
+ * in problems. */
 static const char *
 edit_all(const struct config *config, const char *text, const struct edit *edits, size_t count,
 	struct problems *problems, ph_error *error)

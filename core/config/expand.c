@@ -13,8 +13,8 @@ is_name_char(char c)
 		c == '_';
 }
 
-/* The reference at the start of text, which begins with a dollar sign: its size, and the name. 0: it
- * is none. */
+/* The reference at the start of text, which begins with a dollar sign: its size, and the name. 0:
+ * it is none. */
 static size_t
 reference(const char *text, ph_span *name)
 {

@@ -116,7 +116,7 @@ ph_instance_name(const void *self)
 	return instance ? instance->name : "";
 }
 
-/* ---- Life --------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static const struct ph_life *
 life_of(const struct instance *instance)

@@ -77,7 +77,7 @@ pool(void)
 	return loader_pool;
 }
 
-/* ---- The file: who may write it, and is it whole? --------------------------------------------- */
+/* ---- The file: who may write it, and is it whole? -------------------------------------------- */
 
 static int
 check_owner(const char *path, const struct stat *status, ph_error *error)
@@ -101,7 +101,8 @@ check_folder(const char *folder, ph_error *error)
 	return check_owner(folder, &status, error);
 }
 
-/* The file and the folder that it really lies in, before anything of it runs: dlopen runs constructors. */
+/* The file and the folder that it really lies in, before anything of it runs: dlopen runs
+ * constructors. */
 static int
 check_trust(const char *path, ph_error *error)
 {
@@ -165,7 +166,7 @@ check_whole(const char *path, ph_error *error)
 	return whole ? 0 : ph_error_set(error, "%s is cut off: install it again", path);
 }
 
-/* ---- The descriptor ---------------------------------------------------------------------------- */
+/* ---- The descriptor -------------------------------------------------------------------------- */
 
 /* The size that a field of this type has in an instance. */
 static size_t
@@ -385,7 +386,7 @@ loader_adopt(const struct ph_module *descriptor, const char *name, const char *p
 	return module;
 }
 
-/* ---- Loading ------------------------------------------------------------------------------------ */
+/* ---- Loading --------------------------------------------------------------------------------- */
 
 /* dlopen's text, made plain: "version `POSTHOUSE_1.1' not found" is a matter of our own version. */
 static void

@@ -12,7 +12,8 @@
 #include "config/nearest.h"
 #include "config/value.h"
 
-/* The longest key: of tables of fixed strings, and of patterns, which a whole header is matched with. */
+/* The longest key: of tables of fixed strings, and of patterns, which a whole header is matched
+ * with. */
 enum { KEY_MAX = 4096, SUBJECT_MAX = 1 << 20 };
 
 struct ph_map {
@@ -77,7 +78,7 @@ map_each_nested(const struct instance *instance, int (*fn)(struct instance *, ph
 	return result;
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static const struct ph_map_ops *
 ops_of(const struct instance *instance)
@@ -260,7 +261,7 @@ map_make(ph_pool *pool, struct instance *const *instances, size_t count, const c
 	return map;
 }
 
-/* ---- Finding the instance ----------------------------------------------------------------------- */
+/* ---- Finding the instance -------------------------------------------------------------------- */
 
 bool
 map_is_section(const struct config *config, const char *name)

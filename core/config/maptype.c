@@ -137,7 +137,8 @@ map_types_load(struct config *config, const char *reference, ph_error *error)
 	return load_nested(config, type, colon + 1, error);
 }
 
-/* The nearest word among the types of the loaded modules too: they need not be installed any more. */
+/* The nearest word among the types of the loaded modules too: they need not be installed any
+ * more. */
 static const char *
 near_type(const struct config *config, struct nearest *nearest)
 {

@@ -1,6 +1,6 @@
 /*
- * Lists of names and tables (type:path, or the name of a map section), and lists of networks, from their elements. An element "/file" stands
- * for the lines of that file.
+ * Lists of names and tables (type:path, or the name of a map section), and lists of networks, from
+ * their elements. An element "/file" stands for the lines of that file.
  */
 #include "config/match.h"
 
@@ -23,7 +23,7 @@ struct ph_match_list {
 	const struct match *items; /* in the pool of the configuration */
 };
 
-/* ---- Asking ------------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 /* Is the pattern the end of the name, a whole label or more? */
 static bool
@@ -98,7 +98,7 @@ match_with_parents(const ph_match_list *list, const char *name, ph_error *error)
 	return match(list, name, true, error);
 }
 
-/* ---- Making ------------------------------------------------------------------------------------- */
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 /* Calls each for every element, and for every word in the lines of a file that is one. */
 struct reader {

@@ -15,7 +15,7 @@
 #include "config/nearest.h"
 #include "config/value.h"
 
-/* ---- Names ------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 /* By name; stable, so that the core's comes first among equals. */
 static int
@@ -150,7 +150,7 @@ setting_find(const struct settings_set *set, const char *name)
 	return NULL;
 }
 
-/* ---- Defaults ---------------------------------------------------------------------------------- */
+/* ---- Defaults -------------------------------------------------------------------------------- */
 
 /* The host's fully qualified name. Asked of the resolver only when the kernel's has no dot. */
 static const char *
@@ -174,8 +174,8 @@ host_name(struct config *config)
 	return config->myhostname;
 }
 
-/* The text of a default. That of myhostname is asked of the system, once, when it is wanted. Without a
- * module that delivers to the users of this host there is no table of them either. */
+/* The text of a default. That of myhostname is asked of the system, once, when it is wanted.
+ * Without a module that delivers to the users of this host there is no table of them either. */
 static const char *
 default_text(const struct config *config, const struct ph_param *param)
 {
@@ -249,7 +249,7 @@ setting_in_force(const struct config *config, const struct section *section,
 	return setting;
 }
 
-/* ---- Expansion --------------------------------------------------------------------------------- */
+/* ---- Expansion ------------------------------------------------------------------------------- */
 
 struct scope {
 	const struct config *config;

@@ -93,7 +93,8 @@ add_extra(struct parser *parser, const char *keyword, const char *name)
 
 static void on_error(cfg_t *cfg, const char *format, va_list arguments) PH_PRINTF(2, 0);
 
-/* An unknown name joins the schema, and the file is parsed again: all of them are to be reported. */
+/* An unknown name joins the schema, and the file is parsed again: all of them are to be
+ * reported. */
 static void
 on_error(cfg_t *cfg, const char *format, va_list arguments)
 {

@@ -23,7 +23,7 @@ struct view {
 	size_t count, room;
 };
 
-/* ---- Reading ------------------------------------------------------------------------------------ */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static int read_file(struct view *view, const char *path, bool included);
 
@@ -82,7 +82,7 @@ read_file(struct view *view, const char *path, bool included)
 	return result;
 }
 
-/* ---- Values ------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 static const char *
 default_text(const char *name)

@@ -32,7 +32,7 @@ struct stream {
 	struct loads *loads;        /* the first pass */
 };
 
-/* ---- Files ---------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* Whoever may write the configuration decides what root loads. */
 static void
@@ -137,7 +137,7 @@ read_all(struct config *config, const struct vocabulary *vocabulary,
 	return stream.result;
 }
 
-/* ---- What is set ---------------------------------------------------------------------------------- */
+/* ---- What is set ----------------------------------------------------------------------------- */
 
 /* "+=" adds to what was set before it, or to what counts without it. */
 static void
@@ -196,7 +196,7 @@ set(struct config *config, struct section *section, const struct ph_param *param
 	*setting = value;
 }
 
-/* ---- The first pass: modules ------------------------------------------------------------------------ */
+/* ---- The first pass: modules ----------------------------------------------------------------- */
 
 /* What is meant by a name that is not CLASS_NAME: "smtp" may be a listener or a transport. */
 static void
@@ -301,7 +301,7 @@ load_modules(struct config *config, unsigned flags)
 	return 0;
 }
 
-/* ---- The second pass: everything ---------------------------------------------------------------------- */
+/* ---- The second pass: everything ------------------------------------------------------------- */
 
 /* The names that may stand in sections of a class: those of every module, and the policy's. */
 static struct vocabulary_section
@@ -455,7 +455,7 @@ second_pass(struct stream *stream, const struct parsed *parsed, size_t i)
 		set(config, section, policy_or_global(config, statement->name), statement);
 }
 
-/* ---- All of it ------------------------------------------------------------------------------------------ */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 static struct config *
 config_new(const char *path, struct problems *problems)

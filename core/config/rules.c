@@ -107,7 +107,7 @@ rule_takes_argument(const struct config *config, const char *word)
 	return false;
 }
 
-/* ---- One element -------------------------------------------------------------------------------- */
+/* ---- One element ----------------------------------------------------------------------------- */
 
 /* A list being made: of the configuration, or of what a table answered while running. */
 struct making {
@@ -200,7 +200,8 @@ unknown(struct making *making, const char *name)
 		problem(making, "%s: no such restriction%s", name, hint);
 }
 
-/* Is the argument what the restriction takes? example: how it is used; NULL: none is known. 0 or -1. */
+/* Is the argument what the restriction takes? example: how it is used; NULL: none is known. 0 or
+ * -1. */
 static int
 check_argument(struct making *making, enum ph_argument kind, const char *name, const char *example,
 	const char *argument)
@@ -425,7 +426,7 @@ add_element(struct making *making, const char *text)
 	}
 }
 
-/* ---- Lists -------------------------------------------------------------------------------------- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 const ph_rules *
 rules_make(const struct fill *fill, const struct ph_param *param, const struct text_item *items,
@@ -443,8 +444,8 @@ rules_make(const struct fill *fill, const struct ph_param *param, const struct t
 	return rules;
 }
 
-/* The next restriction of "name, name argument name": a name takes the word behind it when it has an
- * argument. false: none is left. */
+/* The next restriction of "name, name argument name": a name takes the word behind it when it has
+ * an argument. false: none is left. */
 static bool
 next_element(struct making *making, ph_span *rest, const char **element)
 {

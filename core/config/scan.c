@@ -271,7 +271,8 @@ add_item(struct scanner *scanner, struct scan_statement *statement, size_t *room
 		(struct scan_item){.begin = token->begin, .end = token->end, .line = token->line};
 }
 
-/* A brace is in hand, right behind a value that ends with a colon: "inline:{a=b}" without quotes. */
+/* A brace is in hand, right behind a value that ends with a colon: "inline:{a=b}" without
+ * quotes. */
 static bool
 is_braced_table(const struct scanner *scanner, const struct scan_statement *statement)
 {

@@ -197,21 +197,24 @@ int map_each_nested(const struct instance *instance, int (*fn)(struct instance *
 	ph_error *error);
 
 /* ---- Types of tables (maptype.c) */
-/* The operations of the loaded module that provides a type; NULL: there is none. module may be NULL. */
+/* The operations of the loaded module that provides a type; NULL: there is none. module may be
+ * NULL. */
 const struct ph_map_ops *map_type(const struct config *config, const char *type,
 	const struct module **module);
 /* "proxy:TYPE:name" without "proxy:", unless a module provides that. */
 const char *map_without_proxy(const struct config *config, const char *reference);
-/* The installed module that provides it, or NULL; then the types of all that are installed were tried
- * for a near one (nearest may be NULL). */
+/* The installed module that provides it, or NULL; then the types of all that are installed were
+ * tried for a near one (nearest may be NULL). */
 struct nearest;
 const char *map_type_provider(struct config *config, const char *type, struct nearest *nearest);
 /* Loads the installed modules that provide the types in "type:path", those of tables in its braces
- * too, as far as none of the loaded does. -1: that failed; when there is none that is no failure. */
+ * too, as far as none of the loaded does. -1: that failed; when there is none that is no
+ * failure. */
 int map_types_load(struct config *config, const char *reference, ph_error *error);
 /* What stands in the braces of a table that is made of others. 0, or -1: there are none. */
 int map_nested(const char *text, ph_span *inside);
-/* No loaded module provides the type of the reference: is there one that would, or is it misspelt? */
+/* No loaded module provides the type of the reference: is there one that would, or is it
+ * misspelt? */
 void map_type_explain(struct config *config, const char *reference, const char *type,
 	ph_error *error);
 /* No two modules may provide one type. */
@@ -221,8 +224,8 @@ void map_types_check(struct config *config);
 /* The operations of the loaded module that provides one, and the module; NULL: there is none. */
 const struct ph_transport_ops *transport_named(const struct config *config, const char *name,
 	const struct module **module);
-/* The installed module that provides it, or NULL; then the names of all that are installed were tried
- * for a near one (nearest may be NULL). */
+/* The installed module that provides it, or NULL; then the names of all that are installed were
+ * tried for a near one (nearest may be NULL). */
 const char *transport_provider(struct config *config, const char *name, struct nearest *nearest);
 /* No two modules may provide one. */
 void transport_names_check(struct config *config);

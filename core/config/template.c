@@ -129,7 +129,7 @@ without_blanks(ph_span text)
 	return text;
 }
 
-/* ---- One template ----------------------------------------------------------------------------- */
+/* ---- One template ---------------------------------------------------------------------------- */
 
 static const char **
 header_field(struct template *template, ph_span name)
@@ -302,7 +302,7 @@ read_template(struct input *in, ph_span tag, struct template *template)
 	*template = read;
 }
 
-/* ---- The file --------------------------------------------------------------------------------- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 static struct template *
 template_named(struct templates *templates, ph_span name)
@@ -369,7 +369,7 @@ templates_default(const struct template_reader *reader, struct templates *templa
 	return templates_read(reader, ph_span_of(default_text), templates);
 }
 
-/* ---- Times ------------------------------------------------------------------------------------ */
+/* ---- Times ----------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *end;

@@ -1,6 +1,6 @@
 /*
- * The last words of a process. What runs here runs in a signal handler: no memory is taken, no lock,
- * no stdio.
+ * The last words of a process. What runs here runs in a signal handler: no memory is taken, no
+ * lock, no stdio.
  */
 #include <signal.h>
 #include <string.h>

@@ -55,7 +55,7 @@ static struct {
 	struct query **last;
 } client = {.last = &client.first};
 
-/* ---- Opening ---------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static int
 refuse(int code, const char *what, ph_error *error)
@@ -202,7 +202,7 @@ dnsclient_close(void)
 	client.outstanding = 0;
 }
 
-/* ---- The life of a query ---------------------------------------------------------------------- */
+/* ---- The life of a query --------------------------------------------------------------------- */
 
 static void start_waiting(void *argument);
 
@@ -222,7 +222,8 @@ complete(struct query *query)
 	leave_slot();
 }
 
-/* May come before ub_resolve_event() returns: a cached or local name. The packet is libunbound's. */
+/* May come before ub_resolve_event() returns: a cached or local name. The packet is
+ * libunbound's. */
 static void
 answered(void *argument, int rcode, void *packet, int size, int security, char *why,
 	int ratelimited)
@@ -321,7 +322,7 @@ withdraw(struct query *query)
 	leave_slot();
 }
 
-/* ---- Answers ---------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 struct judgement {
 	ph_pool *pool;
@@ -362,8 +363,8 @@ fail_bogus(const struct judgement *judgement)
 	fail(judgement, text);
 }
 
-/* The order matters: a bogus answer comes with its data and an RCODE of 0, and the RCODE of a packet
- * says nothing before the rest is known to be right. */
+/* The order matters: a bogus answer comes with its data and an RCODE of 0, and the RCODE of a
+ * packet says nothing before the rest is known to be right. */
 static void
 judge(void *argument)
 {

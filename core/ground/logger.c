@@ -69,7 +69,7 @@ static const struct level levels[] = {
 	[PH_LOG_DEBUG] = {"", "debug", LOG_DEBUG},
 };
 
-/* ---- The shape of a line ---------------------------------------------------------------------- */
+/* ---- The shape of a line --------------------------------------------------------------------- */
 
 static void
 put_string(struct escape_out *out, const char *string)
@@ -261,7 +261,7 @@ shape_line(const char *component, ph_log_level level, const char *text)
 	return (size_t)(out.at - logger.line);
 }
 
-/* ---- The way of a line ------------------------------------------------------------------------ */
+/* ---- The way of a line ----------------------------------------------------------------------- */
 
 /* A child of fork() does not send what its parent has collected. */
 static void
@@ -272,7 +272,8 @@ after_fork(void)
 	logger.pid = 0;
 }
 
-/* A round that says more than the ring holds (thousands of clients go at once) writes in between. */
+/* A round that says more than the ring holds (thousands of clients go at once) writes in
+ * between. */
 static void
 put_line(const char *component, ph_log_level level, const char *text)
 {
@@ -425,7 +426,7 @@ logger_emergency(const char *text)
 		return; /* nobody is left to tell */
 }
 
-/* ---- Opening ---------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static void
 name_host(void)

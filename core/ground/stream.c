@@ -38,7 +38,7 @@ struct ph_stream {
 	struct buffer *out;
 };
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 make_nonblocking(int fd)
@@ -116,7 +116,7 @@ would_block(int error)
 	return error == EAGAIN || error == EWOULDBLOCK;
 }
 
-/* ---- Output ----------------------------------------------------------------------------------- */
+/* ---- Output ---------------------------------------------------------------------------------- */
 
 static void
 skip_parts(struct iovec *parts, size_t count, size_t sent)
@@ -319,7 +319,7 @@ ph_stream_printf(ph_stream *stream, ph_deadline deadline, const char *format, ..
 	return result;
 }
 
-/* ---- Files ------------------------------------------------------------------------------------ */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static ssize_t
 read_piece(int fd, struct buffer *buffer, int64_t offset, int64_t size)
@@ -407,7 +407,7 @@ ph_stream_send_file(ph_stream *stream, int fd, int64_t offset, int64_t size, ph_
 	return send_copied(stream, fd, offset, end - offset, tail, deadline);
 }
 
-/* ---- Input ------------------------------------------------------------------------------------ */
+/* ---- Input ----------------------------------------------------------------------------------- */
 
 /* Before a wait: answers go out, an empty buffer goes back. When the peer does not read any more,
  * what it has said before is still to be had. */

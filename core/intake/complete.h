@@ -8,8 +8,8 @@
 
 /*
  * "user" becomes user@myorigin (append_at_myorigin), "user@host" user@host.mydomain
- * (append_dot_mydomain; not for address literals); the dot at the end of a domain goes; without a domain
- * user%host and host!user are user@host (source_route.h). An address
+ * (append_dot_mydomain; not for address literals); the dot at the end of a domain goes; without a
+ * domain user%host and host!user are user@host (source_route.h). An address
  * that is complete is returned as it is, "" too. NULL: no memory.
  */
 const char *address_complete(ph_pool *pool, const struct settings *settings, const char *address);

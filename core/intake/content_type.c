@@ -96,7 +96,8 @@ next_token(struct reader *reader, struct token *token)
 	return true;
 }
 
-/* The first three tokens of a parameter; the rest of it is passed over. Returns how many there were. */
+/* The first three tokens of a parameter; the rest of it is passed over. Returns how many there
+ * were. */
 static size_t
 next_parameter(struct reader *reader, struct token tokens[3])
 {

@@ -72,7 +72,7 @@ enum {
 	RECIPIENT_TYPES = 6
 };
 
-/* ---- Writing ---------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* Counts when at is NULL: the same code measures and writes. */
 struct output {
@@ -203,7 +203,7 @@ envelope_encode(const struct envelope *envelope, ph_pool *pool, ph_span *bytes)
 	return 0;
 }
 
-/* ---- Reading ---------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 struct record {
 	unsigned type;

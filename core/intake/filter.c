@@ -12,7 +12,7 @@
 #include "ground/loop.h"
 #include "intake/complete.h"
 
-/* ---- The chain --------------------------------------------------------------------------------- */
+/* ---- The chain ------------------------------------------------------------------------------- */
 
 static void
 add_step(struct ph_filter_message *message, const struct ph_filter_ops *ops, void *self,
@@ -197,7 +197,7 @@ filter_run_done(struct ph_filter_message *message)
 	}
 }
 
-/* ---- What a filter may ask --------------------------------------------------------------------- */
+/* ---- What a filter may ask ------------------------------------------------------------------- */
 
 ph_session *
 ph_filter_session(ph_filter_message *message)

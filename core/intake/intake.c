@@ -38,7 +38,7 @@ struct ph_intake {
 
 static ph_filter_result store_body(void *context, ph_span bytes);
 
-/* ---- Beginning ---------------------------------------------------------------------------------- */
+/* ---- Beginning ------------------------------------------------------------------------------- */
 
 static const char *
 copy_text(ph_pool *pool, const char *text)
@@ -209,7 +209,7 @@ ph_intake_abort(ph_intake *intake)
 		intake_free(intake);
 }
 
-/* ---- Failures ----------------------------------------------------------------------------------- */
+/* ---- Failures -------------------------------------------------------------------------------- */
 
 /* The first failure is the reply; what was stored so far is given up. */
 static int
@@ -263,7 +263,7 @@ take_verdict(ph_intake *intake, ph_filter_result result)
 	return 0;
 }
 
-/* ---- Envelope ----------------------------------------------------------------------------------- */
+/* ---- Envelope -------------------------------------------------------------------------------- */
 
 /* A parameters struct of an older module: what it lacks reads as 0. */
 #define TAKE(copy, from) \
@@ -370,7 +370,7 @@ ph_intake_prepend(ph_intake *intake, const char *header)
 	return 0;
 }
 
-/* ---- Body --------------------------------------------------------------------------------------- */
+/* ---- Body ------------------------------------------------------------------------------------ */
 
 /* Is there more free space than queue_minfree? A storage that cannot tell has enough. */
 static bool
@@ -435,7 +435,7 @@ take_body(ph_intake *intake, ph_span bytes)
 	return take_verdict(intake, filter_run_body(&intake->message, 0, bytes));
 }
 
-/* ---- Header section ----------------------------------------------------------------------------- */
+/* ---- Header section -------------------------------------------------------------------------- */
 
 static uint32_t
 count_hops(const struct ph_filter_message *message)
@@ -550,7 +550,8 @@ ph_intake_write(ph_intake *intake, ph_span bytes)
 	intake->received += (int64_t)bytes.size;
 	if (intake->failed)
 		return -1;
-	/* a report with a message that just met the limit is larger, and must go out all the same */
+	/* a report with a message that just met the limit is larger, and must go out all the
+	 * same */
 	if (limit > 0 && intake->received > limit &&
 		intake->message.origin.origin != PH_ORIGIN_INTERNAL)
 		return fail_with(intake, 552, "5.3.4", "Message size exceeds fixed limit");
@@ -565,7 +566,7 @@ ph_intake_size(const ph_intake *intake)
 	return intake->received;
 }
 
-/* ---- Commit ------------------------------------------------------------------------------------- */
+/* ---- Commit ---------------------------------------------------------------------------------- */
 
 /* The content has ended: a section without a body, a last line without its end. */
 static int

@@ -174,7 +174,7 @@ message_head(struct ph_filter_message *message, bool blank_line, ph_span *head)
 	return 0;
 }
 
-/* ---- Headers, for filters ---------------------------------------------------------------------- */
+/* ---- Headers, for filters -------------------------------------------------------------------- */
 
 static const ph_span nothing = {"", 0};
 

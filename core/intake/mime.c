@@ -1,6 +1,6 @@
 /*
- * A message as fields and lines. Lines are cut off first; what cannot be given at once is carried over
- * to the next piece. Then each is a field's, a body's, or a boundary.
+ * A message as fields and lines. Lines are cut off first; what cannot be given at once is carried
+ * over to the next piece. Then each is a field's, a body's, or a boundary.
  */
 #include <posthouse/mime.h>
 
@@ -80,7 +80,7 @@ ph_mime_free(ph_mime *mime)
 	free(mime);
 }
 
-/* ---- Fields ------------------------------------------------------------------------------------- */
+/* ---- Fields ---------------------------------------------------------------------------------- */
 
 /* The size of the name with blanks behind it, up to the colon; 0: no field begins here. */
 static size_t
@@ -230,7 +230,7 @@ add_to_field(ph_mime *mime, ph_span bytes)
 		(ph_span){bytes.data + start.size, bytes.size - start.size});
 }
 
-/* ---- Lines -------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 static bool
 is_blank_line(ph_span line)

@@ -9,7 +9,7 @@
 static const char from_word[] = "From ";
 enum { FROM_SIZE = sizeof(from_word) - 1 };
 
-/* ---- The file ---------------------------------------------------------------------------------- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 int
 mbox_open(struct mbox *mbox, int fd, int64_t limit, char *buffer)
@@ -95,7 +95,7 @@ mbox_mend_end(struct mbox *mbox)
 		mbox_puts(mbox, "\n\n");
 }
 
-/* ---- Content ----------------------------------------------------------------------------------- */
+/* ---- Content --------------------------------------------------------------------------------- */
 
 /* At the start of a line: takes what may be "From ". Returns the bytes taken; in_line is set once
  * the matter is decided. */

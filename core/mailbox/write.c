@@ -20,7 +20,7 @@ is_file(const struct ph_mailbox *box)
 	return (box->flags & PH_MAILBOX_FILE) != 0;
 }
 
-/* ---- mbox ---------------------------------------------------------------------------------------- */
+/* ---- mbox ------------------------------------------------------------------------------------ */
 
 static void
 answer_write_error(struct ph_user_result *result, const struct mbox *mbox,
@@ -110,8 +110,8 @@ deliver_mbox(struct mbox *mbox, const struct ph_mailbox *box,
 		finish_batch(mbox, start, box, count, results);
 }
 
-/* A mailbox waits for better times; a file that somebody named and that cannot be opened is a mistake
- * of theirs, unless it may pass. */
+/* A mailbox waits for better times; a file that somebody named and that cannot be opened is a
+ * mistake of theirs, unless it may pass. */
 static void
 answer_open_error(const struct ph_mailbox *box, int failure, size_t count,
 	struct ph_user_result *results)
@@ -131,7 +131,7 @@ answer_open_error(const struct ph_mailbox *box, int failure, size_t count,
 	}
 }
 
-/* ---- Either ------------------------------------------------------------------------------------ */
+/* ---- Either ---------------------------------------------------------------------------------- */
 
 static void
 deliver(const struct ph_mailbox *box, const struct ph_user_delivery *requests, const int *fds,

@@ -1,6 +1,6 @@
 /*
- * The child of the spawner that carries out one batch. It begins with the spawner's rights, looks the
- * user up, opens and locks the mailbox; then it becomes the user for good, and only then is a
+ * The child of the spawner that carries out one batch. It begins with the spawner's rights, looks
+ * the user up, opens and locks the mailbox; then it becomes the user for good, and only then is a
  * module's code run, a file of the user's opened, or a byte of a message read.
  */
 #include <errno.h>
@@ -37,7 +37,7 @@ struct errand {
 	const char *name;    /* NULL: there is none that we have to remove */
 };
 
-/* ---- Answers ------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void
 write_all(int fd, const void *data, size_t size)
@@ -107,7 +107,7 @@ all_the_same(const struct errand *errand, int outcome, const char *status, const
 	end();
 }
 
-/* ---- The user ------------------------------------------------------------------------------------ */
+/* ---- The user -------------------------------------------------------------------------------- */
 
 static void
 find_rights(struct errand *errand)
@@ -127,7 +127,8 @@ find_rights(struct errand *errand)
 			all_the_same(errand, 2, "5.1.1", "%s", error.text);
 		all_the_same(errand, 1, "4.3.5", "%s", error.text);
 	case RIGHTS_ROOT:
-		/* Deferred and not refused: it is the administrator's mail, and an alias lets it go on. */
+		/* Deferred and not refused: it is the administrator's mail, and an alias lets it go
+		 * on. */
 		if (named)
 			all_the_same(errand, 1, "4.2.1",
 				"mail for %s needs an alias: nothing is delivered with "
@@ -204,7 +205,8 @@ batch_become(const struct process_setup *setup, const struct rights *rights, boo
 	scrub(rights, &config_settings(setup->config)->export_environment, timeout);
 }
 
-/* To the transport's own root directory, if it has one, when the user is become. 0, or -1 with errno. */
+/* To the transport's own root directory, if it has one, when the user is become. 0, or -1 with
+ * errno. */
 static int
 confine(struct errand *errand)
 {
@@ -221,7 +223,7 @@ become_user(struct errand *errand)
 		kind == PH_USER_COMMAND || kind == PH_USER_INSTANCE, errand->batch->timeout);
 }
 
-/* ---- Mailboxes ----------------------------------------------------------------------------------- */
+/* ---- Mailboxes ------------------------------------------------------------------------------- */
 
 /* The group that mailboxes have. */
 static gid_t
@@ -332,7 +334,7 @@ confirm(const struct errand *errand)
 		result.status, "%s", result.text);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 struct text {
 	char *data;
@@ -383,7 +385,7 @@ read_files(struct errand *errand)
 	end();
 }
 
-/* ---- Tables -------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 /* Those that the instance's part for users asks. They may be readable for root alone, as they are
  * where the roles open them. */
@@ -406,7 +408,7 @@ open_tables(const struct errand *errand)
 	}
 }
 
-/* ---- The module's part --------------------------------------------------------------------------- */
+/* ---- The module's part ----------------------------------------------------------------------- */
 
 size_t
 result_stride(size_t request_size)

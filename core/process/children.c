@@ -96,7 +96,7 @@ children_make(struct generation *generation, ph_error *error)
 	return roster->limits_open ? roster->limits_open(generation->options->limits_fd, error) : 0;
 }
 
-/* ---- Forking ---------------------------------------------------------------------------------- */
+/* ---- Forking --------------------------------------------------------------------------------- */
 
 /* In the new process: everything of the parent's that is not for it. */
 static void
@@ -271,7 +271,7 @@ children_next_retry(const struct generation *generation)
 	return next;
 }
 
-/* ---- Blame ------------------------------------------------------------------------------------ */
+/* ---- Blame ----------------------------------------------------------------------------------- */
 
 /* Tells the queue role what is waiting for it, as soon as there is one that listens. */
 static void
@@ -329,7 +329,7 @@ collect_blame(struct generation *generation, const struct child *child)
 	ph_pool_free(pool);
 }
 
-/* ---- Reaping ---------------------------------------------------------------------------------- */
+/* ---- Reaping --------------------------------------------------------------------------------- */
 
 static void
 describe_death(int status, char *text, size_t size)
@@ -399,7 +399,7 @@ children_reap(struct generation *generation)
 				child_died(generation, &generation->children[i], status);
 }
 
-/* ---- What they say ---------------------------------------------------------------------------- */
+/* ---- What they say --------------------------------------------------------------------------- */
 
 struct said {
 	struct generation *generation;
@@ -491,7 +491,7 @@ child_service(struct generation *generation, struct child *child, short revents)
 		conduit_close(&child->link);
 }
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 void
 children_drain(struct generation *generation)

@@ -45,7 +45,7 @@ struct running {
 	bool timed_out;
 };
 
-/* ---- The message ---------------------------------------------------------------------------------- */
+/* ---- The message ----------------------------------------------------------------------------- */
 
 static void
 feed_text(struct feed *feed, const char *text)
@@ -121,7 +121,7 @@ feed_end(struct feed *feed)
 	free(feed->out);
 }
 
-/* ---- The process ---------------------------------------------------------------------------------- */
+/* ---- The process ----------------------------------------------------------------------------- */
 
 static void
 set_environment(const struct ph_command *command)
@@ -304,7 +304,7 @@ run(const struct ph_command *command, struct running *running, struct feed *feed
 	return result;
 }
 
-/* ---- What to say of it ----------------------------------------------------------------------------- */
+/* ---- What to say of it ----------------------------------------------------------------------- */
 
 static void set(struct ph_user_result *result, int outcome, const char *status, const char *format,
 	...) PH_PRINTF(4, 5);

@@ -29,7 +29,7 @@ enum {
 	REPORT_TIME = 5 * 1000     /* for the supervisor to read our problems */
 };
 
-/* ---- To the supervisor ------------------------------------------------------------------------ */
+/* ---- To the supervisor ----------------------------------------------------------------------- */
 
 /* A line about what is wrong, for whoever waits for this generation. */
 static void
@@ -111,7 +111,7 @@ request_sockets(struct generation *generation)
 		0);
 }
 
-/* ---- Listening sockets ------------------------------------------------------------------------ */
+/* ---- Listening sockets ----------------------------------------------------------------------- */
 
 struct sockets_answer {
 	struct generation *generation;
@@ -241,7 +241,7 @@ write_ports(struct generation *generation, ph_error *error)
 	return 0;
 }
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 void
 generation_fail(struct generation *generation, const char *text)

@@ -105,7 +105,8 @@ channel_unlisten(struct channel_listener *listener)
 {
 	if (!listener)
 		return;
-	/* The task closes the socket and frees the handle; the path stays: it may be the successor's. */
+	/* The task closes the socket and frees the handle; the path stays: it may be the
+	 * successor's. */
 	listener->stopped = true;
 	shutdown(listener->fd, SHUT_RDWR);
 	ph_task_cancel(listener->task);

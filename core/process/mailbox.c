@@ -122,7 +122,7 @@ still_named(int directory, const char *name, int fd)
 		ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
 }
 
-/* ---- NAME.lock -------------------------------------------------------------------------------- */
+/* ---- NAME.lock ------------------------------------------------------------------------------- */
 
 /* The number in the lock file, 0 when there is none to read; sets its age in seconds. */
 static pid_t
@@ -203,7 +203,7 @@ mailbox_unlock(const char *directory, const char *name, pid_t maker)
 	close(fd);
 }
 
-/* ---- Both locks ------------------------------------------------------------------------------- */
+/* ---- Both locks ------------------------------------------------------------------------------ */
 
 /* A folder where we may not make files has no .lock of anybody like us either. */
 static bool
@@ -326,7 +326,7 @@ mailbox_open(const struct mailbox_place *place, int *fd, bool *made, ph_error *e
 	return result;
 }
 
-/* ---- For modules ------------------------------------------------------------------------------- */
+/* ---- For modules ----------------------------------------------------------------------------- */
 
 /* The folder of a path, which is the caller's, and the name in it. NULL with errno. */
 static char *
@@ -371,7 +371,7 @@ ph_mailbox_unlock(const char *path)
 	free(folder);
 }
 
-/* ---- A folder in the place of a mailbox --------------------------------------------------------- */
+/* ---- A folder in the place of a mailbox ------------------------------------------------------ */
 
 /* Gives it away if it is ours: fresh, or left over by one who died in between. */
 static int

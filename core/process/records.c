@@ -28,7 +28,7 @@ record_find(struct supervisor *supervisor, enum record_state state)
 	return NULL;
 }
 
-/* ---- The status file -------------------------------------------------------------------------- */
+/* ---- The status file ------------------------------------------------------------------------- */
 
 static const char *
 state_name(enum record_state state)
@@ -103,7 +103,7 @@ supervisor_write_status(struct supervisor *supervisor)
 		ph_log(PH_LOG_ERROR, "%s", error.text);
 }
 
-/* ---- Starting generations --------------------------------------------------------------------- */
+/* ---- Starting generations -------------------------------------------------------------------- */
 
 static noreturn void
 execute(struct supervisor *supervisor, const struct record *record, int fd, int snapshot_fd)
@@ -183,7 +183,7 @@ record_start(struct supervisor *supervisor, bool reload, int snapshot_fd)
 	return 0;
 }
 
-/* ---- What a generation says ------------------------------------------------------------------- */
+/* ---- What a generation says ------------------------------------------------------------------ */
 
 struct said {
 	struct supervisor *supervisor;

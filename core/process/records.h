@@ -1,6 +1,6 @@
 /*
- * The supervisor's inside: generations as it sees them. records.c starts them and hears what they say,
- * supervisor.c judges what becomes of them.
+ * The supervisor's inside: generations as it sees them. records.c starts them and hears what they
+ * say, supervisor.c judges what becomes of them.
  */
 #ifndef PROCESS_RECORDS_H
 #define PROCESS_RECORDS_H

@@ -44,7 +44,7 @@ role_current(void)
 	return process.running ? &process.role : NULL;
 }
 
-/* ---- Stopping --------------------------------------------------------------------------------- */
+/* ---- Stopping -------------------------------------------------------------------------------- */
 
 static void
 stop_task(void *argument)
@@ -101,7 +101,7 @@ role_done(struct role *role)
 	loop_stop();
 }
 
-/* ---- Files that the parent opens -------------------------------------------------------------- */
+/* ---- Files that the parent opens ------------------------------------------------------------- */
 
 static void
 request_unlink(struct file_request *request)
@@ -184,7 +184,7 @@ file_answer(ph_span payload, const int *fds, size_t fd_count)
 	return false;
 }
 
-/* ---- The parent's commands -------------------------------------------------------------------- */
+/* ---- The parent's commands ------------------------------------------------------------------- */
 
 static void
 blame(ph_span payload)
@@ -260,7 +260,7 @@ on_terminate(int signal_number, void *argument)
 	begin_stop();
 }
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void
 start_task(void *argument)

@@ -2,11 +2,11 @@
  * A batch whose requests may have different rights, which the transport's tables say: virtual
  * mailboxes.
  *
- * Nothing of that is believed from who asks for the delivery: the tables are those of the spawner's own
- * configuration. But to look a stranger's address up is no work for root either. So a first process asks
- * the module, with the rights of default_privs, and passes back numbers and nothing else; these are
- * checked here; and for each user and group among them a process becomes them for good and delivers.
- * This one only waits. All are of one process group and die with it.
+ * Nothing of that is believed from who asks for the delivery: the tables are those of the spawner's
+ * own configuration. But to look a stranger's address up is no work for root either. So a first
+ * process asks the module, with the rights of default_privs, and passes back numbers and nothing
+ * else; these are checked here; and for each user and group among them a process becomes them for
+ * good and delivers. This one only waits. All are of one process group and die with it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ struct share {
 	struct ph_user_result results[PH_SPAWN_MAX];
 };
 
-/* ---- A process of our own ----------------------------------------------------------------------- */
+/* ---- A process of our own -------------------------------------------------------------------- */
 
 /* Its number, 0 in it; -1 with errno. fd is the reading end of its pipe, in it the writing end. */
 static pid_t
@@ -107,7 +107,7 @@ hear(pid_t pid, int fd, void *data, size_t size)
 	return size == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* ---- Whose rights -------------------------------------------------------------------------------- */
+/* ---- Whose rights ---------------------------------------------------------------------------- */
 
 static noreturn void
 ask_module(struct shares *shares, const struct rights *nobody, int fd)
@@ -136,7 +136,8 @@ answer(struct shares *shares, size_t i, int outcome, const char *status, const c
 	shares->done[i] = true;
 }
 
-/* NULL, or why these are nobody's rights for a delivery. The module's own checks do not count here. */
+/* NULL, or why these are nobody's rights for a delivery. The module's own checks do not count
+ * here. */
 static const char *
 objection(const struct shares *shares, const struct ph_user_rights *rights)
 {
@@ -210,7 +211,7 @@ find(struct shares *shares)
 		judge(shares, i);
 }
 
-/* ---- The shares ---------------------------------------------------------------------------------- */
+/* ---- The shares ------------------------------------------------------------------------------ */
 
 /* Takes the first request without a result, and those that go with it. */
 static bool

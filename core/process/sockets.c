@@ -119,9 +119,9 @@ set_port_shared(const struct sockets *sockets, const struct socket_request *requ
 	return count;
 }
 
-/* 0.0.0.0:25 and 127.0.0.1:25 exclude each other, and a reload that goes from one to the other needs
- * both for a while. The socket options say so for no longer than the call takes: others, a second
- * daemon of the same user too, are still told that the port is in use. */
+/* 0.0.0.0:25 and 127.0.0.1:25 exclude each other, and a reload that goes from one to the other
+ * needs both for a while. The socket options say so for no longer than the call takes: others, a
+ * second daemon of the same user too, are still told that the port is in use. */
 static int
 bind_beside(const struct sockets *sockets, const struct socket_request *request, int fd,
 	const struct sockaddr_storage *address, socklen_t size)

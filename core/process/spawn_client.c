@@ -259,7 +259,8 @@ wait_for_turn(ph_deadline deadline)
 
 /*
  * A batch waits rather than be put off when too many are under way or the spawner has to be started
- * again: for half of its time, so that some is left to deliver it in, and not for ever for a spawner.
+ * again: for half of its time, so that some is left to deliver it in, and not for ever for a
+ * spawner.
  */
 static int
 take_turn(const struct order *order, ph_error *error)

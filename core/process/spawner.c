@@ -1,8 +1,8 @@
 /*
- * The spawner: keeps root's rights for deliveries to users, and does next to nothing itself. For each
- * batch it forks a child (batch.c), which does everything that may block or needs a user, a mailbox
- * or a byte of a message. Here are only a poll loop, requests that are checked as hostile, deadlines,
- * and the removal of .lock files, for which a child has no rights any more.
+ * The spawner: keeps root's rights for deliveries to users, and does next to nothing itself. For
+ * each batch it forks a child (batch.c), which does everything that may block or needs a user, a
+ * mailbox or a byte of a message. Here are only a poll loop, requests that are checked as hostile,
+ * deadlines, and the removal of .lock files, for which a child has no rights any more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +60,7 @@ struct spawner {
 	bool stopping;
 };
 
-/* ---- Answers ---------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 /* texts: those of files, as the child sent them. */
 static void
@@ -177,7 +177,7 @@ finish_if_done(struct spawner *spawner, struct work *work)
 		finish(spawner, work);
 }
 
-/* ---- Children --------------------------------------------------------------------------------- */
+/* ---- Children -------------------------------------------------------------------------------- */
 
 /* The most that a child may say. */
 static size_t
@@ -253,7 +253,8 @@ reap(struct spawner *spawner)
 			work->status = status;
 			if (work->fd != -1)
 				read_results(spawner, work);
-			/* A process that the delivery left behind may hold the pipe: it is not waited for. */
+			/* A process that the delivery left behind may hold the pipe: it is not
+			 * waited for. */
 			if (work->reaped && work->fd != -1) {
 				close(work->fd);
 				work->fd = -1;
@@ -339,7 +340,7 @@ start(struct spawner *spawner, unsigned client, uint32_t number, const struct ba
 	return 0;
 }
 
-/* ---- Requests --------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static void
 drop_fds(struct client *client)
@@ -444,7 +445,7 @@ on_control_frame(void *context, const struct frame *frame)
 	conduit_drop_fds(frame);
 }
 
-/* ---- The loop --------------------------------------------------------------------------------- */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 static size_t
 works_left(const struct spawner *spawner)
@@ -498,7 +499,8 @@ service(struct spawner *spawner, struct pollfd *entries)
 		if (info.ssi_signo == SIGTERM)
 			spawner->stopping = true;
 	reap(spawner);
-	/* The parent is gone: what is in hand has its second (process_follow), we have nothing to do. */
+	/* The parent is gone: what is in hand has its second (process_follow), we have nothing to
+	 * do. */
 	if (entries[0].revents &&
 		conduit_service(&spawner->control, entries[0].revents, on_control_frame, spawner) == -1) {
 		logger_flush();

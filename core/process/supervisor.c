@@ -69,7 +69,7 @@ schedule_restart(struct supervisor *supervisor, int64_t lived)
 	supervisor->restart_at = process_clock() + (delay < 60000 ? delay : 60000);
 }
 
-/* ---- Judging generations ---------------------------------------------------------------------- */
+/* ---- Judging generations --------------------------------------------------------------------- */
 
 static void
 stop_record(struct supervisor *supervisor, struct record *record)
@@ -158,7 +158,8 @@ supervisor_closed(struct supervisor *supervisor, const struct record *record)
 		end_reload(supervisor);
 }
 
-/* Whoever asked for the reload may rely on what comes from now on being served by the new generation. */
+/* Whoever asked for the reload may rely on what comes from now on being served by the new
+ * generation. */
 static void
 await_close(struct supervisor *supervisor, const struct record *old)
 {
@@ -255,7 +256,7 @@ reject_generation(struct supervisor *supervisor, struct record *record)
 	}
 }
 
-/* ---- Deaths and signals ----------------------------------------------------------------------- */
+/* ---- Deaths and signals ---------------------------------------------------------------------- */
 
 static void
 record_died(struct supervisor *supervisor, struct record *record, int status)
@@ -345,7 +346,7 @@ on_signals(struct supervisor *supervisor)
 	reap(supervisor);
 }
 
-/* ---- The loop --------------------------------------------------------------------------------- */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 static void
 tick(struct supervisor *supervisor)

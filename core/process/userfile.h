@@ -8,7 +8,8 @@
 
 #include <posthouse/transport.h>
 
-/* path with the home in the place of "~", for size bytes. -1: it is no absolute path, or too long. */
+/* path with the home in the place of "~", for size bytes. -1: it is no absolute path, or too
+ * long. */
 int userfile_path(const char *target, const char *home, char *path, size_t size, ph_error *error);
 
 /*

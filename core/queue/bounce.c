@@ -1,6 +1,6 @@
 /*
- * Reports to the sender: who gets one, and what is done when it is durable. The recipients of a failed
- * message count as done only then; so do those of whose success the sender wants to hear.
+ * Reports to the sender: who gets one, and what is done when it is durable. The recipients of a
+ * failed message count as done only then; so do those of whose success the sender wants to hear.
  */
 #include <stdlib.h>
 #include <string.h>

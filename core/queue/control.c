@@ -1,8 +1,8 @@
 /*
  * run_directory/control: what mailq, postqueue and postsuper ask.
  *
- * A request is worked on in the task of its channel: while a list goes out nothing more is read from
- * that client, and no more than a little of it is in memory.
+ * A request is worked on in the task of its channel: while a list goes out nothing more is read
+ * from that client, and no more than a little of it is in memory.
  */
 #include <stdlib.h>
 #include <string.h>

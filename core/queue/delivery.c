@@ -289,7 +289,8 @@ ph_delivery_content(ph_delivery *d, int *fd, int64_t *offset, int64_t *length, b
 		d->content.size = sizeof(d->content);
 		found = ops->read(d->storage->self, d->handle, d->pool, &d->content, error);
 		if (found != PH_FOUND) {
-			/* the owner of the storage knows where it is now: the job goes back to it */
+			/* the owner of the storage knows where it is now: the job goes back to
+			 * it */
 			d->missing = true;
 			return found == PH_FAILED ? -1
 				: ph_error_set(error, "the message was moved");

@@ -49,8 +49,8 @@ can_take(const struct worker *worker, const struct route *route)
 	return false;
 }
 
-/* The worker that has this destination already, so that connections are used again; above a few jobs
- * at once the one with the least to do. */
+/* The worker that has this destination already, so that connections are used again; above a few
+ * jobs at once the one with the least to do. */
 static struct worker *
 pick_worker(struct scheduler *scheduler, struct destination *destination)
 {

@@ -193,7 +193,8 @@ manager_sync(struct manager *manager)
 	size_t departed;
 	bool sound;
 
-	/* one at a time: who comes later waits for what the other one has begun, then for its own */
+	/* one at a time: who comes later waits for what the other one has begun, then for its
+	 * own */
 	while (manager->syncing)
 		if (ph_sleep(ph_in(2)) == PH_WAIT_CANCELLED)
 			return -1;

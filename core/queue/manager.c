@@ -215,8 +215,8 @@ route_of(const struct body *body, uint32_t number)
 		: body->envelope.filter;
 }
 
-/* Is it a user, a mailbox, a command or a file: something that a transport of ours has chosen, and that
- * no table of routes knows? */
+/* Is it a user, a mailbox, a command or a file: something that a transport of ours has chosen, and
+ * that no table of routes knows? */
 static bool
 is_at_home(const struct rcpt *rcpt)
 {
@@ -240,8 +240,8 @@ copy_ask(const struct manager *manager, const struct body *body, uint32_t number
 		: 0;
 }
 
-/* What comes back to the sender of probes, and of notices to the postmaster, has nobody to go to, and
- * nobody is to be told. */
+/* What comes back to the sender of probes, and of notices to the postmaster, has nobody to go to,
+ * and nobody is to be told. */
 static bool
 is_double_bounce(const struct manager *manager, const struct resolved *resolved,
 	const char *address)

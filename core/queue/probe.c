@@ -63,7 +63,7 @@ now_seconds(void)
 	return ph_wall_clock() / 1000000;
 }
 
-/* ---- Answers ----------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void
 answer(struct manager *manager, struct peer *peer, uint64_t number, enum verify_status status,
@@ -120,7 +120,7 @@ finish(struct probe *probe, enum verify_status status, const char *text)
 	probe_free(probe);
 }
 
-/* ---- The address ------------------------------------------------------------------------------- */
+/* ---- The address ----------------------------------------------------------------------------- */
 
 /* What became of it on the way in. */
 struct rewriting {
@@ -239,7 +239,7 @@ run(void *argument)
 	probes->working--;
 }
 
-/* ---- The end of a pass ------------------------------------------------------------------------- */
+/* ---- The end of a pass ----------------------------------------------------------------------- */
 
 bool
 probe_may_go(struct message *message)
@@ -295,7 +295,7 @@ probes_expire(struct manager *manager)
 	}
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------ */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static struct probe *
 find(const struct probes *probes, const char *address)
@@ -408,7 +408,7 @@ probes_forget(struct peer *peer)
 		}
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 const struct resolver *
 probe_resolver(const struct manager *manager)

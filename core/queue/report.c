@@ -110,7 +110,7 @@ date_text(ph_pool *pool, int64_t microseconds)
 	return text == NULL ? "" : text;
 }
 
-/* ---- The header, and the part for people -------------------------------------------------------- */
+/* ---- The header, and the part for people ----------------------------------------------------- */
 
 static bool
 is_ascii(const struct report *r)
@@ -198,7 +198,7 @@ put_notification(struct report_sink *sink, const struct report *r)
 	}
 }
 
-/* ---- The part for programs ---------------------------------------------------------------------- */
+/* ---- The part for programs ------------------------------------------------------------------- */
 
 /* "host mx.example.com[192.0.2.1] said: 550 …" → the host's name and what it said. */
 static const char *

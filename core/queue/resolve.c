@@ -20,7 +20,7 @@ struct work {
 	const char *name;    /* of the transport */
 };
 
-/* ---- Results ----------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------- */
 
 static int
 settle(struct resolved *resolved, enum resolve_result result, const char *status,
@@ -75,9 +75,10 @@ finish(struct work *work)
 		ph_pool_printf(pool, "transport \"%s\" is not configured", work->name));
 }
 
-/* ---- Choosing ---------------------------------------------------------------------------------- */
+/* ---- Choosing -------------------------------------------------------------------------------- */
 
-/* The name in "name:nexthop"; nexthop: what stands behind the colon, "" nothing. NULL: no memory. */
+/* The name in "name:nexthop"; nexthop: what stands behind the colon, "" nothing. NULL: no
+ * memory. */
 static const char *
 split(ph_pool *pool, const char *text, const char **nexthop)
 {
@@ -111,7 +112,8 @@ take_table(struct work *work)
 	work->resolved->answer = work->routes.value;
 }
 
-/* What relays: a host of the sender's, or the one for all. PH_FAILED: the table could not be asked. */
+/* What relays: a host of the sender's, or the one for all. PH_FAILED: the table could not be
+ * asked. */
 static ph_found
 take_relayhost(struct work *work)
 {
@@ -178,8 +180,8 @@ choose(struct work *work)
 	return result;
 }
 
-/* transport(5): "transport:nexthop", ":nexthop" leaves the transport, "transport:" takes the domain,
- * ":" is no opinion. */
+/* transport(5): "transport:nexthop", ":nexthop" leaves the transport, "transport:" takes the
+ * domain, ":" is no opinion. */
 static int
 override(struct work *work)
 {
@@ -243,7 +245,7 @@ route(struct work *work)
 	return result == 0 && resolved->result == RESOLVE_OK ? finish(work) : result;
 }
 
-/* ---- Addresses --------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 /* A name that DNS could have, or one in UTF-8. */
 static bool

@@ -141,10 +141,10 @@ struct subject {
 	bool aside;              /* the message is in no pass that this could be a part of */
 };
 
-/* A result for a job that nobody knows: it comes late, again, or from before a handover. The message
- * is made active if this is about its next attempt. Otherwise (it is on hold, is being reported, or
- * was put off since) its body is brought in so that what was delivered is not delivered again. -1: it
- * cannot be read now: the result is not taken. */
+/* A result for a job that nobody knows: it comes late, again, or from before a handover. The
+ * message is made active if this is about its next attempt. Otherwise (it is on hold, is being
+ * reported, or was put off since) its body is brought in so that what was delivered is not
+ * delivered again. -1: it cannot be read now: the result is not taken. */
 static int
 meet(struct manager *manager, struct subject *subject)
 {
@@ -334,8 +334,8 @@ read_addresses(struct wire_reader *reader, ph_pool *pool, const struct body *bod
 			return -1;
 		if (*target.address == '\0')
 			continue;
-		/* before it is taken for one that has the message anyway: it may be this very recipient, of
-		 * whom nothing would be left */
+		/* before it is taken for one that has the message anyway: it may be this very
+		 * recipient, of whom nothing would be left */
 		if (target.kind == PH_TARGET_ADDRESS && is_ancestor(body, parent, target.address))
 			*loop = true;
 		else if (!body_has_expanded(body, &target) &&

@@ -44,7 +44,7 @@ sweep_one(struct manager *manager, struct message *message)
 	return 1;
 }
 
-/* ---- By domain -------------------------------------------------------------------------------- */
+/* ---- By domain ------------------------------------------------------------------------------- */
 
 struct sweep {
 	struct manager *manager;
@@ -88,7 +88,7 @@ sweep_domain(struct manager *manager, const char *domain)
 	return sweep_each(manager, wake_if_bound, &sweep);
 }
 
-/* ---- By and by -------------------------------------------------------------------------------- */
+/* ---- By and by ------------------------------------------------------------------------------- */
 
 /* One task at a time; it takes the domains in the order in which they were asked for. */
 static void

@@ -69,7 +69,7 @@ verify_cache_new(const struct verify_limits *limits)
 	return cache;
 }
 
-/* ---- Entries ----------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 static struct entries *
 list_of(struct verify_cache *cache, const struct entry *entry)
@@ -181,7 +181,7 @@ insert(struct verify_cache *cache, const struct verify_record *record)
 	return true;
 }
 
-/* ---- Asking and telling ------------------------------------------------------------------------ */
+/* ---- Asking and telling ---------------------------------------------------------------------- */
 
 static bool
 is_older(int64_t updated, int64_t now, int64_t age)

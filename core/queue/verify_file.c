@@ -38,7 +38,7 @@ struct verify_file {
 	ph_task task;
 };
 
-/* ---- Reading ----------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static char *
 read_all(int fd, size_t size, ph_error *error)
@@ -116,7 +116,7 @@ verify_file_read(const char *path, struct verify_cache *cache, int64_t now,
 	return found;
 }
 
-/* ---- Writing ----------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* One write, which owns its memory: it may outlive the file. */
 struct writing {
@@ -163,7 +163,8 @@ append(const struct writing *writing)
 	return result;
 }
 
-/* The file beside it. Its folder is made when it is missing: queue_directory belongs to who we are. */
+/* The file beside it. Its folder is made when it is missing: queue_directory belongs to who we
+ * are. */
 static int
 open_fresh(const char *path)
 {
@@ -340,7 +341,7 @@ writer(void *argument)
 	}
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void
 read_at_first(struct verify_file *file, int64_t now)

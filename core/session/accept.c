@@ -44,7 +44,7 @@ struct smtpd {
 	bool ended;
 };
 
-/* ---- Accepting -------------------------------------------------------------------------------- */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 /* Takes up to a batch. 0, or -1 on shortage. */
 static int
@@ -124,7 +124,7 @@ acceptor_close(struct acceptor *acceptor)
 	(void)close(acceptor->fd);
 }
 
-/* ---- The life of the role --------------------------------------------------------------------- */
+/* ---- The life of the role -------------------------------------------------------------------- */
 
 static int
 open_class(const struct config *config, enum ph_class number, ph_error *error)
@@ -231,7 +231,8 @@ stop_accepting(struct smtpd *smtpd)
 	smtpd->count = 0;
 }
 
-/* A drain and a stop may come together: the one that is first ends the role. False: it was the other. */
+/* A drain and a stop may come together: the one that is first ends the role. False: it was the
+ * other. */
 static bool
 wind_down(struct role *role, int64_t grace, int64_t patience)
 {

@@ -9,7 +9,7 @@
 #include "ground/loop.h"
 #include "session/trail.h"
 
-/* ---- One restriction -------------------------------------------------------------------------- */
+/* ---- One restriction ------------------------------------------------------------------------- */
 
 static bool
 object_is_there(const ph_session *session, uint32_t stage)
@@ -101,7 +101,7 @@ ask_module(struct run *run, const ph_rule *rule)
 	return verdict;
 }
 
-/* ---- What it means ---------------------------------------------------------------------------- */
+/* ---- What it means --------------------------------------------------------------------------- */
 
 /* Keeps what is to be said should all be permitted. No memory: it is said at once. */
 static ph_verdict
@@ -194,7 +194,7 @@ ask(struct run *run, const ph_rule *rule)
 	return settle(run, verdict);
 }
 
-/* ---- One list --------------------------------------------------------------------------------- */
+/* ---- One list -------------------------------------------------------------------------------- */
 
 /* Whatever came now, it would be deferred. */
 static bool

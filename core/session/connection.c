@@ -48,7 +48,7 @@ static struct {
 	ph_task drainer; /* waits for the last one */
 } all;
 
-/* ---- One connection --------------------------------------------------------------------------- */
+/* ---- One connection -------------------------------------------------------------------------- */
 
 static void
 link_connection(ph_connection *connection)
@@ -180,7 +180,7 @@ connection_rehearsal(const ph_connection *connection)
 	return connection->rehearsal;
 }
 
-/* ---- For listeners ---------------------------------------------------------------------------- */
+/* ---- For listeners --------------------------------------------------------------------------- */
 
 const ph_address *
 ph_connection_client(const ph_connection *connection)
@@ -287,7 +287,7 @@ connection_set_idle(ph_connection *connection, bool idle)
 	connection->idle_since = ph_now();
 }
 
-/* ---- The end of the process ------------------------------------------------------------------- */
+/* ---- The end of the process ------------------------------------------------------------------ */
 
 size_t
 connections_count(void)

@@ -1,6 +1,6 @@
 /*
- * Does anybody have this address? Asked of the tables that rewrite addresses, of those that say that
- * mail to it goes nowhere, and of the table of its class.
+ * Does anybody have this address? Asked of the tables that rewrite addresses, of those that say
+ * that mail to it goes nowhere, and of the table of its class.
  */
 #include <posthouse/restriction.h>
 
@@ -55,7 +55,7 @@ maps_of(const struct question *question, const struct class_table *table)
 	return *(const ph_map *const *)(const void *)at;
 }
 
-/* ---- Refusals ---------------------------------------------------------------------------------- */
+/* ---- Refusals -------------------------------------------------------------------------------- */
 
 static ph_verdict
 later(const struct question *question)
@@ -85,7 +85,7 @@ unknown(const struct question *question, const struct class_table *table)
 		why != NULL ? why : "User unknown");
 }
 
-/* ---- Tables ------------------------------------------------------------------------------------ */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 /* Does a table rewrite it? Then it is somebody's. */
 static ph_found
@@ -105,8 +105,8 @@ is_rewritten(const struct question *question)
 	return found;
 }
 
-/* The names of users and aliases: without the domain, which is ours in one way or another; tables of
- * patterns are asked for them too. */
+/* The names of users and aliases: without the domain, which is ours in one way or another; tables
+ * of patterns are asked for them too. */
 static ph_found
 has_user(const struct question *question, const ph_map *map)
 {
@@ -136,7 +136,7 @@ is_listed(const struct question *question, const struct class_table *table)
 		PH_ADDRESS_DOMAIN | (local ? 0 : PH_ADDRESS_USER), NULL);
 }
 
-/* ---- Nowhere to go ----------------------------------------------------------------------------- */
+/* ---- Nowhere to go --------------------------------------------------------------------------- */
 
 static ph_verdict
 ask_relocated(const struct question *question)
@@ -191,7 +191,7 @@ ask_transport(const struct question *question)
 		*routes.value != '\0' ? routes.value : "Address is undeliverable");
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------ */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 /* Is there anything that could speak against it? */
 static bool

@@ -18,7 +18,7 @@ struct result {
 	const char *text;   /* what follows the word, without white space at its start; "" */
 };
 
-/* ---- Replies ---------------------------------------------------------------------------------- */
+/* ---- Replies --------------------------------------------------------------------------------- */
 
 static bool
 is_digit(char c)
@@ -115,7 +115,7 @@ do_defer_if_reject(const struct result *result)
 		result->name, result->class, text[0] != '\0' ? text : "Service unavailable");
 }
 
-/* ---- What becomes of the message -------------------------------------------------------------- */
+/* ---- What becomes of the message ------------------------------------------------------------- */
 
 static ph_verdict
 fail(const struct result *result, const char *why)
@@ -219,7 +219,7 @@ do_warn(const struct result *result)
 	return PH_DUNNO;
 }
 
-/* ---- All of them ------------------------------------------------------------------------------ */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static const struct action {
 	const char *word;
@@ -251,7 +251,8 @@ find_action(ph_span word)
 	return NULL;
 }
 
-/* "OK" and numbers, as tables that other programs made have them (RFC 5321 codes are told apart). */
+/* "OK" and numbers, as tables that other programs made have them (RFC 5321 codes are told
+ * apart). */
 static bool
 is_number(const char *text)
 {

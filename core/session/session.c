@@ -43,7 +43,7 @@ static const char *const command_names[COMMAND_COUNT] = {
 	[COMMAND_UNKNOWN] = "unknown",
 };
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 /* The names of a client that is made up; what was not said of them is looked up. */
 static void
@@ -253,7 +253,7 @@ ph_session_size_limit(const ph_session *session)
 	return session->settings->message_size_limit;
 }
 
-/* ---- What modules may ask --------------------------------------------------------------------- */
+/* ---- What modules may ask -------------------------------------------------------------------- */
 
 const char *
 session_label(const ph_session *session)
@@ -508,7 +508,7 @@ ph_client_pipelined(const ph_session *session)
 		ph_stream_buffered(stream).size > 0;
 }
 
-/* ---- Memory and lookups ----------------------------------------------------------------------- */
+/* ---- Memory and lookups ---------------------------------------------------------------------- */
 
 static ph_pool *
 pool_of(ph_pool **pool, size_t limit)

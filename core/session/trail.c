@@ -91,7 +91,7 @@ ph_explain(ph_session *session, const char *format, ...)
 	trail->note(trail->context, text, depth_of(session));
 }
 
-/* ---- For people ------------------------------------------------------------------------------- */
+/* ---- For people ------------------------------------------------------------------------------ */
 
 const char *
 trail_verdict_name(ph_verdict verdict)
@@ -186,7 +186,7 @@ trail_client_text(const ph_session *session, char *text, size_t size)
 		explain_unknown(session, text, size);
 }
 
-/* ---- Lookups ---------------------------------------------------------------------------------- */
+/* ---- Lookups --------------------------------------------------------------------------------- */
 
 /* The first records of an answer, "10 mx1.example, 20 mx2.example". */
 static void

@@ -18,8 +18,9 @@ struct trail {
 	void (*client)(void *context, const ph_session *session);
 	/* A list is asked, "smtpd_client_restrictions"; one without rules too. */
 	void (*list)(void *context, const char *name, const struct ph_rules *rules);
-	/* A restriction is asked; skipped: it is not, as its object is absent. warn: it stands behind
-	 * warn_if_reject. A class (rule->rules) is followed by its own, and says nothing itself. */
+	/* A restriction is asked; skipped: it is not, as its object is absent. warn: it stands
+	 * behind warn_if_reject. A class (rule->rules) is followed by its own, and says nothing
+	 * itself. */
 	void (*rule)(void *context, const struct ph_rule *rule, unsigned depth, bool skipped,
 		bool warn);
 	/* Something that it looked up, and what that gave; one line. depth 0: of no restriction. */
@@ -45,10 +46,11 @@ void trail_verdict(const ph_session *session, const struct ph_rule *rule, ph_ver
 void trail_outcome(const ph_session *session, const char *command, int result,
 	const ph_reply *reply);
 
-/* The client's name and how it was learnt, for people: "unknown (192.0.2.1 has no name in the DNS)". */
+/* The client's name and how it was learnt, for people: "unknown (192.0.2.1 has no name in the
+ * DNS)". */
 void trail_client_text(const ph_session *session, char *text, size_t size);
-/* A restriction as it stands in the list, and where: "reject_rbl_client zen.example (posthouse.conf:12)".
- * Returns text. */
+/* A restriction as it stands in the list, and where: "reject_rbl_client zen.example
+ * (posthouse.conf:12)". Returns text. */
 enum { TRAIL_RULE_TEXT = 240 };
 const char *trail_rule_text(const struct ph_rule *rule, char text[TRAIL_RULE_TEXT]);
 /* Why a restriction was skipped: "there is no sender". */

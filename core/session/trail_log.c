@@ -52,7 +52,7 @@ say(const struct trail_log *log, unsigned depth, const char *format, ...)
 			path_to(log, depth, path), line);
 }
 
-/* ---- The steps -------------------------------------------------------------------------------- */
+/* ---- The steps ------------------------------------------------------------------------------- */
 
 static void
 log_client(void *context, const ph_session *session)
@@ -133,7 +133,7 @@ log_outcome(void *context, const char *command, int result, const ph_reply *repl
 			reply->status, reply->text);
 }
 
-/* ---- Who is explained ------------------------------------------------------------------------- */
+/* ---- Who is explained ------------------------------------------------------------------------ */
 
 void
 trail_log_begin(ph_session *session)

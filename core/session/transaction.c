@@ -1,6 +1,6 @@
 /*
- * A mail transaction: MAIL, RCPT, DATA, content, end (RFC 5321, 3.3). The intake begins with the first
- * recipient that was accepted, and so does the queue ID.
+ * A mail transaction: MAIL, RCPT, DATA, content, end (RFC 5321, 3.3). The intake begins with the
+ * first recipient that was accepted, and so does the queue ID.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ ph_session_reset(ph_session *session)
 	session->scratch_pool = NULL;
 }
 
-/* ---- MAIL ------------------------------------------------------------------------------------- */
+/* ---- MAIL ------------------------------------------------------------------------------------ */
 
 /* What a storage has free, asked anew after a second. */
 static int64_t
@@ -176,7 +176,7 @@ ph_session_mail(ph_session *session, const char *sender,
 	return 0;
 }
 
-/* ---- RCPT ------------------------------------------------------------------------------------- */
+/* ---- RCPT ------------------------------------------------------------------------------------ */
 
 static int
 open_intake(ph_session *session, ph_reply *reply)
@@ -284,7 +284,7 @@ ph_session_rcpt(ph_session *session, const char *recipient,
 	return result;
 }
 
-/* ---- VRFY and ETRN ---------------------------------------------------------------------------- */
+/* ---- VRFY and ETRN --------------------------------------------------------------------------- */
 
 int
 ph_session_vrfy(ph_session *session, const char *address, ph_reply *reply)
@@ -339,7 +339,7 @@ ph_session_etrn(ph_session *session, const char *domain, ph_reply *reply)
 	return result;
 }
 
-/* ---- DATA ------------------------------------------------------------------------------------- */
+/* ---- DATA ------------------------------------------------------------------------------------ */
 
 int
 ph_session_data(ph_session *session, ph_reply *reply)

@@ -31,7 +31,7 @@ struct transcript {
 	bool cut;        /* its beginning is missing */
 };
 
-/* ---- What there is to tell -------------------------------------------------------------------- */
+/* ---- What there is to tell ------------------------------------------------------------------- */
 
 static unsigned
 wanted_by(const struct settings *settings)
@@ -78,7 +78,7 @@ trouble_of(ph_span line)
 	return TROUBLE_POLICY;
 }
 
-/* ---- Keeping it ------------------------------------------------------------------------------- */
+/* ---- Keeping it ------------------------------------------------------------------------------ */
 
 static struct transcript *
 transcript_of(ph_session *session)
@@ -152,7 +152,7 @@ transcript_free(struct transcript *transcript)
 	free(transcript);
 }
 
-/* ---- The notice ------------------------------------------------------------------------------- */
+/* ---- The notice ------------------------------------------------------------------------------ */
 
 static ph_intake *
 begin_notice(ph_session *session, ph_error *error)

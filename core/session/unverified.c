@@ -1,5 +1,6 @@
 /*
- * Can mail be delivered to this address? The queue role is asked, which remembers, or sends a probe.
+ * Can mail be delivered to this address? The queue role is asked, which remembers, or sends a
+ * probe.
  */
 #include <posthouse/log.h>
 #include <posthouse/restriction.h>
@@ -28,7 +29,7 @@ patience_of(const struct settings *settings)
 	return (settings->address_verify_poll_count - 1) * settings->address_verify_poll_delay;
 }
 
-/* ---- Without a server -------------------------------------------------------------------------- */
+/* ---- Without a server ------------------------------------------------------------------------ */
 
 /* Domains as the cache has them. NULL: no memory. */
 static const char *
@@ -65,8 +66,8 @@ look(struct question *question, struct verify_cache *cache)
 	memcpy(question->text, answer.text, strlen(answer.text) + 1);
 }
 
-/* A rehearsal sends no probe: it reads what the server has found out, but for the last second. False:
- * nothing is known. */
+/* A rehearsal sends no probe: it reads what the server has found out, but for the last second.
+ * False: nothing is known. */
 static bool
 look_only(struct question *question)
 {
@@ -89,7 +90,7 @@ look_only(struct question *question)
 	return false;
 }
 
-/* ---- Replies ----------------------------------------------------------------------------------- */
+/* ---- Replies --------------------------------------------------------------------------------- */
 
 static ph_verdict
 later(const struct question *question, int code, const char *what, const char *why)
@@ -130,7 +131,7 @@ judge(const struct question *question)
 	return reply(question, question->how->defer_code);
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------ */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static ph_verdict
 ask(struct question *question)

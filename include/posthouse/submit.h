@@ -6,18 +6,21 @@
  * Lines end in LF and have a keyword, a blank and a value:
  *
  *	posthouse-submit 1        first of all
- *	from ADDRESS              envelope sender; "from" alone: none (<>). Not there: the login name
+ *	from ADDRESS              envelope sender; "from" alone: none (<>). Not there: the login
+ * name
  *	name TEXT                 the sender's full name, for a From header that is missing
  *	body 8BITMIME             (RFC 6152)
  *	ret FULL | HDRS           (RFC 3461)
  *	envid TEXT
- *	notify NUMBER             for the recipients that follow: 1 never, 2 success, 4 failure, 8 delay
- *	to ADDRESS                once for each recipient; none of the above but notify comes after it
+ *	notify NUMBER             for the recipients that follow: 1 never, 2 success, 4 failure, 8
+ * delay
+ *	to ADDRESS                once for each recipient; none of the above but notify comes after
+ * it
  *	data NUMBER               followed by so many bytes of content; any number of times
  *	end                       the message is complete; without it nothing is queued
  *
- * Content has lines in LF or CR LF. The answer on the socket is one line, "250 2.0.0 text", with the
- * codes of SMTP (RFC 5321, RFC 3463); 421 means: not now, this service is closing.
+ * Content has lines in LF or CR LF. The answer on the socket is one line, "250 2.0.0 text", with
+ * the codes of SMTP (RFC 5321, RFC 3463); 421 means: not now, this service is closing.
  */
 #ifndef POSTHOUSE_SUBMIT_H
 #define POSTHOUSE_SUBMIT_H

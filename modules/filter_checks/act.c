@@ -24,7 +24,7 @@ act_table(const struct settings *settings, enum ph_mime_place place, ph_span fie
 	return settings->header;
 }
 
-/* ---- What the log says -------------------------------------------------------------------------- */
+/* ---- What the log says ----------------------------------------------------------------------- */
 
 static const char *
 origin_text(const struct checks *checks)
@@ -66,7 +66,7 @@ line_text(const struct checks *checks, const char *what, const char *content, co
 		dialogue != NULL ? dialogue : "", text[0] != '\0' ? ": " : "", text);
 }
 
-/* ---- Doing it ----------------------------------------------------------------------------------- */
+/* ---- Doing it -------------------------------------------------------------------------------- */
 
 /* What is in hand. */
 struct subject {

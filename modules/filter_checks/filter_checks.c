@@ -33,7 +33,7 @@ static const struct ph_param params[] = {
 		"Takes everything behind the message's own headers for its body: body_checks only."},
 };
 
-/* ---- Headers of the message ---------------------------------------------------------------------- */
+/* ---- Headers of the message ------------------------------------------------------------------ */
 
 /* "Name: value" as it stands, for a lookup. NULL: no memory. */
 static ph_span
@@ -125,7 +125,7 @@ check_trace(struct checks *checks)
 		act_fail(checks);
 }
 
-/* ---- The filter ----------------------------------------------------------------------------------- */
+/* ---- The filter ------------------------------------------------------------------------------ */
 
 static bool
 has_nothing_to_do(const struct settings *settings)

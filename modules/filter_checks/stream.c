@@ -5,7 +5,7 @@
 /* Bytes of a line that are looked at in one. */
 enum { LINE_LIMIT = 2048 };
 
-/* ---- What goes on ------------------------------------------------------------------------------- */
+/* ---- What goes on ---------------------------------------------------------------------------- */
 
 static int
 flush(struct checks *checks)
@@ -48,7 +48,7 @@ write_text(struct checks *checks, ph_span text, bool complete)
 	return complete ? ph_body_write(checks->message, crlf) : 0;
 }
 
-/* ---- Fields and lines --------------------------------------------------------------------------- */
+/* ---- Fields and lines ------------------------------------------------------------------------ */
 
 static int
 put_field(struct checks *checks, const char *text)
@@ -124,7 +124,7 @@ on_too_deep(void *context, ph_span field)
 	return 0;
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 int
 stream_begin(struct checks *checks)

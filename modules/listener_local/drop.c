@@ -40,7 +40,7 @@ drop_prepare(const struct drop *drop, ph_error *error)
 	return 0;
 }
 
-/* ---- One file ---------------------------------------------------------------------------------- */
+/* ---- One file -------------------------------------------------------------------------------- */
 
 /* The file goes out of the way, under a name that no scan looks at; it is kept for a human. */
 static void
@@ -227,7 +227,7 @@ take_file(const struct drop *drop, int dir, const char *name)
 	return result;
 }
 
-/* ---- The directory ----------------------------------------------------------------------------- */
+/* ---- The directory --------------------------------------------------------------------------- */
 
 static bool
 ends_with(const char *name, const char *suffix)

@@ -33,7 +33,7 @@ static const struct ph_param params[] = {
 		.doc = "How long a program that submits mail through the local socket may be silent."},
 };
 
-/* ---- The socket -------------------------------------------------------------------------------- */
+/* ---- The socket ------------------------------------------------------------------------------ */
 
 static int
 endpoints(void *self, ph_endpoints *list, ph_error *error)
@@ -116,7 +116,7 @@ serve(void *instance, ph_connection *connection)
 	submission_free(submission);
 }
 
-/* ---- Life --------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 local_open(void *instance, ph_error *error)

@@ -77,7 +77,7 @@ refuse_memory(struct submission *submission)
 	return refuse(submission, 451, "4.3.0", "Error: out of memory");
 }
 
-/* ---- The envelope ------------------------------------------------------------------------------ */
+/* ---- The envelope ---------------------------------------------------------------------------- */
 
 /* The address in its usual form, or NULL: refused. */
 static const char *
@@ -235,7 +235,7 @@ take_line(void *context, ph_span keyword, ph_span value, ph_error *error)
 		(int)(keyword.size < 32 ? keyword.size : 32), keyword.data);
 }
 
-/* ---- Content and end --------------------------------------------------------------------------- */
+/* ---- Content and end ------------------------------------------------------------------------- */
 
 static void
 take_data(void *context, ph_span bytes)

@@ -15,7 +15,7 @@ enum {
 	MAX_HELO = 255
 };
 
-/* ---- Greeting and leaving --------------------------------------------------------------------- */
+/* ---- Greeting and leaving -------------------------------------------------------------------- */
 
 static bool
 discards_keyword(const struct listener_smtp *self, const char *keyword)
@@ -114,7 +114,7 @@ do_web(struct dialogue *d, const struct command *command)
 	return false;
 }
 
-/* ---- MAIL and RCPT ---------------------------------------------------------------------------- */
+/* ---- MAIL and RCPT --------------------------------------------------------------------------- */
 
 static bool
 has_8bit(ph_span text)
@@ -125,7 +125,8 @@ has_8bit(ph_span text)
 	return false;
 }
 
-/* The address of MAIL or RCPT, in scratch memory, and what follows it. NULL with the refusal said. */
+/* The address of MAIL or RCPT, in scratch memory, and what follows it. NULL with the refusal
+ * said. */
 static const char *
 take_path(struct dialogue *d, const struct command *command, ph_span *rest)
 {
@@ -214,7 +215,7 @@ do_rcpt(struct dialogue *d, const struct command *command)
 	return true;
 }
 
-/* ---- DATA ------------------------------------------------------------------------------------- */
+/* ---- DATA ------------------------------------------------------------------------------------ */
 
 static void
 take_content(void *context, ph_span bytes)
@@ -297,7 +298,7 @@ do_data(struct dialogue *d, const struct command *command)
 	return true;
 }
 
-/* ---- The small ones --------------------------------------------------------------------------- */
+/* ---- The small ones -------------------------------------------------------------------------- */
 
 static bool
 do_rset(struct dialogue *d, const struct command *command)
@@ -318,7 +319,8 @@ do_noop(struct dialogue *d, const struct command *command)
 	return true;
 }
 
-/* The address of VRFY, with angle brackets or without, in the transaction's memory; NULL: it is none. */
+/* The address of VRFY, with angle brackets or without, in the transaction's memory; NULL: it is
+ * none. */
 static const char *
 vrfy_address(struct dialogue *d, ph_span text)
 {
@@ -424,7 +426,7 @@ do_unknown(struct dialogue *d, const struct command *command)
 	return false;
 }
 
-/* ---- All of them ------------------------------------------------------------------------------ */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 const struct action actions[VERB_COUNT] = {
 	[VERB_UNKNOWN] = {do_unknown, 0},

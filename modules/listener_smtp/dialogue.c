@@ -1,6 +1,6 @@
 /*
- * How replies are said. They collect in the stream and leave together when the next read has to wait,
- * so that the answers to a group of pipelined commands are one segment (RFC 2920).
+ * How replies are said. They collect in the stream and leave together when the next read has to
+ * wait, so that the answers to a group of pipelined commands are one segment (RFC 2920).
  */
 #include "dialogue.h"
 

@@ -104,7 +104,7 @@ cidr_each(void *self, int (*fn)(void *context, ph_span key, ph_span value), void
 	return result;
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 /* A wrong line is told by "posthouse check" too, where the file can be read. */
 static int

@@ -1,10 +1,10 @@
 /*
- * A sweep over the networks from the lowest address up, inner ones behind those that they lie in. On
- * entering a network its rules change their state, on leaving it they change back; after each change
- * the first rule that holds is asked for.
+ * A sweep over the networks from the lowest address up, inner ones behind those that they lie in.
+ * On entering a network its rules change their state, on leaving it they change back; after each
+ * change the first rule that holds is asked for.
  *
- * The number of a rule counts what keeps it from holding: that the address is not in its network (or
- * is, with "!"), and each "if" around it that does not hold.
+ * The number of a rule counts what keeps it from holding: that the address is not in its network
+ * (or is, with "!"), and each "if" around it that does not hold.
  */
 #include "ranges.h"
 
@@ -44,7 +44,7 @@ compare(const void *a, const void *b)
 	return order != 0 ? order : (left->length > right->length) - (left->length < right->length);
 }
 
-/* ---- Output ------------------------------------------------------------------------------------ */
+/* ---- Output ---------------------------------------------------------------------------------- */
 
 /* From this address on: holds. A range that came out empty is forgotten. */
 static void
@@ -60,7 +60,7 @@ put(struct sweep *s, const uint8_t *first)
 	r->items[r->count++].rule = s->holds;
 }
 
-/* ---- Entering and leaving ---------------------------------------------------------------------- */
+/* ---- Entering and leaving -------------------------------------------------------------------- */
 
 static void
 switch_rules(struct sweep *s, const struct level *level, bool enter)
@@ -144,7 +144,7 @@ sweep(struct sweep *s)
 		leave(s);
 }
 
-/* ---- Making ------------------------------------------------------------------------------------ */
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 /* How things stand outside of all networks. What is of the other family never holds. */
 static int

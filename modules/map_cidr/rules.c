@@ -60,7 +60,7 @@ take_word(ph_span *s)
 	return word;
 }
 
-/* ---- Networks ---------------------------------------------------------------------------------- */
+/* ---- Networks -------------------------------------------------------------------------------- */
 
 /* The text within brackets, or as it is. */
 static ph_span
@@ -147,7 +147,7 @@ parse_pattern(struct parse *p, struct rule *rule, ph_span *s)
 	return rule->pattern.data != NULL ? 0 : fail(p, "no memory");
 }
 
-/* ---- Entries ----------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 /* Many networks have the same value, most often the one before. */
 static int

@@ -113,7 +113,8 @@ add_entry(void *context, int line, ph_span key, ph_span value, ph_error *error)
 	return 0;
 }
 
-/* texthash tables are what postmap would compile: a file "virtual_aliases" is no aliases(5) file. */
+/* texthash tables are what postmap would compile: a file "virtual_aliases" is no aliases(5)
+ * file. */
 static enum ph_table_style
 style_of(const struct flat *flat, const char *name, ph_span text)
 {

@@ -34,7 +34,7 @@ fail(ph_error *error, ph_span text, const char *what)
 		text.data != NULL ? text.data : "", what);
 }
 
-/* ---- Braces ------------------------------------------------------------------------------------ */
+/* ---- Braces ---------------------------------------------------------------------------------- */
 
 /* Where the brace that opens the text is closed, or its size. */
 static size_t
@@ -69,7 +69,7 @@ pairs_unwrap(ph_span text, ph_span *inside, ph_error *error)
 	return 0;
 }
 
-/* ---- Entries ----------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 /* The end of the element at the start of the text: a separator outside of braces. */
 static size_t
@@ -200,7 +200,7 @@ pairs_find(const struct pairs *pairs, ph_span key)
 	return bsearch(&wanted, pairs->items, pairs->count, sizeof(*pairs->items), compare);
 }
 
-/* ---- Texts ------------------------------------------------------------------------------------- */
+/* ---- Texts ----------------------------------------------------------------------------------- */
 
 int
 texts_parse(struct texts *texts, ph_pool *pool, ph_span text, ph_error *error)

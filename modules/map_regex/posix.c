@@ -35,7 +35,7 @@ skip(struct translation *t, size_t size)
 	t->rest.size -= size;
 }
 
-/* ---- Escapes ----------------------------------------------------------------------------------- */
+/* ---- Escapes --------------------------------------------------------------------------------- */
 
 /* GNU's words that Perl has no escape for, or another. */
 static const struct {
@@ -68,7 +68,7 @@ take_escape(struct translation *t)
 	skip(t, t->rest.size > 1 ? 2 : 1);
 }
 
-/* ---- Sets -------------------------------------------------------------------------------------- */
+/* ---- Sets ------------------------------------------------------------------------------------ */
 
 /* "[:name:]", "[.x.]" or "[=x=]" within a set, at the start of the rest: its size, or 0. */
 static size_t
@@ -120,7 +120,7 @@ take_set(struct translation *t)
 	}
 }
 
-/* ---- Repetitions ------------------------------------------------------------------------------- */
+/* ---- Repetitions ----------------------------------------------------------------------------- */
 
 /* A repetition of what is repeated already: to Perl "a*?" and "a*+" are something else. */
 static int

@@ -83,8 +83,9 @@ ask(struct lookup *lookup, char *buffer, size_t size)
 		getpwnam_r(lookup->key, &pwd, buffer, size, &user);
 
 	if (user == NULL && group == NULL) {
-		/* Not found is 0. The manual page has more codes for it, but with glibc they all mean that
-		 * a service could not be asked: ENOENT is a socket of its that is not there. */
+		/* Not found is 0. The manual page has more codes for it, but with glibc they all
+		 * mean that a service could not be asked: ENOENT is a socket of its that is not
+		 * there. */
 		lookup->found = code == 0 ? PH_NOT_FOUND : PH_FAILED;
 		return code;
 	}

@@ -22,7 +22,8 @@ static const struct ph_param params[] = {
 
 static const char users[] = "passwd.byname", groups[] = "group.byname";
 
-/* Can it be the name of anybody? Some services would take a line end for the end of their question. */
+/* Can it be the name of anybody? Some services would take a line end for the end of their
+ * question. */
 static bool
 is_name(ph_span key)
 {

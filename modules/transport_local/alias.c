@@ -41,7 +41,7 @@ struct walk {
 	ph_error *error;
 };
 
-/* ---- Names ------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 const char *
 alias_user(ph_pool *pool, const char *address)
@@ -93,7 +93,7 @@ alias_extend(ph_pool *pool, const char *address, const char *extension)
 		address + local.size);
 }
 
-/* ---- The walk ---------------------------------------------------------------------------------- */
+/* ---- The walk -------------------------------------------------------------------------------- */
 
 static enum alias_outcome
 no_memory(struct walk *w)

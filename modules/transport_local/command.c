@@ -47,7 +47,7 @@ words_of(ph_pool *pool, const char *command, const char *last)
 	return words;
 }
 
-/* ---- Environment --------------------------------------------------------------------------------- */
+/* ---- Environment ----------------------------------------------------------------------------- */
 
 struct environment {
 	ph_pool *pool;
@@ -90,7 +90,7 @@ add_all(struct environment *environment, const struct ph_user_delivery *request)
 	add(environment, "EXTENSION", ph_span_of(request->extension));
 }
 
-/* ---- The command --------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 /* The administrator's command for the user. NULL: result says why there is none. */
 static const char *
@@ -117,8 +117,8 @@ own_command(const struct params *params, const char *user, ph_pool *pool,
 	return NULL;
 }
 
-/* A shell of the administrator's for everything; else none unless it is needed, or the system has no
- * such program: it may be a shell's own. */
+/* A shell of the administrator's for everything; else none unless it is needed, or the system has
+ * no such program: it may be a shell's own. */
 static void
 choose_argv(const struct params *params, ph_pool *pool, const char *text,
 	struct ph_command *command)

@@ -1,14 +1,15 @@
 /*
- * The local role runs as mail_owner. It says of a command or a file that a .forward of the user's names
- * it, and of a file to be read that it is a .forward, or included by one. But who takes the role over, or
- * writes into the queue, could say so of any command and any file, for any user. So the process that is
- * the user reads the .forward again and looks whether the target stands there. A role that lies gets a
- * user's rights for what the user asked for, and nothing else.
+ * The local role runs as mail_owner. It says of a command or a file that a .forward of the user's
+ * names it, and of a file to be read that it is a .forward, or included by one. But who takes the
+ * role over, or writes into the queue, could say so of any command and any file, for any user. So
+ * the process that is the user reads the .forward again and looks whether the target stands there.
+ * A role that lies gets a user's rights for what the user asked for, and nothing else.
  *
- * Which of the files in forward_path it was is not asked of the role: what an address brings into their
- * names (the extension, the domain) stands for anything here, and every file that fits is looked at. All
- * of them are the user's or root's. Targets that are in none of them, because the user changed the
- * file meanwhile, wait: a file may be away for a moment, and its mail must not be lost for that.
+ * Which of the files in forward_path it was is not asked of the role: what an address brings into
+ * their names (the extension, the domain) stands for anything here, and every file that fits is
+ * looked at. All of them are the user's or root's. Targets that are in none of them, because the
+ * user changed the file meanwhile, wait: a file may be away for a moment, and its mail must not be
+ * lost for that.
  */
 #include "confirm.h"
 
@@ -38,7 +39,7 @@ struct search {
 	ph_error why;
 };
 
-/* ---- What stands in a file --------------------------------------------------------------------- */
+/* ---- What stands in a file ------------------------------------------------------------------- */
 
 static bool
 is_target(const struct search *search, const struct target *target, bool included)
@@ -100,7 +101,7 @@ look_into(struct search *search, const char *path, bool included)
 	return false;
 }
 
-/* ---- Which files -------------------------------------------------------------------------------- */
+/* ---- Which files ----------------------------------------------------------------------------- */
 
 /* The text as a pattern that fits nothing else; a name, whatever its letters' case. */
 static const char *
@@ -127,8 +128,8 @@ literally(ph_pool *pool, const char *text, bool any_case)
 	return pattern;
 }
 
-/* What the names in forward_path stand for, as patterns: with an extension behind this delimiter, or
- * without one ("\0"). -1: no memory. */
+/* What the names in forward_path stand for, as patterns: with an extension behind this delimiter,
+ * or without one ("\0"). -1: no memory. */
 static int
 make_names(struct search *search, char delimiter, struct forward_names *names)
 {
@@ -214,7 +215,7 @@ look_everywhere(struct search *search)
 	return there;
 }
 
-/* ---- The answer --------------------------------------------------------------------------------- */
+/* ---- The answer ------------------------------------------------------------------------------ */
 
 /* The mailbox of home_mailbox is the configuration's wish. */
 static bool

@@ -10,7 +10,7 @@
 #include "forward.h"
 #include "rights.h"
 
-/* ---- Another transport ------------------------------------------------------------------------- */
+/* ---- Another transport ----------------------------------------------------------------------- */
 
 /* The address stays what it is; "transport:nexthop" says where it goes. */
 static void
@@ -50,7 +50,7 @@ find_route(struct work *w, const struct addressee *to, const char *name,
 	return PH_FOUND;
 }
 
-/* ---- Nobody ------------------------------------------------------------------------------------ */
+/* ---- Nobody ---------------------------------------------------------------------------------- */
 
 /* The address of luser_relay for this name. NULL with the error. */
 static const char *
@@ -121,7 +121,7 @@ nobody(struct work *w, const struct addressee *to)
 			"unknown user: \"%s\"", to->user);
 }
 
-/* ---- Somebody ---------------------------------------------------------------------------------- */
+/* ---- Somebody -------------------------------------------------------------------------------- */
 
 static void
 fill_dispatch(struct work *w, const struct addressee *to, const char *user,
@@ -261,7 +261,7 @@ deliver_to_owner(struct work *w, const struct addressee *to)
 	deliver_to_user(w, &owner);
 }
 
-/* ---- Commands and files ------------------------------------------------------------------------ */
+/* ---- Commands and files ---------------------------------------------------------------------- */
 
 void
 deliver_to_program(struct work *w, size_t i, const struct ph_target *target)

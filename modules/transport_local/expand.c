@@ -9,10 +9,10 @@
 #include "deliver.h"
 #include "rights.h"
 
-/* ---- The tables -------------------------------------------------------------------------------- */
+/* ---- The tables ------------------------------------------------------------------------------ */
 
-/* Only letters, digits and what else an atom may hold are put into patterns: what a pattern makes of
- * a key is an address, and must not become two. */
+/* Only letters, digits and what else an atom may hold are put into patterns: what a pattern makes
+ * of a key is an address, and must not become two. */
 static bool
 is_plain(const char *key)
 {
@@ -67,7 +67,7 @@ is_local(void *context, const char *domain, ph_error *error)
 	return local_is_domain(w->local, domain, error);
 }
 
-/* ---- What comes of it -------------------------------------------------------------------------- */
+/* ---- What comes of it ------------------------------------------------------------------------ */
 
 /* The names behind an alias are not for the eyes of an SMTP client. */
 static void

@@ -30,7 +30,7 @@ refuse(struct ph_user_result *why, int outcome, const char *status, const char *
 	return NULL;
 }
 
-/* ---- Deliveries ---------------------------------------------------------------------------------- */
+/* ---- Deliveries ------------------------------------------------------------------------------ */
 
 /* Copies a text into a field of a request; true when it fits. */
 static bool
@@ -202,7 +202,7 @@ rights_text(ph_pool *pool, const struct ph_user_result *result)
 	return ph_pool_printf(pool, "%s. Command output: %s", result->text, result->output);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 struct reading {
 	struct ph_user_delivery *requests;

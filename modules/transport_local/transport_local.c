@@ -126,7 +126,7 @@ static const struct ph_param params[] = {
 		.doc = "Mail for a user whose home directory is not there waits."},
 };
 
-/* ---- Are they right? --------------------------------------------------------------------------- */
+/* ---- Are they right? ------------------------------------------------------------------------- */
 
 /* words: of all that the list may have, each between blanks. */
 static int
@@ -157,7 +157,7 @@ local_check(void *self, ph_error *error)
 		" command file forward ", error);
 }
 
-/* ---- What the steps share ---------------------------------------------------------------------- */
+/* ---- What the steps share -------------------------------------------------------------------- */
 
 ph_found
 local_is_domain(const struct local *local, const char *domain, ph_error *error)
@@ -258,7 +258,7 @@ local_say(struct work *w, size_t i, const struct ph_user_result *result)
 		ph_delivery_defer(w->delivery, i, result->status, local_relay, "%s", text);
 }
 
-/* ---- The delivery ------------------------------------------------------------------------------ */
+/* ---- The delivery ---------------------------------------------------------------------------- */
 
 /* A user whom an expansion named. */
 static void
@@ -355,7 +355,7 @@ local_confirm(void *self, const struct ph_user_context *user,
 	return confirm_target(self, user, request, result);
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void
 local_close(void *self)

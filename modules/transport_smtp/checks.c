@@ -43,7 +43,7 @@ checks_are_set(const struct smtp_settings *settings)
 		!ph_map_is_empty(settings->smtp_body_checks);
 }
 
-/* ---- What is sent ------------------------------------------------------------------------------- */
+/* ---- What is sent ---------------------------------------------------------------------------- */
 
 static int
 keep(struct checks *checks, ph_span bytes)
@@ -83,7 +83,7 @@ put_line_end(struct checks *checks)
 	return put(checks, ph_span_of("\r\n"));
 }
 
-/* ---- Looking up --------------------------------------------------------------------------------- */
+/* ---- Looking up ------------------------------------------------------------------------------ */
 
 struct subject {
 	const ph_map *map;
@@ -142,7 +142,7 @@ look_up(struct checks *checks, const struct subject *subject, bool header, ph_sp
 	return 0;
 }
 
-/* ---- Fields and lines --------------------------------------------------------------------------- */
+/* ---- Fields and lines ------------------------------------------------------------------------ */
 
 static struct subject
 subject_of(const struct smtp_settings *settings, enum ph_mime_place place, ph_span field)
@@ -236,7 +236,7 @@ on_body(void *context, ph_span line, int64_t offset)
 	return put(checks, line);
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 struct checks *
 checks_new(const struct smtp_settings *settings, ph_delivery *delivery)

@@ -162,7 +162,8 @@ read_ehlo(struct client *client, struct reply *reply, bool *ourselves, char *tex
 	return EXCHANGE_OK;
 }
 
-/* Greeting, EHLO, HELO where EHLO is not known; in LMTP there is LHLO and nothing else. 0, or -1 with the reply and the text. */
+/* Greeting, EHLO, HELO where EHLO is not known; in LMTP there is LHLO and nothing else. 0, or -1
+ * with the reply and the text. */
 static int
 greet(struct client *client, struct reply *reply, char *text, size_t text_size)
 {
@@ -211,8 +212,8 @@ source_address(const struct smtp_settings *settings, const ph_address *to, ph_ad
 	return text[0] != '\0' && ph_address_parse(ph_span_of(text), from) == 0;
 }
 
-/* A socket's relative path is one below the queue, as the mail system it comes from has it. NULL with
- * the error. */
+/* A socket's relative path is one below the queue, as the mail system it comes from has it. NULL
+ * with the error. */
 static ph_stream *
 connect_path(const char *path, ph_deadline deadline, ph_error *error)
 {

@@ -63,7 +63,8 @@ send_stuffed(struct content *content, ph_stream *stream)
 	return ph_stream_write(stream, ".\r\n", 3, data_deadline(content));
 }
 
-/* What is behind the head, looked up as it goes; offset and length are those of the whole content. */
+/* What is behind the head, looked up as it goes; offset and length are those of the whole
+ * content. */
 static int
 send_checked(struct content *content, ph_stream *stream, int64_t offset, int64_t length)
 {

@@ -76,7 +76,8 @@ nexthop_parse(const char *text, uint16_t default_port, struct nexthop *hop, ph_e
 		hop->use_mx = false;
 	else if (!ph_is_hostname(hop->host))
 		return ph_error_set(error, "next hop \"%s\": no valid host name", text);
-	/* A port turns MX lookups off no more than in the field's other mailers: domain:port has MX. */
+	/* A port turns MX lookups off no more than in the field's other mailers: domain:port has
+	 * MX. */
 	hop->address.port = hop->port;
 	return 0;
 }

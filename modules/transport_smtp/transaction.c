@@ -84,7 +84,7 @@ make_temporary(struct reply *reply)
 	}
 }
 
-/* ---- What the sender asked about reports (RFC 3461) ---------------------------------------------- */
+/* ---- What the sender asked about reports (RFC 3461) ------------------------------------------ */
 
 static bool
 passes_dsn(const struct transaction *t)
@@ -142,7 +142,7 @@ rcpt_dsn(struct transaction *t, size_t index)
 	return text == NULL ? "" : text;
 }
 
-/* ---- Commands ----------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static int
 say_mail(struct transaction *t)
@@ -209,7 +209,8 @@ hear_rcpt(struct transaction *t, size_t i)
 	return t->reply->code == 421 ? -1 : 0;
 }
 
-/* MAIL, every RCPT and, for mail, DATA in one write. Returns DATA's reply class, 0 when nothing goes on,
+/* MAIL, every RCPT and, for mail, DATA in one write. Returns DATA's reply class, 0 when nothing
+ * goes on,
  * -1 when the connection is lost. */
 static int
 open_pipelined(struct transaction *t)
@@ -317,8 +318,8 @@ decide(struct transaction *t, size_t i)
 	t->pending[i].done = true;
 }
 
-/* In SMTP one reply decides about all recipients which were taken, in LMTP there is one for each, in
- * their order (RFC 2033, 4.2): who has none when the connection breaks is tried again. */
+/* In SMTP one reply decides about all recipients which were taken, in LMTP there is one for each,
+ * in their order (RFC 2033, 4.2): who has none when the connection breaks is tried again. */
 static enum outcome
 hear_results(struct transaction *t)
 {
@@ -340,7 +341,8 @@ static enum outcome
 finish(struct transaction *t)
 {
 	if (t->accepted == 0 && t->client->settings->lmtp) {
-		/* 354 without a recipient, against RFC 2033 (4.2): an end of data would have no reply. */
+		/* 354 without a recipient, against RFC 2033 (4.2): an end of data would have no
+		 * reply. */
 		t->client->broken = true;
 		return OUTCOME_DONE;
 	}
@@ -467,7 +469,8 @@ run(struct transaction *t)
 	class = client->capabilities & CAN_PIPELINE ? open_pipelined(t) : open_stepwise(t);
 	if (class == -1) {
 		client->broken = true;
-		/* Closed while it was kept, with 421 or without a word: nothing of this message was heard. */
+		/* Closed while it was kept, with 421 or without a word: nothing of this message was
+		 * heard. */
 		if (client->transactions > 0 && t->accepted == 0 &&
 			(t->reply->code == 0 || t->reply->code == 421))
 			return OUTCOME_STALE;

@@ -2,9 +2,9 @@
  * transport_virtual: mailboxes of people who are no users of this host.
  *
  * The local role sends recipients to the spawner as they are. A child of the spawner has
- * virtual_find_rights() look up whose rights each needs, and runs virtual_deliver_as_user() with these:
- * that finds the mailbox's path in the same tables. Nothing that the local role says names a user, a
- * group or a path.
+ * virtual_find_rights() look up whose rights each needs, and runs virtual_deliver_as_user() with
+ * these: that finds the mailbox's path in the same tables. Nothing that the local role says names a
+ * user, a group or a path.
  */
 #include <posthouse/log.h>
 #include <posthouse/mailbox.h>
@@ -58,7 +58,7 @@ static const struct ph_param params[] = {
 		       "static:5000."},
 };
 
-/* ---- In the local role --------------------------------------------------------------------------- */
+/* ---- In the local role ----------------------------------------------------------------------- */
 
 /* Which mailbox it is, an administrator may know. */
 static void
@@ -112,7 +112,7 @@ virtual_deliver(void *self, ph_delivery *delivery)
 			probe(self, delivery, i);
 }
 
-/* ---- In the children of the spawner -------------------------------------------------------------- */
+/* ---- In the children of the spawner ---------------------------------------------------------- */
 
 static void
 virtual_find_rights(void *self, const struct ph_user_delivery *requests, size_t count,
@@ -214,7 +214,7 @@ virtual_deliver_as_user(void *self, const struct ph_user_context *user,
 	}
 }
 
-/* ---- Life ---------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 virtual_check(void *self, ph_error *error)
