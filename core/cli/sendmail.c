@@ -342,7 +342,7 @@ static int
 verify(ph_pool *pool, const struct options *options, char **arguments)
 {
 	struct outgoing outgoing = {.from = NULL};
-	const char *sender = NULL;
+	const char *sender = NULL, **addresses = NULL;
 	int result = 0;
 
 	if (options->sender != NULL)
@@ -351,10 +351,13 @@ verify(ph_pool *pool, const struct options *options, char **arguments)
 		result = EX_DATAERR;
 	if (result == 0 && outgoing.recipient_count == 0)
 		result = usage("-bv: the addresses are given on the command line");
+	if (result == 0 && (addresses = ph_pool_array(pool, outgoing.recipient_count, sizeof(*addresses))) == NULL)
+		result = EX_OSERR;
+	for (size_t i = 0; result == 0 && i < outgoing.recipient_count; i++)
+		addresses[i] = outgoing.recipients[i].address;
 	if (result == 0)
 		result = explain_addresses(options->config, sender,
-			&(ph_strings){outgoing.recipient_count,
-			(const char *const *)outgoing.recipients});
+			&(ph_strings){outgoing.recipient_count, addresses});
 	outgoing_forget(&outgoing);
 	return result;
 }
@@ -428,6 +431,7 @@ command_sendmail(int argc, char **argv)
 	if (result != 0)
 		return result;
 	pass_config_on(&options);
+	options.outgoing.watch = options.verbose;
 	if (options.verbose && options.outgoing.notify == 0)
 		options.outgoing.notify = PH_NOTIFY_SUCCESS | PH_NOTIFY_FAILURE | PH_NOTIFY_DELAY;
 	if (options.mode == 'd' || (options.mode == 0 && options.interval))

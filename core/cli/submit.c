@@ -67,19 +67,25 @@ buffer_free(struct buffer *buffer)
 /* ---- The message ----------------------------------------------------------------------------- */
 
 int
-outgoing_add_recipient(struct outgoing *outgoing, const char *address)
+outgoing_add(struct outgoing *outgoing, const struct outgoing_recipient *recipient)
 {
 	if (outgoing->recipient_count == outgoing->recipient_room) {
 		size_t room = outgoing->recipient_room < 8 ? 8 : outgoing->recipient_room * 2;
-		const char **grown = reallocarray(outgoing->recipients, room, sizeof(*grown));
+		struct outgoing_recipient *grown = reallocarray(outgoing->recipients, room, sizeof(*grown));
 
 		if (grown == NULL)
 			return -1;
 		outgoing->recipients = grown;
 		outgoing->recipient_room = room;
 	}
-	outgoing->recipients[outgoing->recipient_count++] = address;
+	outgoing->recipients[outgoing->recipient_count++] = *recipient;
 	return 0;
+}
+
+int
+outgoing_add_recipient(struct outgoing *outgoing, const char *address)
+{
+	return outgoing_add(outgoing, &(struct outgoing_recipient){.address = address});
 }
 
 void
@@ -108,23 +114,37 @@ add_line(struct buffer *head, const char *keyword, const char *value)
 	return buffer_add(head, "\n", 1);
 }
 
+/* They are written where they change. */
+static int
+add_notify(struct buffer *head, uint32_t *last, uint32_t notify)
+{
+	char number[32];
+
+	if (notify == *last)
+		return 0;
+	*last = notify;
+	snprintf(number, sizeof(number), "%u", notify);
+	return add_line(head, "notify", number);
+}
+
 int
 outgoing_frame(const struct outgoing *outgoing, struct buffer *head)
 {
 	char number[32];
+	uint32_t notify = 0;
 
-	snprintf(number, sizeof(number), "%u", outgoing->notify);
-	if (buffer_add_text(head, PH_SUBMIT_MAGIC) == -1 ||
-		add_line(head, "from", outgoing->from) == -1 ||
-		add_line(head, "name", outgoing->name) == -1 ||
-		add_line(head, "body", outgoing->body) == -1 ||
-		add_line(head, "ret", outgoing->ret) == -1 ||
-		add_line(head, "envid", outgoing->envid) == -1 ||
-		add_line(head, "notify", outgoing->notify != 0 ? number : NULL) == -1)
+	if (buffer_add_text(head, PH_SUBMIT_MAGIC) == -1 || add_line(head, "from", outgoing->from) == -1 ||
+		add_line(head, "name", outgoing->name) == -1 || add_line(head, "body", outgoing->body) == -1 ||
+		add_line(head, "ret", outgoing->ret) == -1 || add_line(head, "envid", outgoing->envid) == -1 ||
+		add_line(head, "watch", outgoing->watch ? "" : NULL) == -1)
 		return -1;
-	for (size_t i = 0; i < outgoing->recipient_count; i++)
-		if (add_line(head, "to", outgoing->recipients[i]) == -1)
+	for (size_t i = 0; i < outgoing->recipient_count; i++) {
+		const struct outgoing_recipient *to = &outgoing->recipients[i];
+
+		if (add_notify(head, &notify, to->notify != 0 ? to->notify : outgoing->notify) == -1 ||
+			add_line(head, "orcpt", to->orcpt) == -1 || add_line(head, "to", to->address) == -1)
 			return -1;
+	}
 	snprintf(number, sizeof(number), "%zu", outgoing->content.size);
 	return add_line(head, "data", number);
 }

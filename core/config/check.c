@@ -274,7 +274,8 @@ static void
 check_overrides(struct config *config)
 {
 	static const char name[] = "receive_override_options";
-	static const char words[] = "no_address_mappings no_header_body_checks";
+	static const char words[] =
+		"no_address_mappings no_header_body_checks no_milters no_unknown_recipient_checks";
 
 	check_setting_words(config, setting_find(&config->set, name), words);
 	for (size_t i = 0; i < config->section_count; i++)
@@ -301,7 +302,30 @@ check_rewriting(struct config *config)
 		"bounce notify");
 }
 
-/* ---- Tables of tables ------------------------------------------------------------------------ */
+/* RFC 5322, 2.2: what stands before the colon. */
+static bool
+is_header_name(const char *name)
+{
+	for (const char *c = name; *c != '\0'; c++)
+		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 127 || *c == ':')
+			return false;
+	return *name != '\0';
+}
+
+static void
+check_header_names(struct config *config)
+{
+	static const char name[] = "message_drop_headers";
+	const ph_strings *list = &config->settings.message_drop_headers;
+	const struct setting *setting = setting_find(&config->set, name);
+
+	for (size_t i = 0; setting && i < list->count; i++)
+		if (!is_header_name(list->items[i]))
+			problems_add(config->problems, setting->file, setting->line, "%s: \"%s\" is no name of "
+				"a header; expected names without colons, as in {bcc, return-path}", name, list->items[i]);
+}
+
+/* ---- Tables of tables ---------------------------------------------------------------------------- */
 
 /* Those on the way down are marked; error gets the way, "a -> b -> a". */
 static int
@@ -395,6 +419,7 @@ config_check(struct config *config)
 	check_free_space(config);
 	check_overrides(config);
 	check_rewriting(config);
+	check_header_names(config);
 	check_nesting(config);
 	for (size_t class = 1; class < CLASS_COUNT; class++)
 		for (size_t i = 0; i < config->instance_count[class]; i++)

@@ -37,6 +37,14 @@ session_client(const ph_session *session, struct intake_client *client)
 		.in_mynetworks = ph_client_in_mynetworks(session)};
 }
 
+static const struct policy_settings *
+listener_policy(const void *listener)
+{
+	const struct instance *instance = instance_of(listener);
+
+	return instance != NULL ? instance->policy : NULL;
+}
+
 static bool
 has_transport(const char *name)
 {
@@ -50,6 +58,7 @@ intake_base(void)
 		.filter = configured_filter,
 		.announce = queue_client_announce,
 		.client = session_client,
+		.policy = listener_policy,
 		.has_transport = has_transport};
 
 	base.settings = config_settings(config_current());

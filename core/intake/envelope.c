@@ -55,7 +55,8 @@ enum {
 	MESSAGE_CLIENT_PORT = 19,
 	MESSAGE_SASL_METHOD = 20,
 	MESSAGE_SASL_SENDER = 21,
-	MESSAGE_TYPES = 22,
+	MESSAGE_WATCH = 22,
+	MESSAGE_TYPES = 23,
 	/* Whoever does not know that it is a probe would deliver it: critical. */
 	MESSAGE_PROBE = CRITICAL | 17
 };
@@ -174,6 +175,7 @@ put_envelope(struct output *out, const struct envelope *envelope, size_t total)
 	put_integer(out, MESSAGE_FLAGS, flags, 4);
 	put_text(out, MESSAGE_ENVID, envelope->envid);
 	put_integer(out, MESSAGE_RET, envelope->ret, 4);
+	put_integer(out, MESSAGE_WATCH, envelope->watch, 1);
 	put_integer(out, MESSAGE_HOPS, envelope->hops, 4);
 	put_integer(out, MESSAGE_CONTENT_SIZE, (uint64_t)envelope->content_size, 8);
 	put_text(out, MESSAGE_FILTER, envelope->filter);
@@ -425,13 +427,13 @@ get_flags(struct input *in, ph_span value, struct envelope *envelope)
 }
 
 static int
-get_probe(struct input *in, ph_span value, struct envelope *envelope)
+get_bool(struct input *in, ph_span value, bool *result)
 {
 	uint64_t number = 0;
 
 	if (get_integer(in, value, 1, 1, &number) == -1)
 		return -1;
-	envelope->probe |= number == 1;
+	*result |= number == 1;
 	return 0;
 }
 
@@ -483,7 +485,9 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 	case MESSAGE_FILTER:
 		return get_text(in, value, &envelope->filter);
 	case MESSAGE_PROBE:
-		return get_probe(in, value, envelope);
+		return get_bool(in, value, &envelope->probe);
+	case MESSAGE_WATCH:
+		return get_bool(in, value, &envelope->watch);
 	case MESSAGE_RECIPIENT:
 		return get_recipient(in, value, envelope,
 			&envelope->recipients[envelope->recipient_count++]);

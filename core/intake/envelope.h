@@ -34,6 +34,7 @@ struct envelope {
 	bool unknown_critical; /* an unknown type that must be understood: hold the message */
 	const char *envid;     /* "" none */
 	uint32_t ret;
+	bool watch;            /* the sender wants to hear what came of the first attempt */
 	uint32_t hops;         /* Received headers counted */
 	const char *filter;    /* "transport:nexthop" for all recipients; "": as each is resolved */
 	int64_t content_size;

@@ -30,13 +30,14 @@ filter_chain(struct ph_filter_message *message, const struct intake_base *base)
 
 	while (base->filter(count) != NULL)
 		count++;
-	message->steps = ph_pool_array(message->pool, count + 3, sizeof(struct filter_step));
+	message->steps = ph_pool_array(message->pool, count + 4, sizeof(struct filter_step));
 	if (message->steps == NULL)
 		return -1;
 	add_step(message, &filter_complete, NULL, "complete");
 	add_step(message, &filter_rewrite, NULL, "rewrite");
 	for (size_t i = 0; (instance = base->filter(i)) != NULL && i < count; i++)
 		add_step(message, instance->ops, instance->self, instance->name);
+	add_step(message, &filter_drop, NULL, "drop");
 	add_step(message, &filter_received, NULL, "received");
 	return 0;
 }

@@ -71,6 +71,13 @@ has_word(const ph_strings *list, const char *word)
 	return false;
 }
 
+static void
+take_overrides(struct ph_filter_message *message, const ph_strings *overrides)
+{
+	message->no_mappings = has_word(overrides, "no_address_mappings");
+	message->exempt |= has_word(overrides, "no_header_body_checks");
+}
+
 /* Facts of the session that go into the envelope; the session may end before the message does. */
 static int
 copy_client(struct ph_filter_message *message, const struct intake_client *client)
@@ -87,8 +94,7 @@ copy_client(struct ph_filter_message *message, const struct intake_client *clien
 	envelope->sasl_sender = copy_text(message->pool, client->sasl_sender);
 	message->tls = client->tls;
 	message->rewrite_headers = is_local_client(message->settings, client);
-	message->no_mappings = has_word(client->overrides, "no_address_mappings");
-	message->exempt = has_word(client->overrides, "no_header_body_checks");
+	take_overrides(message, client->overrides);
 	if (envelope->client_name == NULL || envelope->client_address == NULL ||
 		envelope->helo == NULL || envelope->protocol == NULL ||
 		envelope->sasl_username == NULL ||
@@ -111,6 +117,21 @@ is_exempt(const struct settings *settings, const struct ph_intake_origin *origin
 		!has_word(&settings->internal_mail_filter_classes, classes[origin->report]);
 }
 
+/* What the section of a listener without sessions says. */
+static void
+take_listener(ph_intake *intake)
+{
+	struct ph_intake_origin *origin = &intake->message.origin;
+	const struct policy_settings *policy =
+		origin->listener != NULL ? intake->base->policy(origin->listener) : NULL;
+
+	if (policy == NULL)
+		return;
+	take_overrides(&intake->message, &policy->receive_override_options);
+	if (*origin->queue == '\0')
+		origin->queue = policy->queue;
+}
+
 static int
 take_origin(ph_intake *intake, const struct ph_intake_origin *origin)
 {
@@ -128,6 +149,7 @@ take_origin(ph_intake *intake, const struct ph_intake_origin *origin)
 		return -1;
 	message->rewrite_headers = copy->origin != PH_ORIGIN_SMTP;
 	message->exempt = is_exempt(message->settings, copy);
+	take_listener(intake);
 	if (copy->session == NULL)
 		return 0;
 	struct intake_client client = {.name = NULL};
@@ -288,6 +310,7 @@ ph_intake_sender(ph_intake *intake, const char *address,
 			envelope->sender);
 	envelope->envid = copy_text(message->pool, given.envid);
 	envelope->ret = given.ret;
+	envelope->watch = given.watch;
 	envelope->body_8bit = given.body == 1;
 	envelope->smtputf8 = given.smtputf8;
 	if (envelope->sender != NULL && envelope->envid != NULL)

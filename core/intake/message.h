@@ -71,6 +71,8 @@ struct intake_base {
 	const struct instance *(*filter)(size_t number); /* NULL behind the last */
 	void (*announce)(const struct instance *queue);
 	void (*client)(const ph_session *session, struct intake_client *client);
+	/* Of a listener, by its instance; NULL: it is none. */
+	const struct policy_settings *(*policy)(const void *listener);
 	bool (*has_transport)(const char *name);
 };
 const struct intake_base *intake_base(void); /* base.c */
@@ -81,9 +83,9 @@ ph_filter_result filter_call(struct ph_filter_message *message, struct filter_st
 	enum filter_stage stage, ph_span bytes);
 
 /* The built-in filters. */
-extern const struct ph_filter_ops filter_complete, filter_rewrite, filter_received;
+extern const struct ph_filter_ops filter_complete, filter_rewrite, filter_drop, filter_received;
 
-/* Builds the chain: completion, rewriting, the configured filters, Received. 0 or -1 (memory). */
+/* Builds the chain: completion, rewriting, the configured filters, headers that are dropped, Received. 0 or -1 (memory). */
 int filter_chain(struct ph_filter_message *message, const struct intake_base *base);
 /* Runs a stage over all. PH_FILTER_HOLD is remembered in content_flags and not returned. */
 ph_filter_result filter_run_header(struct ph_filter_message *message);

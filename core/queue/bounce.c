@@ -65,10 +65,29 @@ is_meant(const struct body *body, uint32_t number, enum template_kind kind)
 	case TEMPLATE_SUCCESS:
 		return rcpt->owed != 0 && rcpt->owed != DSN_REPORTED;
 	case TEMPLATE_VERIFY:
+		return rcpt->notify != PH_NOTIFY_NEVER && (rcpt->state == RCPT_FAILED ||
+			rcpt->state == RCPT_DEFERRED || (rcpt->owed != 0 && rcpt->owed != DSN_REPORTED));
 	case TEMPLATE_KINDS:
 		break;
 	}
 	return false;
+}
+
+/* The kind whose words go with what became of it. */
+static enum template_kind
+kind_of(const struct rcpt *rcpt, enum template_kind kind)
+{
+	if (kind != TEMPLATE_VERIFY)
+		return kind;
+	return rcpt->state == RCPT_FAILED ? TEMPLATE_FAILURE : rcpt->state == RCPT_DEFERRED ? TEMPLATE_DELAY
+		: TEMPLATE_SUCCESS;
+}
+
+/* One that tells of deliveries, and so of aliases. */
+static bool
+tells_success(enum template_kind kind)
+{
+	return kind == TEMPLATE_SUCCESS || kind == TEMPLATE_VERIFY;
 }
 
 static const char *
@@ -124,7 +143,7 @@ collect(struct desk *desk, struct subject *subject)
 {
 	const struct body *body = desk->message->body;
 	const struct envelope *envelope = &body->envelope;
-	size_t aliases = subject->kind == TEMPLATE_SUCCESS && !body->aliases_told ? envelope->alias_count : 0;
+	size_t aliases = tells_success(subject->kind) && !body->aliases_told ? envelope->alias_count : 0;
 	size_t at = 0;
 
 	subject->numbers = ph_pool_array(desk->pool, body->count + 1u, sizeof(*subject->numbers));
@@ -136,7 +155,7 @@ collect(struct desk *desk, struct subject *subject)
 		if (is_meant(body, i, subject->kind) &&
 			strcmp(sender_of(body, i), subject->sender) == 0) {
 			subject->numbers[at] = i;
-			subject->list[at++] = describe(&body->rcpts[i], subject->kind);
+			subject->list[at++] = describe(&body->rcpts[i], kind_of(&body->rcpts[i], subject->kind));
 		}
 	subject->count = at;
 	for (size_t i = 0; i < aliases; i++)
@@ -223,7 +242,8 @@ send_to_sender(struct desk *desk, const struct subject *subject)
 	static const char *const what[TEMPLATE_KINDS] = {
 		[TEMPLATE_FAILURE] = "sender non-delivery notification",
 		[TEMPLATE_DELAY] = "sender delay notification",
-		[TEMPLATE_SUCCESS] = "sender delivery status notification"};
+		[TEMPLATE_SUCCESS] = "sender delivery status notification",
+		[TEMPLATE_VERIFY] = "sender delivery status notification"};
 	const struct envelope *envelope = &desk->message->body->envelope;
 	bool headers = envelope->ret == PH_RET_HDRS &&
 		strcmp(subject->sender, envelope->sender) == 0;
@@ -357,21 +377,30 @@ put_off(struct message *message, const char *reason)
 
 /* The sender knows of these. */
 static void
-settle_told(struct manager *manager, struct message *message, const struct subject *subject)
+settle_told(struct manager *manager, struct message *message, struct subject *subject)
 {
 	struct body *body = message->body;
 	bool delay = subject->kind == TEMPLATE_DELAY;
 	struct note note = {.type = NOTE_REPORTED,
 		.reported = delay ? REPORTED_DELAY : REPORTED_SUCCESS};
 
+	size_t count = 0;
+
 	for (size_t i = 0; i < subject->count; i++) {
+		uint32_t number = subject->numbers[i];
+
+		/* What waits or has failed is reported as ever, too. */
+		if (subject->kind == TEMPLATE_VERIFY && !is_meant(body, number, TEMPLATE_SUCCESS))
+			continue;
 		if (delay)
-			body->rcpts[subject->numbers[i]].delay_told = true;
+			body->rcpts[number].delay_told = true;
 		else
-			body_set_reported(body, subject->numbers[i]);
+			body_set_reported(body, number);
+		subject->numbers[count++] = number;
 	}
 	body->aliases_told |= !delay;
-	put_note(manager, message, &note, subject->numbers, subject->count);
+	body->watch_told |= subject->kind == TEMPLATE_VERIFY;
+	put_note(manager, message, &note, subject->numbers, count);
 }
 
 /* ---- What is due ----------------------------------------------------------------------------- */
@@ -392,11 +421,26 @@ delay_is_due(const struct manager *manager, const struct message *message)
 	return false;
 }
 
+/* "sendmail -v": what came of the first attempt, whatever it was. */
+static bool
+watch_is_due(const struct manager *manager, const struct message *message)
+{
+	const struct body *body = message->body;
+
+	if (!body->envelope.watch || body->watch_told || message->attempts > 0 || message->hold ||
+		message->probe || body->back || !has_reader(manager, body->envelope.sender))
+		return false;
+	for (uint32_t i = 0; i < body->count; i++)
+		if (is_meant(body, i, TEMPLATE_VERIFY) && !body_has_sender(body, i))
+			return true;
+	return false;
+}
+
 bool
 bounce_is_due(const struct manager *manager, const struct message *message)
 {
 	return message->body->in_state[RCPT_FAILED] > 0 || body_owes(message->body) ||
-		delay_is_due(manager, message);
+		watch_is_due(manager, message) || delay_is_due(manager, message);
 }
 
 static bool
@@ -486,6 +530,8 @@ report_one(struct manager *manager, struct message *message)
 	struct desk desk = {.manager = manager, .message = message, .pool = ph_pool_new(0),
 		.error = {"no memory"}};
 
+	if (is_here(&desk) && watch_is_due(manager, message))
+		do_others(&desk, TEMPLATE_VERIFY);
 	if (is_here(&desk) && message->body->in_state[RCPT_FAILED] > 0)
 		do_failures(&desk);
 	if (is_here(&desk) && body_owes(message->body))

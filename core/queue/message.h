@@ -71,6 +71,7 @@ struct body {
 	bool back;                       /* some were given back untried in this pass */
 	uint32_t owed;                   /* recipients of whose success the sender is to hear */
 	bool aliases_told;               /* the sender has heard of envelope.aliases */
+	bool watch_told;                 /* in this pass: and of the first attempt, which it wanted */
 };
 
 enum message_state {

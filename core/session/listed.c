@@ -230,12 +230,26 @@ ask(const struct question *question)
 	return found == PH_FOUND ? PH_DUNNO : unknown(question, table);
 }
 
+/* Mail that was asked about where it came in first. */
+static bool
+is_spared(ph_session *session)
+{
+	const ph_strings *options = &session->policy->receive_override_options;
+
+	for (size_t i = 0; i < options->count; i++)
+		if (ph_strcasecmp(options->items[i], "no_unknown_recipient_checks") == 0) {
+			ph_explain(session, "receive_override_options: %s", options->items[i]);
+			return true;
+		}
+	return false;
+}
+
 ph_verdict
 ph_refuse_unlisted(ph_session *session, const char *address, bool sender)
 {
 	struct question question = {.session = session, .address = address, .sender = sender};
 
-	if (address[0] == '\0' || destination_hides_a_route(session, address))
+	if (address[0] == '\0' || is_spared(session) || destination_hides_a_route(session, address))
 		return PH_DUNNO;
 	question.class = destination_class(session, ph_address_domain(address));
 	return question.class == DOMAIN_FAILED ? later(&question) : ask(&question);

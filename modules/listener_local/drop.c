@@ -155,9 +155,9 @@ is_for_now(const ph_reply *refusal)
 
 /* 0: done with it in one way or another; -1: it stays for later. */
 static int
-take_content(int dir, const char *name, int fd, const struct user *user)
+take_content(const struct drop *drop, int dir, const char *name, int fd, const struct user *user)
 {
-	struct submission *submission = submission_new(user);
+	struct submission *submission = submission_new(drop->listener, user);
 	ph_reply reply = {.code = 0};
 	int result = 0;
 
@@ -203,7 +203,7 @@ take_locked(const struct drop *drop, int dir, const char *name, int fd)
 		set_aside(dir, name, "its owner is not in authorized_submit_users");
 		return 0;
 	}
-	return take_content(dir, name, fd, &user);
+	return take_content(drop, dir, name, fd, &user);
 }
 
 /* The lock is flock's: it ends with the process that holds it, whatever happens to that. */

@@ -106,7 +106,7 @@ serve(void *instance, ph_connection *connection)
 		answer(stream, self->submit_timeout, &reply);
 		return;
 	}
-	submission = submission_new(&user);
+	submission = submission_new(self, &user);
 	if (submission == NULL)
 		return;
 	if (receive(submission, stream, self->submit_timeout) == 0) {
@@ -128,7 +128,7 @@ local_open(void *instance, ph_error *error)
 	if ((self->drop_path = malloc(size)) == NULL)
 		return ph_error_set(error, "out of memory");
 	snprintf(self->drop_path, size, "%s/%s", queue, PH_SUBMIT_DROP);
-	self->drop = (struct drop){.path = self->drop_path,
+	self->drop = (struct drop){.listener = self, .path = self->drop_path,
 		.users = ph_global("authorized_submit_users"),
 		.owner = ph_global("mail_owner")};
 	return 0;

@@ -22,7 +22,7 @@ put_content(void *context, ph_span bytes)
 }
 
 struct submission *
-submission_new(const struct user *user)
+submission_new(const void *listener, const struct user *user)
 {
 	struct submission *submission = calloc(1, sizeof(*submission));
 
@@ -33,6 +33,7 @@ submission_new(const struct user *user)
 		free(submission);
 		return NULL;
 	}
+	submission->listener = listener;
 	submission->user = *user;
 	submission->mail.size = sizeof(submission->mail);
 	submission->lines.put = put_content;
@@ -118,6 +119,7 @@ begin(struct submission *submission)
 {
 	struct ph_intake_origin origin = {.size = sizeof(origin),
 		.origin = PH_ORIGIN_LOCAL,
+		.listener = submission->listener,
 		.uid = submission->user.uid,
 		.user_name = submission->user.name,
 		.full_name = submission->name != NULL ? submission->name
@@ -142,7 +144,7 @@ static int
 line_to(struct submission *submission, ph_span value)
 {
 	struct ph_rcpt_parameters parameters = {
-		.size = sizeof(parameters), .notify = submission->notify};
+		.size = sizeof(parameters), .notify = submission->notify, .orcpt = submission->orcpt};
 	const char *address = parse_address(submission, "recipient", value);
 
 	if (address == NULL || begin(submission) == -1)
@@ -151,6 +153,7 @@ line_to(struct submission *submission, ph_span value)
 		return refuse(submission, 452, "4.5.3", "Error: too many recipients");
 	if (ph_intake_recipient(submission->intake, address, &parameters) == -1)
 		return refuse_memory(submission);
+	submission->orcpt = NULL;
 	return 0;
 }
 
@@ -186,6 +189,13 @@ line_body(struct submission *submission, ph_span value)
 }
 
 static int
+line_watch(struct submission *submission, ph_span value)
+{
+	submission->mail.watch = true;
+	return 0;
+}
+
+static int
 line_ret(struct submission *submission, ph_span value)
 {
 	if (ph_dsn_ret_parse(value, &submission->mail.ret) == -1)
@@ -206,6 +216,14 @@ line_notify(struct submission *submission, ph_span value)
 }
 
 static int
+line_orcpt(struct submission *submission, ph_span value)
+{
+	if (ph_dsn_orcpt_parse(submission->pool, value, &submission->orcpt) == -1)
+		return refuse(submission, 501, "5.5.4", "Error: bad value of orcpt");
+	return 0;
+}
+
+static int
 take_line(void *context, ph_span keyword, ph_span value, ph_error *error)
 {
 	static const struct {
@@ -217,9 +235,11 @@ take_line(void *context, ph_span keyword, ph_span value, ph_error *error)
 		{"from", true, line_from},
 		{"name", true, line_name},
 		{"notify", false, line_notify},
+		{"orcpt", false, line_orcpt},
 		{"body", true, line_body},
 		{"ret", true, line_ret},
 		{"envid", true, line_envid},
+		{"watch", true, line_watch},
 	};
 	struct submission *submission = context;
 

@@ -35,6 +35,7 @@ static const struct envelope sample = {
 	.probe = true,
 	.envid = "QQ314159",
 	.ret = 2,
+	.watch = true,
 	.hops = 3,
 	.content_size = 4096,
 	.recipients = recipients,
@@ -88,6 +89,7 @@ round_trip(void **state)
 	check_recipient(&e.aliases[0], &sample.aliases[0]);
 	assert_string_equal(e.envid, sample.envid);
 	assert_int_equal(e.ret, sample.ret);
+	assert_true(e.watch);
 	assert_int_equal(e.hops, sample.hops);
 	assert_true(e.content_size == sample.content_size);
 	assert_int_equal(e.recipient_count, 3);
