@@ -6,8 +6,7 @@
  * Lines end in LF and have a keyword, a blank and a value:
  *
  *	posthouse-submit 1        first of all
- *	from ADDRESS              envelope sender; "from" alone: none (<>). Not there: the login
- * name
+ *	from ADDRESS              envelope sender; "from" alone: none (<>). Not there: the login name
  *	name TEXT                 the sender's full name, for a From header that is missing
  *	body 8BITMIME             (RFC 6152)
  *	ret FULL | HDRS           (RFC 3461)
@@ -19,8 +18,8 @@
  *	data NUMBER               followed by so many bytes of content; any number of times
  *	end                       the message is complete; without it nothing is queued
  *
- * Content has lines in LF or CR LF. The answer on the socket is one line, "250 2.0.0 text", with
- * the codes of SMTP (RFC 5321, RFC 3463); 421 means: not now, this service is closing.
+ * Content has lines in LF or CR LF. The answer on the socket is one line, "250 2.0.0 text", with the
+ * codes of SMTP (RFC 5321, RFC 3463); 421 means: not now, this service is closing.
  */
 #ifndef POSTHOUSE_SUBMIT_H
 #define POSTHOUSE_SUBMIT_H
