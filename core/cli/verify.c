@@ -1,6 +1,6 @@
 /*
- * posthouse verify: what address verification has found out, and forgetting it. Asks the queue role over
- * run_directory/control.
+ * posthouse verify: what address verification has found out, and forgetting it. Asks the queue role
+ * over run_directory/control.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -61,8 +61,9 @@ span_text(int64_t seconds, char text[SPAN_ROOM])
 	if (i == 3 || seconds % units[i].size < units[i + 1].size)
 		snprintf(text, SPAN_ROOM, "%" PRId64 "%c", seconds / units[i].size, units[i].unit);
 	else
-		snprintf(text, SPAN_ROOM, "%" PRId64 "%c%" PRId64 "%c", seconds / units[i].size, units[i].unit,
-			seconds % units[i].size / units[i + 1].size, units[i + 1].unit);
+		snprintf(text, SPAN_ROOM, "%" PRId64 "%c%" PRId64 "%c", seconds / units[i].size,
+			units[i].unit, seconds % units[i].size / units[i + 1].size,
+			units[i + 1].unit);
 	return text;
 }
 
@@ -91,9 +92,9 @@ print_json(const struct list *list, const struct known *known)
 
 	fputs("{\"address\": ", stdout);
 	queue_put_json(stdout, known->address);
-	printf(", \"status\": \"%s\", \"updated\": %" PRId64 ", \"age\": %" PRId64 ", \"refresh\": %" PRId64
-		", \"expires\": %" PRId64 ", \"text\": ", known->status, known->since, age < 0 ? 0 : age,
-		known->refresh, known->expire);
+	printf(", \"status\": \"%s\", \"updated\": %" PRId64 ", \"age\": %" PRId64
+	       ", \"refresh\": %" PRId64 ", \"expires\": %" PRId64 ", \"text\": ",
+		known->status, known->since, age < 0 ? 0 : age, known->refresh, known->expire);
 	queue_put_json(stdout, known->text);
 	puts("}");
 }
@@ -143,8 +144,8 @@ verify_list(const char *config, int argc, char **argv)
 	if (argc - optind > 1)
 		return usage();
 	if ((result = talk_open(&talk, config)) == EX_OK)
-		result = talk_ask(&talk, CONTROL_VERIFY_LIST, optind < argc ? argv[optind] : "", 0, list_frame,
-			&list, &count);
+		result = talk_ask(&talk, CONTROL_VERIFY_LIST, optind < argc ? argv[optind] : "", 0,
+			list_frame, &list, &count);
 	talk_close(&talk);
 	if (result == EX_OK && !list.json)
 		printf("%s%" PRIu64 " address%s\n", list.count > 0 ? "-- " : "", list.count,
@@ -171,7 +172,8 @@ verify_delete(const char *config, int argc, char **argv)
 		return usage();
 	worst = result = talk_open(&talk, config);
 	for (int i = optind; result == EX_OK && i < argc; i++) {
-		int one = talk_ask(&talk, CONTROL_VERIFY_DELETE, argv[i], 0, no_frame, NULL, &count);
+		int one =
+			talk_ask(&talk, CONTROL_VERIFY_DELETE, argv[i], 0, no_frame, NULL, &count);
 
 		total += count;
 		worst = one != EX_OK ? one : worst;

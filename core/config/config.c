@@ -105,7 +105,8 @@ global_value(const struct config *config, const char *name, bool expanded)
 const char *
 config_value(const struct config *config, const char *name, bool expanded)
 {
-	const struct section *section = strchr(name, '/') ? find_section(config, name, &name) : NULL;
+	const struct section *section = strchr(name, '/') ? find_section(config, name, &name)
+		: NULL;
 	const struct ph_param *param =
 		section ? section_param(section->class, section->module, name) : NULL;
 	ph_error error;
@@ -135,7 +136,25 @@ ph_global(const char *name)
 	return value ? value : "";
 }
 
-/* ---- Instances that serve others ------------------------------------------------------------------------ */
+bool
+config_has_module(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->module_count; i++)
+		if (strcmp(config->modules[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+const struct section *
+config_section_of(const struct config *config, const struct instance *instance)
+{
+	for (size_t i = 0; i < config->section_count; i++)
+		if (config->sections[i]->instance == instance)
+			return config->sections[i];
+	return NULL;
+}
+
+/* ---- Instances that serve others ------------------------------------------------------------- */
 
 static const enum ph_class helpers[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_CLASS_FILTER};
 

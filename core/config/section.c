@@ -11,7 +11,8 @@ static const struct module *
 find_module(const struct config *config, const struct module_class *class, const char *name)
 {
 	for (size_t i = 0; i < config->module_count; i++)
-		if (config->modules[i]->class == class && (strcmp(config->modules[i]->short_name, name) == 0 ||
+		if (config->modules[i]->class == class &&
+			(strcmp(config->modules[i]->short_name, name) == 0 ||
 			strcmp(config->modules[i]->name, name) == 0))
 			return config->modules[i];
 	return NULL;
@@ -98,14 +99,16 @@ behind(const char *name, const char *transport)
 	return strncmp(name, transport, size) == 0 && name[size] == '_' ? name + size + 1 : NULL;
 }
 
-/* Of a module with several transports: which of the others is this parameter for? NULL: for none. */
+/* Of a module with several transports: which other is this parameter for? NULL: none. */
 static const struct ph_transport_ops *
 other_transport(const struct section *section, const char *name)
 {
-	const struct ph_transport_ops *own = section->ops, *all = section->module->descriptor.operations;
-	size_t count = section->class->number == PH_CLASS_TRANSPORT ? section->module->descriptor.operation_count : 0;
+	const struct ph_module *descriptor = &section->module->descriptor;
+	const struct ph_transport_ops *own = section->ops, *all = descriptor->operations;
 
-	for (size_t i = 0; own && i < count; i++)
+	if (section->class->number != PH_CLASS_TRANSPORT || !own)
+		return NULL;
+	for (size_t i = 0; i < descriptor->operation_count; i++)
 		if (behind(name, all[i].name) && !behind(name, own->name))
 			return &all[i];
 	return NULL;
@@ -118,7 +121,8 @@ wrong_transport(struct config *config, const struct section *section, const stru
 {
 	const struct ph_transport_ops *own = section->ops;
 	const struct ph_module *descriptor = &section->module->descriptor;
-	const char *twin = ph_pool_printf(config->pool, "%s_%s", own->name, behind(setting->name, other->name));
+	const char *twin = ph_pool_printf(config->pool, "%s_%s", own->name,
+		behind(setting->name, other->name));
 	struct nearest nearest = nearest_to(twin ? twin : "");
 	char hint[160];
 
@@ -127,8 +131,8 @@ wrong_transport(struct config *config, const struct section *section, const stru
 			nearest_try(&nearest, descriptor->params[i].name);
 	nearest_hint(&nearest, hint, sizeof(hint));
 	problems_add(config->problems, setting->file, setting->line,
-		"%s: is for module = %s, and counts for nothing with module = %s%s", setting->name, other->name,
-		own->name, hint);
+		"%s: is for module = %s, and counts for nothing with module = %s%s", setting->name,
+		other->name, own->name, hint);
 }
 
 /* May this parameter stand in this section? */
@@ -136,8 +140,10 @@ static void
 check_section_setting(struct config *config, const struct section *section,
 	const struct setting *setting)
 {
-	const struct ph_param *param = section_param(section->class, section->module, setting->name);
-	const struct ph_transport_ops *other = param ? other_transport(section, setting->name) : NULL;
+	const struct ph_param *param = section_param(section->class, section->module,
+		setting->name);
+	const struct ph_transport_ops *other =
+		param ? other_transport(section, setting->name) : NULL;
 	const struct ph_module *descriptor = &section->module->descriptor;
 	struct nearest nearest = nearest_to(setting->name);
 	char hint[160];
@@ -157,7 +163,8 @@ check_section_setting(struct config *config, const struct section *section,
 	}
 	for (size_t i = 0; i < descriptor->param_count; i++)
 		nearest_try(&nearest, descriptor->params[i].name);
-	for (size_t i = 0; section->class->number == PH_CLASS_LISTENER && i < policy_param_count; i++)
+	for (size_t i = 0; section->class->number == PH_CLASS_LISTENER && i < policy_param_count;
+		i++)
 		nearest_try(&nearest, policy_params[i].name);
 	nearest_hint(&nearest, hint, sizeof(hint));
 	if (!hint[0])
@@ -188,6 +195,7 @@ parameters_check(struct config *config)
 		if (strcmp(a->param->name, b->param->name) == 0 && a->param->type != b->param->type)
 			problems_add(config->problems, config->path, 0,
 				"%s: %s and %s mean different things by it: they cannot be loaded together",
-				b->param->name, a->owner ? a->owner->name : "the core", b->owner->name);
+				b->param->name, a->owner ? a->owner->name : "the core",
+				b->owner->name);
 	}
 }

@@ -40,11 +40,15 @@ struct envelope {
 	int64_t content_size;
 	struct recipient *recipients;
 	size_t recipient_count;
-	/* Recipients in whose place several others stand above, of which the sender wants to hear. */
+	/* Recipients in whose place several others stand above, of which the sender wants to
+	 * hear. */
 	struct recipient *aliases;
 	size_t alias_count;
 	ph_span unknown;
 };
+
+/* Of nobody to nobody: every text is "". */
+extern const struct envelope envelope_empty;
 
 /* The bytes, in the pool. 0, or -1 (memory). */
 int envelope_encode(const struct envelope *envelope, ph_pool *pool, ph_span *bytes);

@@ -36,9 +36,11 @@ has_8bit(ph_span bytes)
 	return false;
 }
 
-/* All of them have the same reason. Where nobody was named there is one all the same, to hold it. */
+/* All of them have the same reason. Where nobody was named there is one all the same, to hold it.
+ */
 static int
-fill_recipients(const struct ph_refused *refused, const ph_reply *reply, ph_pool *pool, struct report *report)
+fill_recipients(const struct ph_refused *refused, const ph_reply *reply, ph_pool *pool,
+	struct report *report)
 {
 	static const char *const nobody = "undisclosed-recipients:;";
 	size_t count = refused->recipients.count;
@@ -52,15 +54,21 @@ fill_recipients(const struct ph_refused *refused, const ph_reply *reply, ph_pool
 	report->recipient_count = count > 0 ? count : 1;
 	report->recipients = list;
 	for (size_t i = 0; i < report->recipient_count; i++) {
-		list[i] = (struct report_recipient){.address = names[i], .original = "", .orcpt = "",
-			.action = "failed", .status = status, .text = reply->text, .relay = ""};
+		list[i] = (struct report_recipient){.address = names[i],
+			.original = "",
+			.orcpt = "",
+			.action = "failed",
+			.status = status,
+			.text = reply->text,
+			.relay = ""};
 		report->utf8 |= !is_ascii(names[i]);
 	}
 	return 0;
 }
 
 static int
-fill_report(const struct ph_refused *refused, const ph_reply *reply, ph_pool *pool, struct report *report)
+fill_report(const struct ph_refused *refused, const ph_reply *reply, ph_pool *pool,
+	struct report *report)
 {
 	const struct settings *settings = intake_base()->settings;
 	const char *sender = address_complete(pool, settings, refused->sender);
@@ -69,10 +77,16 @@ fill_report(const struct ph_refused *refused, const ph_reply *reply, ph_pool *po
 		return -1;
 	*report = (struct report){.kind = TEMPLATE_FAILURE,
 		.template = &settings->bounce_templates->items[TEMPLATE_FAILURE],
-		.myhostname = settings->myhostname, .myorigin = settings->myorigin,
-		.mail_name = settings->mail_name, .queue_id = refused->name, .sender = sender, .to = sender,
-		.envid = refused->envid != NULL ? refused->envid : "", .arrival = refused->arrival,
-		.utf8 = !is_ascii(sender), .eightbit = has_8bit(refused->content),
+		.myhostname = settings->myhostname,
+		.myorigin = settings->myorigin,
+		.mail_name = settings->mail_name,
+		.queue_id = refused->name,
+		.sender = sender,
+		.to = sender,
+		.envid = refused->envid != NULL ? refused->envid : "",
+		.arrival = refused->arrival,
+		.utf8 = !is_ascii(sender),
+		.eightbit = has_8bit(refused->content),
 		.full = refused->whole && refused->ret != PH_RET_HDRS &&
 			(int64_t)refused->content.size <= settings->bounce_size_limit};
 	return fill_recipients(refused, reply, pool, report);
@@ -86,18 +100,21 @@ original_of(const struct ph_refused *refused, const struct report *report)
 
 	if (!report->full && (size = report_header_size(refused->content, true)) == 0)
 		size = refused->content.size;
-	return (ph_span){refused->content.data, report->full || size < HEADER_MAX ? size : HEADER_MAX};
+	return (ph_span){
+		refused->content.data, report->full || size < HEADER_MAX ? size : HEADER_MAX};
 }
 
 static int
-write_report(ph_intake *intake, const struct ph_refused *refused, ph_pool *pool, struct report *report)
+write_report(
+	ph_intake *intake, const struct ph_refused *refused, ph_pool *pool, struct report *report)
 {
 	struct report_sink sink = {.write = sink_write, .context = intake, .pool = pool};
-	struct ph_mail_parameters mail = {.size = sizeof(mail), .smtputf8 = report->utf8,
-		.body = report->eightbit};
+	struct ph_mail_parameters mail = {
+		.size = sizeof(mail), .smtputf8 = report->utf8, .body = report->eightbit};
 	struct ph_rcpt_parameters rcpt = {.size = sizeof(rcpt), .notify = PH_NOTIFY_NEVER};
 
-	report->boundary = ph_pool_printf(pool, "%s/%s", ph_intake_queue_id(intake), report->myhostname);
+	report->boundary =
+		ph_pool_printf(pool, "%s/%s", ph_intake_queue_id(intake), report->myhostname);
 	if (report->boundary == NULL || ph_intake_sender(intake, "", &mail) == -1 ||
 		ph_intake_recipient(intake, report->to, &rcpt) == -1)
 		return -1;
@@ -110,8 +127,8 @@ write_report(ph_intake *intake, const struct ph_refused *refused, ph_pool *pool,
 static int
 send(const struct ph_refused *refused, const ph_reply *reply, ph_pool *pool, ph_error *error)
 {
-	struct ph_intake_origin origin = {.size = sizeof(origin), .origin = PH_ORIGIN_INTERNAL,
-		.report = PH_REPORT_BOUNCE};
+	struct ph_intake_origin origin = {
+		.size = sizeof(origin), .origin = PH_ORIGIN_INTERNAL, .report = PH_REPORT_BOUNCE};
 	struct report report;
 	ph_intake *intake;
 	ph_reply *answer = ph_pool_alloc(pool, sizeof(*answer));
@@ -128,7 +145,8 @@ send(const struct ph_refused *refused, const ph_reply *reply, ph_pool *pool, ph_
 	}
 	if (ph_intake_commit(intake, answer) == PH_INTAKE_REFUSED)
 		return ph_error_set(error, "%s", answer->text);
-	ph_log_as("bounce", PH_LOG_INFO, "%s: sender non-delivery notification: %s", refused->name, id);
+	ph_log_as("bounce", PH_LOG_INFO, "%s: sender non-delivery notification: %s", refused->name,
+		id);
 	return 0;
 }
 
@@ -140,7 +158,8 @@ ph_report_refused(const struct ph_refused *refused, const ph_reply *reply, ph_er
 	int result;
 
 	memcpy(&copy, refused, refused->size < sizeof(copy) ? refused->size : sizeof(copy));
-	result = pool != NULL ? send(&copy, reply, pool, error) : ph_error_set(error, "out of memory");
+	result = pool != NULL ? send(&copy, reply, pool, error)
+			      : ph_error_set(error, "out of memory");
 	ph_pool_free(pool);
 	return result;
 }

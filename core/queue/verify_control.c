@@ -56,7 +56,8 @@ add_one(void *context, const struct verify_record *record)
 	struct page *page;
 
 	verify_cache_times(listing->cache, record, &refresh, &expire);
-	if (expire < listing->now || (*listing->what != '\0' && !verify_address_is(record->address, listing->what)))
+	if (expire < listing->now ||
+		(*listing->what != '\0' && !verify_address_is(record->address, listing->what)))
 		return;
 	if ((page = page_for_one(listing)) == NULL) {
 		listing->failed = true;
@@ -78,8 +79,10 @@ static bool
 is_served(struct visitor *visitor)
 {
 	if (!visitor_is_operator(visitor))
-		visitor_end(visitor, EX_NOPERM, "only root and mail_owner may see and change what is known of "
-			"addresses", 0);
+		visitor_end(visitor, EX_NOPERM,
+			"only root and mail_owner may see and change what is known of "
+			"addresses",
+			0);
 	else if (visitor->manager->probes == NULL)
 		visitor_end(visitor, EX_TEMPFAIL, "the queue is not open yet", 0);
 	else
@@ -101,7 +104,8 @@ visitor_list_verified(struct visitor *visitor, const char *what)
 		visitor_end(visitor, EX_TEMPFAIL, "out of memory", 0);
 	else {
 		for (const struct page *page = listing.first; page != NULL; page = page->next)
-			if (visitor_answer(visitor, CONTROL_ADDRESSES, wire_span(&page->writer)) == -1)
+			if (visitor_answer(visitor, CONTROL_ADDRESSES, wire_span(&page->writer)) ==
+				-1)
 				break;
 		visitor_end(visitor, EX_OK, "", listing.count);
 	}

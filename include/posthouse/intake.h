@@ -127,10 +127,11 @@ struct ph_refused {
 };
 
 /*
- * Since ABI 1.1. Tells the sender by a report of failure (RFC 3464), as of mail that could not be delivered: it is
- * durable then. Waits. 0, or -1 with the error.
+ * Since ABI 1.1. Tells the sender by a report of failure (RFC 3464), as of mail that could not be
+ * delivered: it is durable then. Waits. 0, or -1 with the error.
  */
-PH_API int ph_report_refused(const struct ph_refused *refused, const ph_reply *reply, ph_error *error);
+PH_API int ph_report_refused(const struct ph_refused *refused, const ph_reply *reply,
+	ph_error *error);
 
 PH_END_DECLS
 

@@ -14,8 +14,8 @@
 
 enum {
 	PIECE = 32 * 1024,
-	RECIPIENTS_MAX = 1000,       /* of so many it is told; the file that is set aside has them all */
-	CONTENT_MAX = 1024 * 1024    /* what is larger does not come back whole */
+	RECIPIENTS_MAX = 1000, /* of so many it is told; the file that is set aside has them all */
+	CONTENT_MAX = 1024 * 1024 /* what is larger does not come back whole */
 };
 
 /* What the file says, on the heap. */
@@ -64,7 +64,8 @@ keep(void *context, ph_span bytes)
 
 	while (room - reading->size < bytes.size)
 		room *= 2;
-	content = room <= CONTENT_MAX && room > reading->room ? realloc(reading->content, room) : reading->content;
+	content = room <= CONTENT_MAX && room > reading->room ? realloc(reading->content, room)
+							      : reading->content;
 	reading->refused.whole &= content != NULL && room <= CONTENT_MAX;
 	if (!reading->refused.whole)
 		return;
@@ -86,8 +87,10 @@ read_file(struct reading *reading, int fd)
 	reading->lines.put = keep;
 	reading->lines.context = reading;
 	reading->refused.whole = piece != NULL && lseek(fd, 0, SEEK_SET) == 0;
-	while (reading->refused.whole && result == FRAMES_MORE && (got = read(fd, piece, PIECE)) > 0) {
-		result = frames_feed(&reading->frames, (ph_span){piece, (size_t)got}, &ops, reading, &error);
+	while (reading->refused.whole && result == FRAMES_MORE &&
+		(got = read(fd, piece, PIECE)) > 0) {
+		result = frames_feed(
+			&reading->frames, (ph_span){piece, (size_t)got}, &ops, reading, &error);
 		if (ph_yield() != PH_WAIT_OK)
 			break;
 	}
@@ -105,16 +108,19 @@ refusal_report(int fd, const char *name, const char *sender, const ph_reply *rep
 	int result = -1;
 
 	if (reading != NULL && (reading->pool = ph_pool_new(0)) != NULL) {
-		reading->refused = (struct ph_refused){.size = sizeof(reading->refused), .name = name,
-			.sender = sender, .recipients = {0, reading->recipients},
-			.arrival = fstat(fd, &st) == 0 ? (int64_t)st.st_mtime * 1000000 : ph_wall_clock()};
+		reading->refused = (struct ph_refused){.size = sizeof(reading->refused),
+			.name = name,
+			.sender = sender,
+			.recipients = {0, reading->recipients},
+			.arrival = fstat(fd, &st) == 0 ? (int64_t)st.st_mtime * 1000000
+						       : ph_wall_clock()};
 		read_file(reading, fd);
 		reading->refused.content = (ph_span){reading->content, reading->size};
 		result = ph_report_refused(&reading->refused, reply, &error);
 	}
 	if (result == -1)
-		ph_log_as("pickup", PH_LOG_WARNING, "drop/%s: cannot send a report to %s: %s", name, sender,
-			error.text);
+		ph_log_as("pickup", PH_LOG_WARNING, "drop/%s: cannot send a report to %s: %s", name,
+			sender, error.text);
 	if (reading != NULL) {
 		ph_pool_free(reading->pool);
 		free(reading->content);

@@ -16,7 +16,7 @@
 #include "scene.h"
 #include "submission.h"
 
-/* ---- Frames ----------------------------------------------------------------------------------- */
+/* ---- Frames ---------------------------------------------------------------------------------- */
 
 static char heard[4096];
 
@@ -113,7 +113,7 @@ long_lines(void **state)
 	assert_int_equal(feed_in_steps(text, start + PH_SUBMIT_LINE_MAX + 1, 100), FRAMES_BAD);
 }
 
-/* ---- Lines ------------------------------------------------------------------------------------ */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 static void
 collect(void *context, ph_span bytes)
@@ -155,7 +155,7 @@ line_ends(void **state)
 	}
 }
 
-/* ---- Users ------------------------------------------------------------------------------------ */
+/* ---- Users ----------------------------------------------------------------------------------- */
 
 static void
 users(void **state)
@@ -188,7 +188,7 @@ users(void **state)
 	assert_string_equal(name, "A name that is ");
 }
 
-/* ---- Submissions ------------------------------------------------------------------------------ */
+/* ---- Submissions ----------------------------------------------------------------------------- */
 
 static void
 silent(const char *component, ph_log_level level, const char *line, void *context)
@@ -302,7 +302,7 @@ bad_submissions(void **state)
 	run(scene_bad_submission);
 }
 
-/* ---- The drop directory ----------------------------------------------------------------------- */
+/* ---- The drop directory ---------------------------------------------------------------------- */
 
 static char directory[64];
 
@@ -350,7 +350,8 @@ static void
 scene_drop(void)
 {
 	char path[128], target[128];
-	static const struct templates templates = {.items = {[TEMPLATE_FAILURE] = {"us-ascii", "me", "Bad", "", ""}}};
+	static const struct templates templates = {
+		.items = {[TEMPLATE_FAILURE] = {"us-ascii", "me", "Bad", "", ""}}};
 	struct drop drop = {.path = target, .users = "static:anyone", .owner = "nobody"};
 	ph_task watcher;
 	ph_error error;
@@ -363,7 +364,8 @@ scene_drop(void)
 	drop_file("CUT", PH_SUBMIT_MAGIC "to a@b\ndata 5\nhell");
 	drop_file("MAGIC", "From: nobody in particular\n\nhello\n");
 	drop_file("SHORT", "x");
-	drop_file("REFUSED", PH_SUBMIT_MAGIC "from a@b\nenvid E1\nto c d\nto e@f\ndata 12\nX: 1\n\nhello\nend\n");
+	drop_file("REFUSED", PH_SUBMIT_MAGIC "from a@b\nenvid E1\nto c d\nto e@f\n"
+		"data 12\nX: 1\n\nhello\nend\n");
 	path_in(path, "LINK");
 	check(symlink("/etc/passwd", path) == 0);
 	path_in(path, "DIRECTORY");

@@ -2,14 +2,12 @@
  * Envelopes survive a round trip, and nothing that a disk may do to their bytes does any harm;
  * queue IDs grow.
  */
+#include "test.h"
+
 #include "intake/envelope.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static struct recipient recipients[] = {
 	{.address = "a@example.com", .original = "", .orcpt = ""},

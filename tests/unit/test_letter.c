@@ -1,17 +1,15 @@
 /*
  * Letters on standard input: where they end, whom they go to, and how they are framed.
  */
+#include "test.h"
+
 #include "cli/letter.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static void
 extend_in_steps(struct letter *letter, const char *text, size_t step, bool dot_ends)

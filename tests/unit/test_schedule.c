@@ -1,11 +1,9 @@
 /* The scheduler with a clock and workers that are not real. */
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <posthouse/address.h>
 
