@@ -233,7 +233,8 @@ find_route(struct outlook_maker *maker, struct outlook *outlook, const char *add
 		outlook->transport = resolved->transport->name;
 		outlook->nexthop = resolved->nexthop;
 		outlook->why = route == NULL ? reason_of(pool, address, resolved)
-			: outlook->kind == PH_TARGET_TRANSPORT ? "local delivery says so" : "FILTER says so";
+			: outlook->kind == PH_TARGET_TRANSPORT ? "local delivery says so"
+				: ph_pool_printf(pool, "%s says so", maker->filter_why);
 		return outlook->why != NULL ? 0 : -1;
 	}
 	outlook->why = resolved->transport_parameter != NULL ? reason_of(pool, address, resolved) : "";
