@@ -65,7 +65,7 @@ forget(struct dialogue *dialogue)
 	ph_pool_reset(dialogue->pool);
 }
 
-/* ---- Commands ----------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void
 say_hello(struct dialogue *dialogue, const char *argument)
@@ -95,8 +95,8 @@ parse_path(struct dialogue *dialogue, const char *argument, const char *keyword,
 		say("501 5.5.4 Syntax: %s<address>", keyword);
 		return NULL;
 	}
-	if (ph_path_parse(dialogue->pool, ph_span_of(argument + size), flags | PH_PATH_UTF8, &address,
-		rest, &error) == -1) {
+	if (ph_path_parse(dialogue->pool, ph_span_of(argument + size), flags | PH_PATH_UTF8,
+		&address, rest, &error) == -1) {
 		say("501 5.1.3 Bad address syntax: %s", error.text);
 		return NULL;
 	}
@@ -286,7 +286,8 @@ take_data(struct dialogue *dialogue, const char *argument)
 	bool whole;
 
 	if (dialogue->outgoing.recipient_count == 0) {
-		say(dialogue->mail ? "554 5.5.1 Error: no valid recipients" : "503 5.5.1 Error: need RCPT command");
+		say(dialogue->mail ? "554 5.5.1 Error: no valid recipients"
+			: "503 5.5.1 Error: need RCPT command");
 		return;
 	}
 	say("354 End data with <CR><LF>.<CR><LF>");

@@ -15,7 +15,7 @@
 /* The daemon answers when the message is on disk; seconds. */
 #define ANSWER_TIMEOUT 600
 
-/* ---- Bytes that grow ---------------------------------------------------------------------------- */
+/* ---- Bytes that grow ------------------------------------------------------------------------- */
 
 char *
 buffer_reserve(struct buffer *buffer, size_t size)
@@ -64,7 +64,7 @@ buffer_free(struct buffer *buffer)
 	*buffer = (struct buffer){.data = NULL};
 }
 
-/* ---- The message -------------------------------------------------------------------------------- */
+/* ---- The message ----------------------------------------------------------------------------- */
 
 int
 outgoing_add(struct outgoing *outgoing, const struct outgoing_recipient *recipient)
@@ -151,7 +151,7 @@ outgoing_frame(const struct outgoing *outgoing, struct buffer *head)
 
 static const ph_span last_frame = {"end\n", 4};
 
-/* ---- The socket --------------------------------------------------------------------------------- */
+/* ---- The socket ------------------------------------------------------------------------------ */
 
 static int
 send_all(int fd, ph_span bytes)
@@ -176,7 +176,8 @@ parse_answer(ph_span line, ph_reply *reply)
 	const char *status = memchr(line.data, ' ', line.size);
 	int64_t code;
 
-	if (status == NULL || ph_parse_int((ph_span){line.data, (size_t)(status - line.data)}, 200, 599,
+	if (status == NULL ||
+		ph_parse_int((ph_span){line.data, (size_t)(status - line.data)}, 200, 599,
 				      &code) == -1)
 		return -1;
 	ph_span rest = {status + 1, line.size - (size_t)(status + 1 - line.data)};
@@ -217,7 +218,8 @@ connect_to(const char *directory)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT};
-	int size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", directory, PH_SUBMIT_SOCKET);
+	int size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", directory,
+		PH_SUBMIT_SOCKET);
 	int fd;
 
 	if (size < 0 || (size_t)size >= sizeof(address.sun_path))
@@ -250,7 +252,7 @@ submit_to_socket(const char *run_directory, ph_span head, ph_span content, ph_re
 	return result;
 }
 
-/* ---- The drop directory ------------------------------------------------------------------------- */
+/* ---- The drop directory ---------------------------------------------------------------------- */
 
 static int
 write_all(int fd, ph_span bytes)
@@ -290,7 +292,8 @@ write_file(int dir, const char *name, ph_span head, ph_span content)
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return -1;
-	if (write_all(fd, head) == 0 && write_all(fd, content) == 0 && write_all(fd, last_frame) == 0 &&
+	if (write_all(fd, head) == 0 && write_all(fd, content) == 0 &&
+		write_all(fd, last_frame) == 0 &&
 		fchmod(fd, 0640) == 0 && fsync(fd) == 0 && renameat(dir, temporary, dir, name) == 0)
 		result = sync_name(dir, fd);
 	else {
@@ -313,7 +316,8 @@ drop(const char *queue_directory, ph_span head, ph_span content, ph_error *error
 	snprintf(path, sizeof(path), "%s/%s", queue_directory, PH_SUBMIT_DROP);
 	dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir == -1)
-		return ph_error_set(error, "the mail system is down, and mail cannot be left in %s: %s", path,
+		return ph_error_set(error,
+			"the mail system is down, and mail cannot be left in %s: %s", path,
 			strerror(errno));
 	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
 		close(dir);
@@ -324,8 +328,8 @@ drop(const char *queue_directory, ph_span head, ph_span content, ph_error *error
 	int result = write_file(dir, name, head, content);
 
 	if (result == -1)
-		ph_error_set(error, "the mail system is down, and mail cannot be left in %s: %s", path,
-			strerror(errno));
+		ph_error_set(error, "the mail system is down, and mail cannot be left in %s: %s",
+			path, strerror(errno));
 	close(dir);
 	return result;
 }

@@ -1,6 +1,6 @@
 /*
- * The client's side of <posthouse/submit.h>: hands a message to the daemon, or leaves it in the drop
- * directory. No loop, no tasks.
+ * The client's side of <posthouse/submit.h>: hands a message to the daemon, or leaves it in the
+ * drop directory. No loop, no tasks.
  */
 #ifndef CLI_SUBMIT_H
 #define CLI_SUBMIT_H

@@ -105,7 +105,8 @@ global_value(const struct config *config, const char *name, bool expanded)
 const char *
 config_value(const struct config *config, const char *name, bool expanded)
 {
-	const struct section *section = strchr(name, '/') ? find_section(config, name, &name) : NULL;
+	const struct section *section = strchr(name, '/') ? find_section(config, name, &name)
+		: NULL;
 	const struct ph_param *param =
 		section ? section_param(section->class, section->module, name) : NULL;
 	ph_error error;
@@ -153,7 +154,7 @@ config_section_of(const struct config *config, const struct instance *instance)
 	return NULL;
 }
 
-/* ---- Instances that serve others ------------------------------------------------------------------------ */
+/* ---- Instances that serve others ------------------------------------------------------------- */
 
 static const enum ph_class helpers[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_CLASS_FILTER};
 

@@ -88,8 +88,8 @@ slot(struct problems *problems, size_t rank, int line, const char *text)
 	return &problems->items[at];
 }
 
-/* What a file holds may be quoted in it, and may be anything: a terminal does not get to see that. The
- * name of the file too. NULL: no memory. */
+/* What a file holds may be quoted in it, and may be anything: a terminal does not get to see that.
+ * The name of the file too. NULL: no memory. */
 static char *
 printable(const char *text)
 {

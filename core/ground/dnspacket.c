@@ -38,7 +38,7 @@ read_u16(struct reader *reader, unsigned *value)
 	return true;
 }
 
-/* ---- Names ------------------------------------------------------------------------------------ */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 /* A label in lower case; what would be taken for something else in a name is written \DDD. */
 static size_t
@@ -135,7 +135,7 @@ dns_is_name(ph_span name)
 	return label > 0;
 }
 
-/* ---- Records ---------------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 static bool
 read_fixed(struct reader *reader, struct fixed *fixed)
@@ -209,7 +209,7 @@ read_record(ph_pool *pool, const struct reader *reader, const struct fixed *fixe
 	return true;
 }
 
-/* ---- Answers ---------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static int
 by_preference(const void *a, const void *b)

@@ -73,7 +73,7 @@ enum {
 	RECIPIENT_TYPES = 6
 };
 
-/* ---- Writing ---------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* Counts when at is NULL: the same code measures and writes. */
 struct output {
@@ -154,7 +154,8 @@ put_recipient(struct output *out, unsigned type, const struct recipient *recipie
 static void
 put_envelope(struct output *out, const struct envelope *envelope, size_t total)
 {
-	uint32_t flags = (envelope->body_8bit ? FLAG_8BIT : 0) | (envelope->smtputf8 ? FLAG_SMTPUTF8 : 0);
+	uint32_t flags = (envelope->body_8bit ? FLAG_8BIT : 0) | (envelope->smtputf8 ? FLAG_SMTPUTF8
+		: 0);
 
 	put_number(out, VERSION, 1);
 	put_number(out, total, 4);
@@ -204,7 +205,7 @@ envelope_encode(const struct envelope *envelope, ph_pool *pool, ph_span *bytes)
 	return 0;
 }
 
-/* ---- Reading ---------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 struct record {
 	unsigned type;
@@ -246,7 +247,8 @@ once(struct input *in, unsigned type, unsigned types, const char *what)
 	if (type == 0 || type >= types)
 		return 0;
 	if (in->seen & 1u << type)
-		return ph_error_set(in->error, "envelope: type %u of a %s is there twice", type, what);
+		return ph_error_set(in->error, "envelope: type %u of a %s is there twice", type,
+			what);
 	in->seen |= 1u << type;
 	return 0;
 }
@@ -265,8 +267,8 @@ static int
 get_integer(struct input *in, ph_span value, size_t bytes, uint64_t max, uint64_t *number)
 {
 	if (value.size != bytes)
-		return ph_error_set(in->error, "envelope: a number of %zu bytes instead of %zu", value.size,
-			bytes);
+		return ph_error_set(in->error, "envelope: a number of %zu bytes instead of %zu",
+			value.size, bytes);
 	uint64_t found = number_get(value.data, bytes);
 
 	if (found > max)
@@ -301,12 +303,14 @@ static int
 get_id(struct input *in, ph_span value, char id[PH_QUEUE_ID_SIZE])
 {
 	if (value.size == 0 || value.size >= PH_QUEUE_ID_SIZE)
-		return ph_error_set(in->error, "envelope: a queue ID of %zu characters", value.size);
+		return ph_error_set(in->error, "envelope: a queue ID of %zu characters",
+			value.size);
 	for (size_t i = 0; i < value.size; i++) {
 		unsigned char c = (unsigned char)value.data[i];
 
 		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')))
-			return ph_error_set(in->error, "envelope: a queue ID with a character 0x%02x", c);
+			return ph_error_set(in->error,
+				"envelope: a queue ID with a character 0x%02x", c);
 	}
 	memcpy(id, value.data, value.size);
 	id[value.size] = '\0';
@@ -438,7 +442,8 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 {
 	ph_span value = record->value;
 
-	if (record->type != MESSAGE_RECIPIENT && record->type != MESSAGE_ALIAS && once(in, record->type, MESSAGE_TYPES, "message") == -1)
+	if (record->type != MESSAGE_RECIPIENT && record->type != MESSAGE_ALIAS &&
+		once(in, record->type, MESSAGE_TYPES, "message") == -1)
 		return -1;
 	switch (record->type) {
 	case MESSAGE_ID:
@@ -487,7 +492,8 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 		return get_recipient(in, value, envelope,
 			&envelope->recipients[envelope->recipient_count++]);
 	case MESSAGE_ALIAS:
-		return get_recipient(in, value, envelope, &envelope->aliases[envelope->alias_count++]);
+		return get_recipient(in, value, envelope,
+			&envelope->aliases[envelope->alias_count++]);
 	}
 	return 0;
 }
@@ -501,7 +507,8 @@ get_message(struct input *in, ph_span list, struct envelope *envelope)
 
 	if (survey(list, is_message_type, &census, in->error) == -1)
 		return -1;
-	envelope->recipients = ph_pool_array(in->pool, census.recipients + 1, sizeof(struct recipient));
+	envelope->recipients = ph_pool_array(in->pool, census.recipients + 1,
+		sizeof(struct recipient));
 	envelope->aliases = census.aliases == 0 ? NULL
 		: ph_pool_array(in->pool, census.aliases, sizeof(struct recipient));
 	if (envelope->recipients == NULL || (census.aliases > 0 && envelope->aliases == NULL) ||
@@ -525,7 +532,8 @@ envelope_decode(ph_span bytes, ph_pool *pool, struct envelope *envelope, ph_erro
 	if (bytes.size < PREFIX)
 		return ph_error_set(error, "envelope: %zu bytes are too few", bytes.size);
 	if (bytes.data[0] != VERSION)
-		return ph_error_set(error, "envelope: version %u is unknown", (unsigned char)bytes.data[0]);
+		return ph_error_set(error, "envelope: version %u is unknown",
+			(unsigned char)bytes.data[0]);
 	if (number_get(bytes.data + 1, 4) != bytes.size)
 		return ph_error_set(error, "envelope: its size is %zu and should be %u", bytes.size,
 			(unsigned)number_get(bytes.data + 1, 4));

@@ -40,7 +40,8 @@ struct envelope {
 	int64_t content_size;
 	struct recipient *recipients;
 	size_t recipient_count;
-	/* Recipients in whose place several others stand above, of which the sender wants to hear. */
+	/* Recipients in whose place several others stand above, of which the sender wants to
+	 * hear. */
 	struct recipient *aliases;
 	size_t alias_count;
 	ph_span unknown;

@@ -12,7 +12,7 @@
 #include "ground/loop.h"
 #include "intake/complete.h"
 
-/* ---- The chain --------------------------------------------------------------------------------- */
+/* ---- The chain ------------------------------------------------------------------------------- */
 
 static void
 add_step(struct ph_filter_message *message, const struct ph_filter_ops *ops, void *self,
@@ -139,7 +139,8 @@ call(struct ph_filter_message *message, struct filter_step *step, enum filter_st
 		return ops->body_end != NULL ? ops->body_end(step->self, message, step->state)
 					     : PH_FILTER_CONTINUE;
 	case FILTER_END:
-		return ops->end != NULL ? ops->end(step->self, message, step->state) : PH_FILTER_CONTINUE;
+		return ops->end != NULL ? ops->end(step->self, message, step->state)
+			: PH_FILTER_CONTINUE;
 	}
 	return PH_FILTER_CONTINUE;
 }
@@ -197,7 +198,7 @@ filter_run_done(struct ph_filter_message *message)
 	}
 }
 
-/* ---- What a filter may ask --------------------------------------------------------------------- */
+/* ---- What a filter may ask ------------------------------------------------------------------- */
 
 ph_session *
 ph_filter_session(ph_filter_message *message)

@@ -38,7 +38,7 @@ struct ph_intake {
 
 static ph_filter_result store_body(void *context, ph_span bytes);
 
-/* ---- Beginning ---------------------------------------------------------------------------------- */
+/* ---- Beginning ------------------------------------------------------------------------------- */
 
 static const char *
 copy_text(ph_pool *pool, const char *text)
@@ -97,8 +97,10 @@ copy_client(struct ph_filter_message *message, const struct intake_client *clien
 	envelope->sasl_sender = copy_text(message->pool, client->sasl_sender);
 	message->tls = client->tls;
 	message->rewrite_headers = is_local_client(message->settings, client);
-	if (take_entry(message, client->overrides, client->filter) == -1 || envelope->client_name == NULL || envelope->client_address == NULL ||
-		envelope->helo == NULL || envelope->protocol == NULL || envelope->sasl_username == NULL ||
+	if (take_entry(message, client->overrides, client->filter) == -1 ||
+		envelope->client_name == NULL || envelope->client_address == NULL ||
+		envelope->helo == NULL || envelope->protocol == NULL ||
+		envelope->sasl_username == NULL ||
 		envelope->sasl_method == NULL || envelope->sasl_sender == NULL)
 		return -1;
 	return 0;
@@ -109,7 +111,8 @@ static bool
 is_exempt(const struct settings *settings, const struct ph_intake_origin *origin)
 {
 	static const char *const classes[] = {
-		[PH_REPORT_OTHER] = "", [PH_REPORT_BOUNCE] = "bounce", [PH_REPORT_NOTIFY] = "notify"};
+		[PH_REPORT_OTHER] = "", [PH_REPORT_BOUNCE] = "bounce",
+			[PH_REPORT_NOTIFY] = "notify"};
 
 	if (origin->again || origin->origin != PH_ORIGIN_INTERNAL)
 		return origin->again;
@@ -191,7 +194,8 @@ ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
 		goto fail;
 	intake->queue = intake->base->queue(message->origin.queue);
 	if (intake->queue == NULL) {
-		ph_error_set(error, "there is no queue storage named \"%s\"", message->origin.queue);
+		ph_error_set(error, "there is no queue storage named \"%s\"",
+			message->origin.queue);
 		ph_pool_free(pool);
 		return NULL;
 	}
@@ -231,7 +235,7 @@ ph_intake_abort(ph_intake *intake)
 		intake_free(intake);
 }
 
-/* ---- Failures ----------------------------------------------------------------------------------- */
+/* ---- Failures -------------------------------------------------------------------------------- */
 
 /* The first failure is the reply; what was stored so far is given up. */
 static int
@@ -285,14 +289,15 @@ take_verdict(ph_intake *intake, ph_filter_result result)
 	return 0;
 }
 
-/* ---- Envelope ----------------------------------------------------------------------------------- */
+/* ---- Envelope -------------------------------------------------------------------------------- */
 
 /* A parameters struct of an older module: what it lacks reads as 0. */
 #define TAKE(copy, from) \
 	memcpy(&(copy), (from), (from)->size < sizeof(copy) ? (from)->size : sizeof(copy))
 
 int
-ph_intake_sender(ph_intake *intake, const char *address, const struct ph_mail_parameters *parameters)
+ph_intake_sender(ph_intake *intake, const char *address,
+	const struct ph_mail_parameters *parameters)
 {
 	struct ph_filter_message *message = &intake->message;
 	struct envelope *envelope = &message->envelope;
@@ -301,11 +306,12 @@ ph_intake_sender(ph_intake *intake, const char *address, const struct ph_mail_pa
 	if (parameters != NULL)
 		TAKE(given, parameters);
 	if (message->origin.origin == PH_ORIGIN_LOCAL)
-		ph_log_as("pickup", PH_LOG_INFO, "%s: uid=%u from=<%s>", envelope->id, message->origin.uid,
-			address);
+		ph_log_as("pickup", PH_LOG_INFO, "%s: uid=%u from=<%s>", envelope->id,
+			message->origin.uid, address);
 	envelope->sender = copy_text(message->pool, address);
 	if (envelope->sender != NULL)
-		envelope->sender = address_complete(message->pool, message->settings, envelope->sender);
+		envelope->sender = address_complete(message->pool, message->settings,
+			envelope->sender);
 	envelope->envid = copy_text(message->pool, given.envid);
 	envelope->ret = given.ret;
 	envelope->watch = given.watch;
@@ -343,7 +349,8 @@ void
 ph_intake_hold(ph_intake *intake, const char *reason)
 {
 	if (!(intake->message.content_flags & PH_CONTENT_HOLD))
-		ph_log_as("cleanup", PH_LOG_INFO, "%s: hold: %s", intake->message.envelope.id, reason);
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: hold: %s", intake->message.envelope.id,
+			reason);
 	intake->message.content_flags |= PH_CONTENT_HOLD;
 }
 
@@ -351,7 +358,8 @@ void
 ph_intake_discard(ph_intake *intake, const char *reason)
 {
 	if (!intake->discarded)
-		ph_log_as("cleanup", PH_LOG_INFO, "%s: discard: %s", intake->message.envelope.id, reason);
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: discard: %s", intake->message.envelope.id,
+			reason);
 	intake->discarded = true;
 }
 
@@ -389,7 +397,7 @@ ph_intake_prepend(ph_intake *intake, const char *header)
 	return 0;
 }
 
-/* ---- Body --------------------------------------------------------------------------------------- */
+/* ---- Body ------------------------------------------------------------------------------------ */
 
 /* Is there more free space than queue_minfree? A storage that cannot tell has enough. */
 static bool
@@ -410,7 +418,8 @@ begin_storage(ph_intake *intake)
 	if (intake->writer != NULL)
 		return 0;
 	if (!has_room(intake)) {
-		ph_log_as("cleanup", PH_LOG_WARNING, "%s: queue %s: not enough free space for more mail",
+		ph_log_as("cleanup", PH_LOG_WARNING,
+			"%s: queue %s: not enough free space for more mail",
 			intake->message.envelope.id, intake->queue->name);
 		return fail_with(intake, 452, "4.3.1", "Insufficient system storage");
 	}
@@ -453,7 +462,7 @@ take_body(ph_intake *intake, ph_span bytes)
 	return take_verdict(intake, filter_run_body(&intake->message, 0, bytes));
 }
 
-/* ---- Header section ----------------------------------------------------------------------------- */
+/* ---- Header section -------------------------------------------------------------------------- */
 
 static uint32_t
 count_hops(const struct ph_filter_message *message)
@@ -568,8 +577,10 @@ ph_intake_write(ph_intake *intake, ph_span bytes)
 	intake->received += (int64_t)bytes.size;
 	if (intake->failed)
 		return -1;
-	/* a report with a message that just met the limit is larger, and must go out all the same */
-	if (limit > 0 && intake->received > limit && intake->message.origin.origin != PH_ORIGIN_INTERNAL)
+	/* a report with a message that just met the limit is larger, and must go out all the
+	 * same */
+	if (limit > 0 && intake->received > limit &&
+		intake->message.origin.origin != PH_ORIGIN_INTERNAL)
 		return fail_with(intake, 552, "5.3.4", "Message size exceeds fixed limit");
 	if (bytes.size > 0 && !intake->in_body && take_headers(intake, &bytes) == -1)
 		return -1;
@@ -582,7 +593,7 @@ ph_intake_size(const ph_intake *intake)
 	return intake->received;
 }
 
-/* ---- Commit ------------------------------------------------------------------------------------- */
+/* ---- Commit ---------------------------------------------------------------------------------- */
 
 /* The content has ended: a section without a body, a last line without its end. */
 static int
@@ -595,7 +606,8 @@ finish_content(ph_intake *intake)
 	if (!intake->in_body) {
 		ph_span rest = crlf;
 
-		if (intake->collected_size > 0 && intake->collected[intake->collected_size - 1] != '\n' &&
+		if (intake->collected_size > 0 &&
+			intake->collected[intake->collected_size - 1] != '\n' &&
 			take_headers(intake, &rest) == -1)
 			return -1;
 		if (!intake->in_body && headers_complete(intake,
@@ -652,8 +664,8 @@ commit_storage(ph_intake *intake)
 	ph_queue_writer *writer = intake->writer;
 
 	intake->writer = NULL;
-	if (ops->commit(writer, message->envelope.id, envelope, head, message->content_flags, &handle,
-		&error) == -1)
+	if (ops->commit(writer, message->envelope.id, envelope, head, message->content_flags,
+		&handle, &error) == -1)
 		return fail_storage(intake, &error);
 	intake->base->announce(intake->queue);
 	return 0;

@@ -101,8 +101,8 @@ int message_add_recipient(struct ph_filter_message *message, const char *address
 	const char *original, const struct ph_rcpt_parameters *parameters);
 /* Appends to the recipients of whose expansion the sender is to hear. Shares the texts. 0 or -1. */
 int message_add_alias(struct ph_filter_message *message, const struct recipient *alias);
-/* Of recipients that are the same, before and after completion, the first stays, with what was asked
- * about either. 0 or -1. */
+/* Of recipients that are the same, before and after completion, the first stays, with what was
+ * asked about either. 0 or -1. */
 int message_drop_duplicates(struct ph_filter_message *message);
 /* One more text in a list of the message's. 0 or -1. */
 int message_append_text(struct ph_filter_message *message, ph_strings *list, const char *text);

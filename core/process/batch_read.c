@@ -15,10 +15,12 @@ texts_ok(const struct ph_user_delivery *request)
 {
 	static const struct {
 		size_t offset, size;
-	} texts[] = {TEXT(user), TEXT(sender), TEXT(recipient), TEXT(original), TEXT(queue_id), TEXT(target),
-		TEXT(extension), TEXT(nexthop), TEXT(client_address), TEXT(client_hostname), TEXT(client_helo),
-		TEXT(client_protocol), TEXT(client_port), TEXT(sasl_username), TEXT(sasl_method), TEXT(sasl_sender),
-		TEXT(envid)};
+	} texts[] = {TEXT(user), TEXT(sender), TEXT(recipient), TEXT(original), TEXT(queue_id),
+		TEXT(target),
+		TEXT(extension), TEXT(nexthop), TEXT(client_address), TEXT(client_hostname),
+		TEXT(client_helo),
+		TEXT(client_protocol), TEXT(client_port), TEXT(sasl_username), TEXT(sasl_method),
+		TEXT(sasl_sender), TEXT(envid)};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (!memchr((const char *)request + texts[i].offset, '\0', texts[i].size))

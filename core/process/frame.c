@@ -21,7 +21,7 @@ struct frame_fds {
 	int fds[CHANNEL_MAX_FDS];
 };
 
-/* ---- The header and the two system calls ------------------------------------------------------ */
+/* ---- The header and the two system calls ----------------------------------------------------- */
 
 void
 frame_header(char header[FRAME_HEADER], unsigned type, size_t size, size_t fd_count)
@@ -67,7 +67,8 @@ frame_recv(int fd, void *data, size_t size, int *received, size_t *count)
 	while (got == -1 && errno == EINTR);
 	if (got == -1)
 		return -1;
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message); cmsg; cmsg = CMSG_NXTHDR(&message, cmsg)) {
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message); cmsg;
+		cmsg = CMSG_NXTHDR(&message, cmsg)) {
 		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
 			continue;
 		size_t fds = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -115,7 +116,7 @@ frame_send(int fd, const void *data, size_t size, const int *fds, size_t count, 
 	return sent;
 }
 
-/* ---- Reading ---------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* Makes room for need bytes from start on. */
 static int
@@ -243,7 +244,7 @@ frame_reader_free(struct frame_reader *reader)
 	*reader = (struct frame_reader){0};
 }
 
-/* ---- Writing ---------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static int
 writer_room(struct frame_writer *writer, size_t size)

@@ -37,7 +37,8 @@ fill_client(struct ph_user_delivery *request, const ph_delivery *delivery)
 	static const struct {
 		const char *name;
 		size_t offset, size;
-	} facts[] = {FACT(client_address), FACT(client_hostname), FACT(client_helo), FACT(client_port),
+	} facts[] = {FACT(client_address), FACT(client_hostname), FACT(client_helo),
+		FACT(client_port),
 		FACT(client_protocol), FACT(sasl_username), FACT(sasl_method), FACT(sasl_sender)};
 
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
@@ -69,7 +70,8 @@ parcel_add(struct parcel *parcel, size_t index)
 	ph_delivery *delivery = parcel->delivery;
 
 	if (!fill(request->sender, sizeof(request->sender), ph_delivery_sender(delivery)) ||
-		!fill(request->queue_id, sizeof(request->queue_id), ph_delivery_queue_id(delivery)) ||
+		!fill(request->queue_id, sizeof(request->queue_id),
+		ph_delivery_queue_id(delivery)) ||
 		!fill(request->nexthop, sizeof(request->nexthop), ph_delivery_nexthop(delivery)) ||
 		!fill(request->recipient, sizeof(request->recipient),
 			ph_delivery_recipient(delivery, index)) ||
@@ -117,8 +119,8 @@ parcel_send(struct parcel *parcel)
 		struct ph_user_result result = {0};
 
 		if (sent == -1) {
-			ph_delivery_defer(parcel->delivery, parcel->index[i], "4.3.0", parcel->relay,
-				"%s", error.text);
+			ph_delivery_defer(parcel->delivery, parcel->index[i], "4.3.0",
+				parcel->relay, "%s", error.text);
 			continue;
 		}
 		memcpy(&result, (char *)parcel->results + at, parcel->results[0].size);
@@ -129,7 +131,8 @@ parcel_send(struct parcel *parcel)
 }
 
 static struct parcel *
-parcel_new(void *self, ph_delivery *delivery, const struct ph_user_delivery *request, ph_error *error)
+parcel_new(void *self, ph_delivery *delivery, const struct ph_user_delivery *request,
+	ph_error *error)
 {
 	struct parcel *parcel;
 

@@ -1,6 +1,6 @@
 /*
- * The supervisor's inside: generations as it sees them. records.c starts them and hears what they say,
- * supervisor.c judges what becomes of them.
+ * The supervisor's inside: generations as it sees them. records.c starts them and hears what they
+ * say, supervisor.c judges what becomes of them.
  */
 #ifndef PROCESS_RECORDS_H
 #define PROCESS_RECORDS_H
@@ -17,7 +17,8 @@ enum {
 	START_TIME = 60 * 1000 /* for a generation to serve or to fail */
 };
 
-enum record_state { RECORD_FREE, RECORD_STARTING, RECORD_SERVING, RECORD_DRAINING, RECORD_STOPPING };
+enum record_state { RECORD_FREE, RECORD_STARTING, RECORD_SERVING, RECORD_DRAINING,
+	RECORD_STOPPING };
 
 /* A generation, as the supervisor sees it. Texts are in its pool. */
 struct record {

@@ -17,8 +17,8 @@ enum {
 	NAME_ROOM = 256
 };
 
-/* With glibc nobody of that name is code 0. The manual page has more codes for it, but they all mean that a service
- * could not be asked: ENOENT is a socket of its that is not there. */
+/* With glibc nobody of that name is code 0. The manual page has more codes for it, but they all
+ * mean that a service could not be asked: ENOENT is a socket of its that is not there. */
 
 static enum rights_result
 find_user(const char *name, struct rights *rights, ph_error *error)
@@ -97,7 +97,8 @@ change(const struct rights *rights)
 {
 	uid_t real, effective, saved;
 
-	if (rights->group_only ? setgroups(1, &rights->gid) == -1 : initgroups(rights->name, rights->gid) == -1)
+	if (rights->group_only ? setgroups(1, &rights->gid) == -1
+		: initgroups(rights->name, rights->gid) == -1)
 		return -1;
 	/* Behind the look at the system's groups, and while we may. */
 	if (rights->confined && (fchdir(rights->root_fd) == -1 || chroot(".") == -1))
@@ -116,9 +117,9 @@ rights_take(const struct rights *rights, const struct owner *owner, bool command
 {
 	if (owner->rootless ? rights->confined : change(rights) == -1)
 		return -1;
-	/* Who may write there would feed a set-id program libraries and users of their own making. Its memory
-	 * holds the configuration: the user may not look into it, whatever the system's default for
-	 * processes that changed their rights is. */
+	/* Who may write there would feed a set-id program libraries and users of their own making.
+	 * Its memory holds the configuration: the user may not look into it, whatever the system's
+	 * default for processes that changed their rights is. */
 	if (((!commands || rights->confined) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) ||
 		(!owner->rootless && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1))
 		return -1;
@@ -150,7 +151,8 @@ rights_of_instance(const struct instance *transport)
 const char *
 rights_root(const struct instance *transport)
 {
-	const char *root = text_at(transport, ((const struct ph_transport_ops *)transport->ops)->chroot_offset);
+	const char *root = text_at(transport,
+		((const struct ph_transport_ops *)transport->ops)->chroot_offset);
 
 	return root && *root ? root : NULL;
 }

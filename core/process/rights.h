@@ -36,9 +36,9 @@ const char *rights_of_instance(const struct instance *transport);
 const char *rights_root(const struct instance *transport);
 /* Opens that folder. 0, or -1 with errno. */
 int rights_confine(struct rights *rights, const char *root);
-/* Nobody's rights that deliveries would have may be root's or mail_owner's: default_privs, and those
- * of transports; their root directories are there. Without root's rights there is nothing of that to check, and no root directory to be
- * changed. path: the configuration's file. */
+/* Nobody's rights that deliveries would have may be root's or mail_owner's: default_privs, and
+ * those of transports; their root directories are there. Without root's rights there is nothing of
+ * that to check, and no root directory to be changed. path: the configuration's file. */
 void rights_check(const struct config *config, const char *path, const struct owner *owner,
 	struct problems *problems);
 

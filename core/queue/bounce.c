@@ -1,6 +1,6 @@
 /*
- * Reports to the sender: who gets one, and what is done when it is durable. The recipients of a failed
- * message count as done only then; so do those of whose success the sender wants to hear.
+ * Reports to the sender: who gets one, and what is done when it is durable. The recipients of a
+ * failed message count as done only then; so do those of whose success the sender wants to hear.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +60,8 @@ is_meant(const struct body *body, uint32_t number, enum template_kind kind)
 		return rcpt->state == RCPT_FAILED &&
 			(wants(rcpt, PH_NOTIFY_FAILURE) || *sender_of(body, number) == '\0');
 	case TEMPLATE_DELAY:
-		return rcpt->state == RCPT_DEFERRED && !rcpt->delay_told && wants(rcpt, PH_NOTIFY_DELAY);
+		return rcpt->state == RCPT_DEFERRED && !rcpt->delay_told &&
+			wants(rcpt, PH_NOTIFY_DELAY);
 	case TEMPLATE_SUCCESS:
 		return rcpt->owed != 0 && rcpt->owed != DSN_REPORTED;
 	case TEMPLATE_VERIFY:
@@ -92,8 +93,8 @@ tells_success(enum template_kind kind)
 static const char *
 action_of(const struct rcpt *rcpt, enum template_kind kind)
 {
-	static const char *const actions[] = {[DSN_DELIVERED] = "delivered", [DSN_RELAYED] = "relayed",
-		[DSN_EXPANDED] = "expanded"};
+	static const char *const actions[] = {[DSN_DELIVERED] = "delivered",
+		[DSN_RELAYED] = "relayed", [DSN_EXPANDED] = "expanded"};
 
 	if (kind == TEMPLATE_SUCCESS)
 		return actions[rcpt->owed];
@@ -132,7 +133,8 @@ static struct report_recipient
 describe_alias(const struct recipient *alias)
 {
 	return (struct report_recipient){.address = alias->address, .original = alias->original,
-		.orcpt = alias->orcpt, .action = "expanded", .status = "2.0.0", .text = "alias expanded",
+		.orcpt = alias->orcpt, .action = "expanded", .status = "2.0.0",
+		.text = "alias expanded",
 		.relay = ""};
 }
 
@@ -145,11 +147,13 @@ collect(struct desk *desk, struct subject *subject)
 	size_t at = 0;
 
 	subject->numbers = ph_pool_array(desk->pool, body->count + 1u, sizeof(*subject->numbers));
-	subject->list = ph_pool_array(desk->pool, body->count + aliases + 1u, sizeof(*subject->list));
+	subject->list = ph_pool_array(desk->pool, body->count + aliases + 1u,
+		sizeof(*subject->list));
 	if (subject->numbers == NULL || subject->list == NULL)
 		return ph_error_set(&desk->error, "no memory");
 	for (uint32_t i = 0; i < body->count; i++)
-		if (is_meant(body, i, subject->kind) && strcmp(sender_of(body, i), subject->sender) == 0) {
+		if (is_meant(body, i, subject->kind) &&
+			strcmp(sender_of(body, i), subject->sender) == 0) {
 			subject->numbers[at] = i;
 			subject->list[at++] = describe(&body->rcpts[i], kind_of(&body->rcpts[i], subject->kind));
 		}
@@ -241,8 +245,10 @@ send_to_sender(struct desk *desk, const struct subject *subject)
 		[TEMPLATE_SUCCESS] = "sender delivery status notification",
 		[TEMPLATE_VERIFY] = "sender delivery status notification"};
 	const struct envelope *envelope = &desk->message->body->envelope;
-	bool headers = envelope->ret == PH_RET_HDRS && strcmp(subject->sender, envelope->sender) == 0;
-	struct notice notice = {.sender = "", .whole = subject->kind == TEMPLATE_FAILURE && !headers};
+	bool headers = envelope->ret == PH_RET_HDRS &&
+		strcmp(subject->sender, envelope->sender) == 0;
+	struct notice notice = {.sender = "", .whole = subject->kind == TEMPLATE_FAILURE &&
+		!headers};
 
 	fill_report(desk, subject, &notice.report);
 	return send(desk, &notice, what[subject->kind]);
@@ -280,14 +286,16 @@ static int
 report_double_bounce(struct desk *desk, const struct subject *subject)
 {
 	if (is_double_bounce(desk->manager, subject->sender)) {
-		ph_log_as("bounce", PH_LOG_WARNING, "%s: undeliverable postmaster notification discarded",
-			desk->message->id);
+		ph_log_as("bounce", PH_LOG_WARNING,
+			"%s: undeliverable postmaster notification discarded", desk->message->id);
 		return 0;
 	}
 	if (has_class(desk->manager, "2bounce"))
-		return send_to_postmaster(desk, subject, desk->manager->settings->bounce2_notice_recipient,
+		return send_to_postmaster(desk, subject,
+			desk->manager->settings->bounce2_notice_recipient,
 			"postmaster non-delivery notification", true);
-	ph_log_as("bounce", PH_LOG_INFO, "%s: undeliverable report discarded: notify_classes has no 2bounce",
+	ph_log_as("bounce", PH_LOG_INFO,
+		"%s: undeliverable report discarded: notify_classes has no 2bounce",
 		desk->message->id);
 	return 0;
 }
@@ -373,7 +381,8 @@ settle_told(struct manager *manager, struct message *message, struct subject *su
 {
 	struct body *body = message->body;
 	bool delay = subject->kind == TEMPLATE_DELAY;
-	struct note note = {.type = NOTE_REPORTED, .reported = delay ? REPORTED_DELAY : REPORTED_SUCCESS};
+	struct note note = {.type = NOTE_REPORTED,
+		.reported = delay ? REPORTED_DELAY : REPORTED_SUCCESS};
 
 	size_t count = 0;
 

@@ -71,7 +71,8 @@ read_client(struct ph_delivery *d, struct wire_reader *reader)
 {
 	uint32_t port;
 
-	d->client_address = d->client_hostname = d->client_helo = d->client_protocol = d->client_port = "";
+	d->client_address = d->client_hostname = d->client_helo = d->client_protocol =
+		d->client_port = "";
 	d->sasl_username = d->sasl_method = d->sasl_sender = "";
 	if (reader->failed || reader->rest.size == 0)
 		return;
@@ -288,9 +289,11 @@ ph_delivery_content(ph_delivery *d, int *fd, int64_t *offset, int64_t *length, b
 		d->content.size = sizeof(d->content);
 		found = ops->read(d->storage->self, d->handle, d->pool, &d->content, error);
 		if (found != PH_FOUND) {
-			/* the owner of the storage knows where it is now: the job goes back to it */
+			/* the owner of the storage knows where it is now: the job goes back to
+			 * it */
 			d->missing = true;
-			return found == PH_FAILED ? -1 : ph_error_set(error, "the message was moved");
+			return found == PH_FAILED ? -1
+				: ph_error_set(error, "the message was moved");
 		}
 		d->opened = true;
 	}
@@ -418,7 +421,8 @@ ph_delivery_bounce(ph_delivery *d, size_t index, const char *status, const char 
 
 	va_start(args, format);
 	if (is_soft(d))
-		settle_soft(d, index, status_of(d, status, '5'), copy_of(d, relay), text_of(d, format, args));
+		settle_soft(d, index, status_of(d, status, '5'), copy_of(d, relay),
+			text_of(d, format, args));
 	else
 		settle(d, index, OUTCOME_BOUNCED, status_of(d, status, '5'), copy_of(d, relay),
 			text_of(d, format, args));
@@ -477,7 +481,8 @@ ph_delivery_expand_to(ph_delivery *d, size_t index, const struct ph_target *targ
 
 		memcpy(&target, from, targets->size < sizeof(target) ? targets->size : sizeof(target));
 		list[i] = (struct note_address){copy_of(d, target.address), (uint8_t)target.kind,
-			copy_of(d, target.what), copy_of(d, target.user), copy_of(d, target.sender)};
+			copy_of(d, target.what), copy_of(d, target.user),
+			copy_of(d, target.sender)};
 	}
 	if (list != NULL)
 		settle_expansion(d, index, list, count);
@@ -537,7 +542,8 @@ void
 delivery_pass_probe(struct ph_delivery *d)
 {
 	for (uint32_t i = 0; i < d->count; i++)
-		ph_delivery_sent(d, i, "2.0.0", "none", "transport %s cannot be probed", d->transport_name);
+		ph_delivery_sent(d, i, "2.0.0", "none", "transport %s cannot be probed",
+			d->transport_name);
 }
 
 /* What mail would become of the recipient is not asked: it is somebody. */
@@ -616,7 +622,8 @@ delivery_log_all(const struct ph_delivery *d)
 			.recipient = recipient->address,
 			.original = recipient->original,
 			.relay = recipient->relay,
-			.status = recipient->bounced != NULL ? recipient->bounced : recipient->status,
+			.status = recipient->bounced != NULL ? recipient->bounced
+			: recipient->status,
 			.word = recipient->bounced != NULL ? "SOFTBOUNCE" : word,
 			.text = recipient->text,
 			.times = {.arrival = d->arrival, .active = d->active, .started = d->started,

@@ -197,9 +197,11 @@ settle_group(struct manager *manager, struct message *message, const struct grou
 		if (group->queued)
 			body_set_done(body, number, OUTCOME_SENT);
 		else if (failure == NULL && group->reply->code >= 500)
-			pass_fail(manager, message, number, group->reply->status, group->reply->text);
+			pass_fail(manager, message, number, group->reply->status,
+				group->reply->text);
 		else
-			pass_defer(manager, message, number, failure == NULL ? group->reply->status : "4.3.0",
+			pass_defer(manager, message, number,
+				failure == NULL ? group->reply->status : "4.3.0",
 				failure == NULL ? group->reply->text : failure);
 	}
 	if (group->queued)

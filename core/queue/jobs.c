@@ -49,8 +49,8 @@ can_take(const struct worker *worker, const struct route *route)
 	return false;
 }
 
-/* The worker that has this destination already, so that connections are used again; above a few jobs
- * at once the one with the least to do. */
+/* The worker that has this destination already, so that connections are used again; above a few
+ * jobs at once the one with the least to do. */
 static struct worker *
 pick_worker(struct scheduler *scheduler, struct destination *destination)
 {
@@ -60,7 +60,8 @@ pick_worker(struct scheduler *scheduler, struct destination *destination)
 		can_take(destination->home, destination->route))
 		return destination->home;
 	TAILQ_FOREACH(worker, &scheduler->workers, link)
-		if (can_take(worker, destination->route) && (best == NULL || worker->busy < best->busy))
+		if (can_take(worker, destination->route) &&
+			(best == NULL || worker->busy < best->busy))
 			best = worker;
 	if (best != NULL && (destination->home == NULL || destination->busy == 0))
 		destination->home = best;

@@ -16,7 +16,8 @@
 static int
 keep_early(struct body *body, const struct note *note)
 {
-	struct note_writer writer = {.pool = body->pool, .data = (char *)(uintptr_t)body->early.data,
+	struct note_writer writer = {.pool = body->pool,
+		.data = (char *)(uintptr_t)body->early.data,
 		.size = body->early.size, .room = body->early_room};
 
 	if (body->early.size > EARLY_MAX)
@@ -109,7 +110,8 @@ add_child(struct body *body, const struct note *note, const struct note_address 
 	struct rcpt *child = body_add(body, RCPT_WAITING);
 	const struct rcpt *parent = &body->rcpts[note->parent];
 
-	if (child == NULL || (child->address = ph_pool_strdup(body->pool, address->address)) == NULL)
+	if (child == NULL ||
+		(child->address = ph_pool_strdup(body->pool, address->address)) == NULL)
 		return -1;
 	child->original = *parent->original != '\0' ? parent->original : parent->address;
 	child->orcpt = parent->orcpt;
@@ -192,7 +194,8 @@ apply_to_message(struct message *message, const struct note *note)
 	switch (note->type) {
 	case NOTE_SCHEDULE:
 		if (note->attempt >= message->attempts) {
-			message->attempts = note->attempt > UINT16_MAX ? UINT16_MAX : (uint16_t)note->attempt;
+			message->attempts = note->attempt > UINT16_MAX ? UINT16_MAX
+				: (uint16_t)note->attempt;
 			message->due = note->time;
 		}
 		break;
@@ -451,8 +454,8 @@ encode_deferred(const struct body *body, struct note_writer *writer)
 		for (i++; i < body->count; i++, range.count++) {
 			const struct rcpt *rcpt = &body->rcpts[i];
 
-			if (rcpt->state == RCPT_DONE || rcpt->status == NULL || rcpt->text == NULL ||
-				strcmp(rcpt->status, first->status) != 0 ||
+			if (rcpt->state == RCPT_DONE || rcpt->status == NULL ||
+				rcpt->text == NULL || strcmp(rcpt->status, first->status) != 0 ||
 				strcmp(rcpt->text, first->text) != 0)
 				break;
 		}
@@ -471,7 +474,8 @@ encode_owed(const struct body *body, struct note_writer *writer)
 		const struct rcpt *rcpt = &body->rcpts[i];
 
 		/* an expansion says by itself that it is owed */
-		if (rcpt->owed != 0 && rcpt->owed != DSN_REPORTED && rcpt->outcome != OUTCOME_EXPANDED)
+		if (rcpt->owed != 0 && rcpt->owed != DSN_REPORTED &&
+			rcpt->outcome != OUTCOME_EXPANDED)
 			body_note_owed(body, i, 0, writer);
 	}
 	return writer->failed ? -1 : 0;
@@ -520,7 +524,8 @@ encode_family(const struct body *body, struct note_writer *writer, struct family
 		.part = families[parent].begun};
 	struct note_address *addresses;
 
-	while (*i < body->count && body->rcpts[*i].parent == parent && *i - first < NOTE_PART_ADDRESSES)
+	while (*i < body->count && body->rcpts[*i].parent == parent &&
+		*i - first < NOTE_PART_ADDRESSES)
 		++*i;
 	if ((addresses = ph_pool_array(writer->pool, *i - first, sizeof(*addresses))) == NULL)
 		return -1;

@@ -106,8 +106,8 @@ struct message {
 	char id[PH_QUEUE_ID_SIZE];
 };
 
-/* An entry from what the storage claims; notes are applied. NULL: no memory. An envelope that cannot
- * be read is held: error says why, and *held is set. */
+/* An entry from what the storage claims; notes are applied. NULL: no memory. An envelope that
+ * cannot be read is held: error says why, and *held is set. */
 struct message *message_new(struct storage *storage, const struct ph_queue_item *item,
 	ph_error *error);
 /* Frees it whatever its state; unlinked by the caller. */
@@ -132,7 +132,8 @@ void body_set_done(struct body *body, uint32_t number, enum outcome outcome);
 /* Copies the reason into the pool. */
 void body_set_reason(struct body *body, uint32_t number, const char *status, const char *text,
 	const char *relay);
-/* The sender is to hear that this one was served; only the first time. reason: body_set_reason(). */
+/* The sender is to hear that this one was served; only the first time. reason:
+ * body_set_reason(). */
 void body_set_owed(struct body *body, uint32_t number, enum dsn_action action);
 /* The sender has heard that it was. */
 void body_set_reported(struct body *body, uint32_t number);

@@ -25,13 +25,15 @@ int
 content_copy(ph_intake *intake, const struct ph_queue_content *content, bool full)
 {
 	char *chunk = malloc(CHUNK + 3);
-	int64_t at = 0, length = full || content->length < HEADER_MAX ? content->length : HEADER_MAX;
+	int64_t at = 0, length = full || content->length < HEADER_MAX ? content->length
+		: HEADER_MAX;
 	size_t carry = 0;
 	bool ended = false;
 
 	while (chunk != NULL && at < length && !ended) {
 		size_t want = length - at < CHUNK ? (size_t)(length - at) : CHUNK;
-		ssize_t got = pread(content->fd, chunk + carry, want, (off_t)(content->offset + at));
+		ssize_t got = pread(content->fd, chunk + carry, want,
+			(off_t)(content->offset + at));
 		size_t size, end;
 
 		if (got <= 0 && !(got == -1 && errno == EINTR))

@@ -160,7 +160,8 @@ peer_accept(struct manager *manager, int fd)
 	peer->manager = manager;
 	TAILQ_INSERT_TAIL(&manager->peers, peer, link);
 	if (channel_peer(peer->channel, &uid, &pid) == -1 || (uid != 0 && uid != geteuid())) {
-		ph_log(PH_LOG_WARNING, "a process of uid %ld may not connect to the queue", (long)uid);
+		ph_log(PH_LOG_WARNING, "a process of uid %ld may not connect to the queue",
+			(long)uid);
 		channel_close(peer->channel);
 		peer_free(peer);
 		return NULL;

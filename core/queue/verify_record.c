@@ -57,8 +57,8 @@ read_record(ph_span bytes, struct verify_record *record)
 	text = number_get(bytes.data + 10, 2);
 	status = (unsigned char)bytes.data[12];
 	size = VERIFY_RECORD_SIZE + address + text;
-	if (address == 0 || address > VERIFY_ADDRESS_MAX || text > VERIFY_TEXT_MAX || size > bytes.size ||
-		status < VERIFY_DELIVERABLE || status > VERIFY_UNDELIVERABLE ||
+	if (address == 0 || address > VERIFY_ADDRESS_MAX || text > VERIFY_TEXT_MAX ||
+		size > bytes.size || status < VERIFY_DELIVERABLE || status > VERIFY_UNDELIVERABLE ||
 		number_get(bytes.data + 4, 4) != checksum(bytes.data + 8, size - 8))
 		return 0;
 	*record = (struct verify_record){.status = (enum verify_status)status,

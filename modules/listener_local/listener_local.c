@@ -33,7 +33,7 @@ static const struct ph_param params[] = {
 		.doc = "How long a program that submits mail through the local socket may be silent."},
 };
 
-/* ---- The socket -------------------------------------------------------------------------------- */
+/* ---- The socket ------------------------------------------------------------------------------ */
 
 static int
 endpoints(void *self, ph_endpoints *list, ph_error *error)
@@ -116,7 +116,7 @@ serve(void *instance, ph_connection *connection)
 	submission_free(submission);
 }
 
-/* ---- Life --------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 local_open(void *instance, ph_error *error)
@@ -142,11 +142,13 @@ local_start(void *instance, ph_error *error)
 	ph_error why;
 
 	if (drop_prepare(&self->drop, &why) == -1) {
-		ph_log(PH_LOG_WARNING, "mail submitted while no daemon runs is not picked up: %s", why.text);
+		ph_log(PH_LOG_WARNING, "mail submitted while no daemon runs is not picked up: %s",
+			why.text);
 		return 0;
 	}
 	self->watcher = ph_task_spawn("drop", drop_watch, &self->drop);
-	return self->watcher.generation != 0 ? 0 : ph_error_set(error, "no task for the drop directory");
+	return self->watcher.generation != 0 ? 0
+		: ph_error_set(error, "no task for the drop directory");
 }
 
 static void

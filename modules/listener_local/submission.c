@@ -78,7 +78,7 @@ refuse_memory(struct submission *submission)
 	return refuse(submission, 451, "4.3.0", "Error: out of memory");
 }
 
-/* ---- The envelope ------------------------------------------------------------------------------ */
+/* ---- The envelope ---------------------------------------------------------------------------- */
 
 /* The address in its usual form, or NULL: refused. */
 static const char *
@@ -96,7 +96,8 @@ parse_address(struct submission *submission, const char *what, ph_span text)
 	if (ph_path_parse(submission->pool, ph_span_of(path),
 		PH_PATH_EMPTY_OK | PH_PATH_STRICT | PH_PATH_UTF8, &address, &rest, &error) == -1 ||
 		rest.size > 0) {
-		refuse(submission, 501, what[0] == 's' ? "5.1.7" : "5.1.3", "<%.*s>: Bad %s address syntax",
+		refuse(submission, 501, what[0] == 's' ? "5.1.7" : "5.1.3",
+			"<%.*s>: Bad %s address syntax",
 			(int)(text.size < 100 ? text.size : 100), text.data, what);
 		return NULL;
 	}
@@ -121,7 +122,8 @@ begin(struct submission *submission)
 		.listener = submission->listener,
 		.uid = submission->user.uid,
 		.user_name = submission->user.name,
-		.full_name = submission->name != NULL ? submission->name : submission->user.full_name};
+		.full_name = submission->name != NULL ? submission->name
+		: submission->user.full_name};
 	const char *from = submission->from != NULL ? submission->from : submission->user.name;
 	ph_error error = {""};
 
@@ -206,7 +208,8 @@ line_notify(struct submission *submission, ph_span value)
 {
 	uint64_t notify;
 
-	if (ph_parse_uint(value, 15, &notify) == -1 || (notify > PH_NOTIFY_NEVER && (notify & PH_NOTIFY_NEVER)))
+	if (ph_parse_uint(value, 15, &notify) == -1 ||
+		(notify > PH_NOTIFY_NEVER && (notify & PH_NOTIFY_NEVER)))
 		return refuse(submission, 501, "5.5.4", "Error: bad value of notify");
 	submission->notify = (uint32_t)notify;
 	return 0;
@@ -244,14 +247,15 @@ take_line(void *context, ph_span keyword, ph_span value, ph_error *error)
 		if (!ph_span_equal(keyword, ph_span_of(lines[i].keyword)))
 			continue;
 		if (lines[i].early && submission->intake != NULL)
-			return ph_error_set(error, "%s stands behind a recipient", lines[i].keyword);
+			return ph_error_set(error, "%s stands behind a recipient",
+				lines[i].keyword);
 		return lines[i].take(submission, value);
 	}
 	return ph_error_set(error, "the keyword \"%.*s\" is unknown",
 		(int)(keyword.size < 32 ? keyword.size : 32), keyword.data);
 }
 
-/* ---- Content and end --------------------------------------------------------------------------- */
+/* ---- Content and end ------------------------------------------------------------------------- */
 
 static void
 take_data(void *context, ph_span bytes)
@@ -267,7 +271,8 @@ submission_feed(struct submission *submission, ph_span bytes)
 {
 	static const struct frames_ops ops = {.line = take_line, .data = take_data};
 	ph_error error = {"bad format"};
-	enum frames_result result = frames_feed(&submission->frames, bytes, &ops, submission, &error);
+	enum frames_result result = frames_feed(&submission->frames, bytes, &ops, submission,
+		&error);
 
 	if (result == FRAMES_BAD)
 		refuse(submission, 501, "5.5.2", "Error: %s", error.text);

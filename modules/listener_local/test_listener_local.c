@@ -15,7 +15,7 @@
 #include "scene.h"
 #include "submission.h"
 
-/* ---- Frames ----------------------------------------------------------------------------------- */
+/* ---- Frames ---------------------------------------------------------------------------------- */
 
 static char heard[4096];
 
@@ -112,7 +112,7 @@ long_lines(void **state)
 	assert_int_equal(feed_in_steps(text, start + PH_SUBMIT_LINE_MAX + 1, 100), FRAMES_BAD);
 }
 
-/* ---- Lines ------------------------------------------------------------------------------------ */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 static void
 collect(void *context, ph_span bytes)
@@ -154,7 +154,7 @@ line_ends(void **state)
 	}
 }
 
-/* ---- Users ------------------------------------------------------------------------------------ */
+/* ---- Users ----------------------------------------------------------------------------------- */
 
 static void
 users(void **state)
@@ -187,7 +187,7 @@ users(void **state)
 	assert_string_equal(name, "A name that is ");
 }
 
-/* ---- Submissions ------------------------------------------------------------------------------ */
+/* ---- Submissions ----------------------------------------------------------------------------- */
 
 static void
 silent(const char *component, ph_log_level level, const char *line, void *context)
@@ -301,7 +301,7 @@ bad_submissions(void **state)
 	run(scene_bad_submission);
 }
 
-/* ---- The drop directory ----------------------------------------------------------------------- */
+/* ---- The drop directory ---------------------------------------------------------------------- */
 
 static char directory[64];
 

@@ -61,7 +61,8 @@ apply_data(struct disk *disk, const struct operation *operation, enum disk_cut h
 			apply_write(disk, operation, 0, operation->size);
 		return;
 	case OP_TRUNCATE:
-		if ((how != DISK_TORN || rng(seed) % 2 == 0) && ftruncate(fd, operation->offset) != 0)
+		if ((how != DISK_TORN || rng(seed) % 2 == 0) &&
+			ftruncate(fd, operation->offset) != 0)
 			abort();
 		return;
 	case OP_ALLOCATE:

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- State -------------------------------------------------------------------------------------- */
+/* ---- State ----------------------------------------------------------------------------------- */
 
 static struct disk *
 disk_of(const struct files *files)
@@ -95,7 +95,7 @@ disk_fails(struct disk *disk)
 	return true;
 }
 
-/* ---- Operations --------------------------------------------------------------------------------- */
+/* ---- Operations ------------------------------------------------------------------------------ */
 
 static int
 sim_open_locked(struct disk *disk, const char *path, int flags)
@@ -355,7 +355,7 @@ sim_list(const struct files *files, const char *path,
 	return 0;
 }
 
-/* ---- Life --------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 struct disk *
 disk_new(bool journal)
@@ -467,7 +467,8 @@ inode_copy(int from, int to)
 	int64_t size = file_size(from);
 	char *bytes = malloc((size_t)size + 1);
 
-	if (pread(from, bytes, (size_t)size, 0) != size || pwrite(to, bytes, (size_t)size, 0) != size)
+	if (pread(from, bytes, (size_t)size, 0) != size ||
+		pwrite(to, bytes, (size_t)size, 0) != size)
 		abort();
 	free(bytes);
 }

@@ -1,5 +1,6 @@
 /*
- * The simulated disk from the inside: what its operations (disk.c) and its power cuts (cut.c) share.
+ * The simulated disk from the inside: what its operations (disk.c) and its power cuts (cut.c)
+ * share.
  */
 #ifndef QUEUE_LOG_DISK_INSIDE_H
 #define QUEUE_LOG_DISK_INSIDE_H

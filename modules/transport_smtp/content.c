@@ -63,7 +63,8 @@ send_stuffed(struct content *content, ph_stream *stream)
 	return ph_stream_write(stream, ".\r\n", 3, data_deadline(content));
 }
 
-/* What is behind the head, looked up as it goes; offset and length are those of the whole content. */
+/* What is behind the head, looked up as it goes; offset and length are those of the whole
+ * content. */
 static int
 send_checked(struct content *content, ph_stream *stream, int64_t offset, int64_t length)
 {
@@ -74,10 +75,11 @@ send_checked(struct content *content, ph_stream *stream, int64_t offset, int64_t
 
 	if (head.size > 0)
 		stuffing.before = head.data[head.size - 1];
-	result = checks_body(content->checks, content->fd, offset, length, write_stuffed, &stuffing, &error);
+	result = checks_body(content->checks, content->fd, offset, length, write_stuffed, &stuffing,
+		&error);
 	if (result == 1)
-		content->failure = ph_pool_printf(ph_delivery_pool(content->delivery), "Temporary lookup failure: %s",
-			error.text);
+		content->failure = ph_pool_printf(ph_delivery_pool(content->delivery),
+			"Temporary lookup failure: %s", error.text);
 	if (result != 0)
 		return -1;
 	return ph_stream_write(stream, ".\r\n", 3, data_deadline(content));
@@ -114,7 +116,8 @@ send_head(struct content *content, ph_stream *stream)
 		const char *end = memchr(head.data, '\n', head.size);
 		size_t size = end != NULL ? (size_t)(end - head.data) + 1 : head.size;
 
-		if (*head.data == '.' && ph_stream_write(stream, ".", 1, data_deadline(content)) != 0)
+		if (*head.data == '.' &&
+			ph_stream_write(stream, ".", 1, data_deadline(content)) != 0)
 			return -1;
 		if (ph_stream_write(stream, head.data, size, data_deadline(content)) != 0)
 			return -1;
@@ -128,7 +131,8 @@ int
 content_send(struct content *content, ph_stream *stream)
 {
 	int64_t offset = content->offset;
-	int64_t length = content->length - (int64_t)content->generic.head.size + content->generic.used;
+	int64_t length = content->length - (int64_t)content->generic.head.size +
+		content->generic.used;
 
 	if (send_head(content, stream) == -1)
 		return -1;

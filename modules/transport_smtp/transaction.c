@@ -60,8 +60,8 @@ refused(struct transaction *t, size_t which, const char *fallback, const char *c
 				"%s (in reply to %s command)", t->text, command);
 			pending->done = true;
 		} else {
-			char *text = ph_pool_printf(ph_delivery_pool(t->delivery), "%s (in reply to %s command)",
-				t->text, command);
+			char *text = ph_pool_printf(ph_delivery_pool(t->delivery),
+				"%s (in reply to %s command)", t->text, command);
 
 			note(t->delivery, pending, code, text != NULL ? text : "out of memory");
 		}
@@ -84,7 +84,7 @@ make_temporary(struct reply *reply)
 	}
 }
 
-/* ---- What the sender asked about reports (RFC 3461) ---------------------------------------------- */
+/* ---- What the sender asked about reports (RFC 3461) ------------------------------------------ */
 
 static bool
 passes_dsn(const struct transaction *t)
@@ -135,12 +135,14 @@ rcpt_dsn(struct transaction *t, size_t index)
 	if (!passes_dsn(t))
 		return "";
 	orcpt = orcpt_of(t, index);
-	text = ph_pool_printf(ph_delivery_pool(t->delivery), "%s%s%s%s", notify != 0 ? " NOTIFY=" : "",
-		ph_dsn_notify_text(notify), orcpt != NULL ? " ORCPT=" : "", orcpt != NULL ? orcpt : "");
+	text = ph_pool_printf(ph_delivery_pool(t->delivery), "%s%s%s%s",
+		notify != 0 ? " NOTIFY=" : "",
+		ph_dsn_notify_text(notify), orcpt != NULL ? " ORCPT=" : "",
+		orcpt != NULL ? orcpt : "");
 	return text == NULL ? "" : text;
 }
 
-/* ---- Commands ----------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static int
 say_mail(struct transaction *t)
@@ -154,8 +156,8 @@ say_mail(struct transaction *t)
 	return client_command(client, ph_in(client->settings->smtp_mail_timeout),
 		"MAIL FROM:<%s>%s%s%s%s\r\n",
 		generic != NULL ? generic : ph_delivery_sender(t->delivery), size,
-		ph_delivery_8bit(t->delivery) && client->capabilities & CAN_8BIT ? " BODY=8BITMIME" : "",
-		ph_delivery_smtputf8(t->delivery) ? " SMTPUTF8" : "", mail_dsn(t));
+		ph_delivery_8bit(t->delivery) && client->capabilities & CAN_8BIT ? " BODY=8BITMIME"
+		: "", ph_delivery_smtputf8(t->delivery) ? " SMTPUTF8" : "", mail_dsn(t));
 }
 
 static int
@@ -174,7 +176,8 @@ say_rcpt(struct transaction *t, size_t i)
 static int
 say_data(struct transaction *t)
 {
-	return client_command(t->client, ph_in(t->client->settings->smtp_data_init_timeout), "DATA\r\n");
+	return client_command(t->client, ph_in(t->client->settings->smtp_data_init_timeout),
+		"DATA\r\n");
 }
 
 static void
@@ -206,7 +209,8 @@ hear_rcpt(struct transaction *t, size_t i)
 	return t->reply->code == 421 ? -1 : 0;
 }
 
-/* MAIL, every RCPT and, for mail, DATA in one write. Returns DATA's reply class, 0 when nothing goes on,
+/* MAIL, every RCPT and, for mail, DATA in one write. Returns DATA's reply class, 0 when nothing
+ * goes on,
  * -1 when the connection is lost. */
 static int
 open_pipelined(struct transaction *t)
@@ -314,8 +318,8 @@ decide(struct transaction *t, size_t i)
 	t->pending[i].done = true;
 }
 
-/* In SMTP one reply decides about all recipients which were taken, in LMTP there is one for each, in
- * their order (RFC 2033, 4.2): who has none when the connection breaks is tried again. */
+/* In SMTP one reply decides about all recipients which were taken, in LMTP there is one for each,
+ * in their order (RFC 2033, 4.2): who has none when the connection breaks is tried again. */
 static enum outcome
 hear_results(struct transaction *t)
 {
@@ -337,15 +341,17 @@ static enum outcome
 finish(struct transaction *t)
 {
 	if (t->accepted == 0 && t->client->settings->lmtp) {
-		/* 354 without a recipient, against RFC 2033 (4.2): an end of data would have no reply. */
+		/* 354 without a recipient, against RFC 2033 (4.2): an end of data would have no
+		 * reply. */
 		t->client->broken = true;
 		return OUTCOME_DONE;
 	}
 	if (t->accepted == 0) {
 		/* 354 without a recipient: an empty message ends it; the server refuses it. */
-		if (client_command(t->client, ph_in(t->client->settings->smtp_data_xfer_timeout), ".\r\n") ==
-			-1 || reply_to(t, t->client->settings->smtp_data_done_timeout, "ending an empty message") !=
-			EXCHANGE_OK)
+		if (client_command(t->client, ph_in(t->client->settings->smtp_data_xfer_timeout),
+			".\r\n") ==
+			-1 || reply_to(t, t->client->settings->smtp_data_done_timeout,
+			"ending an empty message") != EXCHANGE_OK)
 			t->client->broken = true;
 		return OUTCOME_DONE;
 	}
@@ -364,10 +370,11 @@ finish(struct transaction *t)
 static int
 defer_lookup(struct transaction *t, const char *parameter, const ph_error *error)
 {
-	const char *text = ph_pool_printf(ph_delivery_pool(t->delivery), "Temporary lookup failure: %s",
-		parameter);
+	const char *text = ph_pool_printf(ph_delivery_pool(t->delivery),
+		"Temporary lookup failure: %s", parameter);
 
-	ph_log(PH_LOG_WARNING, "%s: %s: %s", ph_delivery_queue_id(t->delivery), parameter, error->text);
+	ph_log(PH_LOG_WARNING, "%s: %s: %s", ph_delivery_queue_id(t->delivery), parameter,
+		error->text);
 	transaction_fail(t->delivery, t->pending, t->count, "4.3.0",
 		text != NULL ? text : "Temporary lookup failure");
 	return -1;
@@ -390,7 +397,8 @@ make_content(struct transaction *t)
 	if ((checked && (content->checks = checks_new(settings, t->delivery)) == NULL) ||
 		generic_head(settings, t->delivery, content->checks, content->fd, content->offset,
 			content->length, &content->generic, &error) == -1)
-		return defer_lookup(t, checked ? "smtp_header_checks" : "smtp_generic_maps", &error);
+		return defer_lookup(t, checked ? "smtp_header_checks" : "smtp_generic_maps",
+			&error);
 	content->length += (int64_t)content->generic.head.size - content->generic.used;
 	return 0;
 }
@@ -441,8 +449,8 @@ impossible(struct transaction *t)
 	for (size_t i = 0; i < t->count; i++) {
 		if (t->pending[i].done)
 			continue;
-		ph_delivery_bounce(t->delivery, t->pending[i].index, status, client->relay, "%s %s", text,
-			client->name);
+		ph_delivery_bounce(t->delivery, t->pending[i].index, status, client->relay, "%s %s",
+			text, client->name);
 		t->pending[i].done = true;
 	}
 	return true;
@@ -461,12 +469,14 @@ run(struct transaction *t)
 	class = client->capabilities & CAN_PIPELINE ? open_pipelined(t) : open_stepwise(t);
 	if (class == -1) {
 		client->broken = true;
-		/* Closed while it was kept, with 421 or without a word: nothing of this message was heard. */
+		/* Closed while it was kept, with 421 or without a word: nothing of this message was
+		 * heard. */
 		if (client->transactions > 0 && t->accepted == 0 &&
 			(t->reply->code == 0 || t->reply->code == 421))
 			return OUTCOME_STALE;
 		if (t->text[0] == '\0')
-			snprintf(t->text, TEXT_SIZE, "lost connection with %s while sending the envelope", client->name);
+			snprintf(t->text, TEXT_SIZE,
+				"lost connection with %s while sending the envelope", client->name);
 		lost(t, t->text);
 		return OUTCOME_DONE;
 	}
