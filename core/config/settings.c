@@ -213,9 +213,10 @@ const struct ph_param settings_params[] = {
 	SETTING(notify_classes, PH_STRINGS, .default_value = "resource, software",
 		.doc = "What the postmaster hears of: bounce, 2bounce, delay, policy, protocol, resource, "
 		       "software."),
-	SETTING(parent_domain_matches_subdomains, PH_STRINGS, .default_value = "relay_domains",
+	SETTING(parent_domain_matches_subdomains, PH_STRINGS,
+		.default_value = "relay_domains, smtpd_access_maps",
 		.doc = "The parameters in which example.com also stands for all domains below it; in others "
-		       "that is written .example.com: relay_domains, transport_maps."),
+		       "that is written .example.com: relay_domains, smtpd_access_maps, transport_maps."),
 	SETTING(propagate_unmatched_extensions, PH_STRINGS, .default_value = "canonical, virtual",
 		.doc = "The tables whose results get the extension that their key did not have: canonical, "
 		       "virtual, generic, alias, forward (.forward files), include (:include: files, of those)."),
