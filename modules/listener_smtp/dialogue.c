@@ -111,6 +111,23 @@ dialogue_give_up(struct dialogue *d, int64_t result)
 }
 
 bool
+dialogue_is_listed(const ph_strings *list, ph_span word)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (ph_span_equal_nocase(word, ph_span_of(list->items[i])))
+			return true;
+	return false;
+}
+
+void
+dialogue_bare(const struct dialogue *d, const char *status, const char *what, ph_reply *refusal)
+{
+	*refusal = (ph_reply){.code = (int)d->self->bare_newline_reject_code};
+	(void)snprintf(refusal->status, sizeof(refusal->status), "%s", status);
+	(void)snprintf(refusal->text, sizeof(refusal->text), "Error: %s received", what);
+}
+
+bool
 dialogue_is_strict(const struct dialogue *d)
 {
 	return d->self->forbid_bare_newline == BARE_NEWLINE_REJECT &&

@@ -15,6 +15,8 @@ struct dialogue {
 	ph_deadline end;     /* of the session */
 	enum verb last;      /* the command in hand or before */
 	unsigned errors, junk;
+	int64_t overshoot;     /* recipients of this message beyond the most, refused without being errors */
+	const char *discarded; /* keywords that EHLO does not announce to this client; NULL: the listener's */
 	bool greeted;        /* a command was read */
 	bool extended;       /* EHLO: may send ahead */
 	bool denied;         /* the client is not welcome: it may only leave */
@@ -38,6 +40,10 @@ void dialogue_drop(struct dialogue *d, const char *code_and_status, const char *
 void dialogue_log_end(const struct dialogue *d, const char *what);
 /* A read or write did not come about: tells the client where it may still hear. */
 void dialogue_give_up(struct dialogue *d, int64_t result);
+/* Is the word in a list, whatever the case of its letters? */
+bool dialogue_is_listed(const ph_strings *list, ph_span word);
+/* Fills the refusal of what did not end as a line must. */
+void dialogue_bare(const struct dialogue *d, const char *status, const char *what, ph_reply *refusal);
 /* Does this client have to end its lines properly? */
 bool dialogue_is_strict(const struct dialogue *d);
 
