@@ -242,7 +242,9 @@ do_rcpt(struct dialogue *d, const struct command *command)
 	setting = setting_of(d);
 	if (params_rcpt(&setting, rest, &params, &reply) == -1 ||
 		ph_session_rcpt(d->session, recipient, &params, &reply) == -1) {
+		d->recipient = recipient;
 		refuse_recipient(d, &reply);
+		d->recipient = NULL;
 		return false;
 	}
 	dialogue_say(d, "250 2.1.5 Ok");

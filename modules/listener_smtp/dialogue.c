@@ -3,6 +3,7 @@
  * so that the answers to a group of pipelined commands are one segment (RFC 2920).
  */
 #include "dialogue.h"
+#include "footer.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,6 +41,13 @@ soften(const struct dialogue *d, char *line)
 }
 
 void
+dialogue_line(struct dialogue *d, const char *line)
+{
+	ph_session_said(d->session, false, ph_span_of(line));
+	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "%s\r\n", line);
+}
+
+void
 dialogue_put(struct dialogue *d, const char *format, ...)
 {
 	char line[400];
@@ -49,8 +57,10 @@ dialogue_put(struct dialogue *d, const char *format, ...)
 	(void)vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
 	soften(d, line);
-	ph_session_said(d->session, false, ph_span_of(line));
-	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "%s\r\n", line);
+	if (line[0] == '4' || line[0] == '5')
+		footer_put(d, line);
+	else
+		dialogue_line(d, line);
 }
 
 void

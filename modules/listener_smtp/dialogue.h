@@ -16,6 +16,7 @@ struct dialogue {
 	enum verb last;      /* the command in hand or before */
 	unsigned errors, junk;
 	int64_t overshoot;     /* recipients of this message beyond the most, refused without being errors */
+	const char *recipient; /* that is being judged; NULL: none is */
 	const char *discarded; /* keywords that EHLO does not announce to this client; NULL: the listener's */
 	bool greeted;        /* a command was read */
 	bool extended;       /* EHLO: may send ahead */
@@ -28,7 +29,9 @@ struct dialogue {
 
 /* Until when the client may take for its next step. */
 ph_deadline dialogue_deadline(const struct dialogue *d);
-/* One line of the server's, without its line end; all of them go this way. */
+/* One line of the server's as it is, without its line end; all of them go this way. */
+void dialogue_line(struct dialogue *d, const char *line);
+/* One line, a refusal with its footer. */
 void dialogue_put(struct dialogue *d, const char *format, ...) PH_PRINTF(2, 3);
 /* A reply of the session's; 421 and 521 end the dialogue. */
 void dialogue_reply(struct dialogue *d, const ph_reply *reply);

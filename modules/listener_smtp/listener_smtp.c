@@ -2,6 +2,7 @@
  * listener_smtp: the SMTP server (RFC 5321). The parameters and the descriptor; a session begins in
  * smtp.c.
  */
+#include "footer.h"
 #include "listener_smtp.h"
 
 #define FIELD(name) offsetof(struct listener_smtp, name)
@@ -49,6 +50,11 @@ static const struct ph_param params[] = {
 		"Commands that do nothing, as NOOP."},
 	{"smtpd_recipient_overshoot_limit", PH_INT, PH_PER_SECTION, FIELD(recipient_overshoot_limit), "1000",
 		0, 1000000, NULL, "So many recipients beyond smtpd_recipient_limit are refused without being errors."},
+	{"smtpd_reject_footer", PH_STRING, PH_PER_SECTION | PH_MACROS, FIELD(reject_footer), "", 0, 0, NULL,
+		"What stands below every refusal; names in it are expanded, \\n begins a line, \\c at its start goes "
+		"on in the refusal's."},
+	{"smtpd_reject_footer_maps", PH_MAP_REF, PH_PER_SECTION, FIELD(reject_footer_maps), NULL, 0, 0, NULL,
+		"Tables of refusals with what stands below them, in place of smtpd_reject_footer."},
 	{"smtpd_session_deadline", PH_TIME, PH_PER_SECTION, FIELD(session_deadline), "1d", 1000,
 		INT64_C(1000) * 86400 * 30, NULL, "The longest that one session may last."},
 	{"smtpd_soft_error_limit", PH_INT, PH_PER_SECTION, FIELD(soft_error_limit), "10", 1, 1000000, NULL,
@@ -58,6 +64,17 @@ static const struct ph_param params[] = {
 	{"strict_rfc821_envelopes", PH_BOOL, PH_PER_SECTION, FIELD(strict_envelopes), "no", 0, 0, NULL,
 		"Require addresses in MAIL and RCPT to be in angle brackets and well-formed."},
 };
+
+static int
+check(void *self, ph_error *error)
+{
+	const struct listener_smtp *smtp = self;
+	ph_error why = {""};
+
+	if (footer_check(smtp->reject_footer, &why) == -1)
+		return ph_error_set(error, "smtpd_reject_footer: %s", why.text);
+	return 0;
+}
 
 static int
 start(void *self, ph_error *error)
@@ -77,5 +94,5 @@ endpoints(void *self, ph_endpoints *list, ph_error *error)
 }
 
 PH_MODULE(listener_smtp, "1.0", "accepts mail over SMTP",
-	PH_INSTANCE(struct listener_smtp, params), PH_LIFE(.start = start),
+	PH_INSTANCE(struct listener_smtp, params), PH_LIFE(.check = check, .start = start),
 	PH_LISTENER(.flags = PH_LISTENER_SMTP, .endpoints = endpoints, .serve = smtp_serve));

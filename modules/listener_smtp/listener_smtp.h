@@ -33,6 +33,8 @@ struct listener_smtp {
 	bool resolve_numeric_domain;
 	ph_strings discard_ehlo_keywords;
 	const ph_map *discard_ehlo_maps;
+	const char *reject_footer;
+	const ph_map *reject_footer_maps;
 	ph_strings forbidden_commands, noop_commands;
 	const char *hostname; /* myhostname; set when it starts */
 };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ground/loop.h"
+#include "footer.h"
 #include "listener_smtp.h"
 #include "session/connection.h"
 #include "session_world.h"
@@ -415,6 +416,30 @@ test_discarded_keywords(void **state)
 	PLAY(all, .closes = true);
 }
 
+/* Below a refusal, and at its end. */
+static void
+test_footers(void **state)
+{
+	static const char *const entries[] = {"500 5.5.2 Error: command not recognized", "\\c - $helo_name", NULL};
+	static const ph_map map = {.name = "test:x", .entries = entries};
+	static const struct step steps[] = {BANNER, EHLO,
+		{SEND("XYZZY\r\n"), "500 5.5.2 Error: command not recognized - c.example\r\n"},
+		{SEND("MAIL FROM:<a@b>\r\nRCPT TO:<x@y>\r\n"), "250 2.1.0 Ok\r\n"
+			"554-5.7.1 <x@y>: Recipient address rejected: Access denied; ask us\r\n"
+			"554-5.7.1 about a@b to x at y\r\n554 5.7.1 from unknown[192.0.2.1]\r\n"},
+		BYE, LAST};
+	ph_error error = {""};
+
+	reset();
+	instance.reject_footer = "\\c; ask us\\nabout $sender to $recipient_name at $recipient_domain\\nfrom $client";
+	instance.reject_footer_maps = &map;
+	world.policy.smtpd_recipient_restrictions = WORLD_RULES(WORLD_WORD("reject"));
+	PLAY(steps, .closes = true);
+	assert_int_equal(footer_check(instance.reject_footer, &error), 0);
+	assert_int_equal(footer_check("$nonsense", &error), -1);
+	assert_int_equal(footer_check("at $localtime from $client_port", &error), 0);
+}
+
 /* ---- Limits ----------------------------------------------------------------------------------- */
 
 #define WRONG {SEND("XYZZY\r\n"), "500 5.5.2 Error: command not recognized\r\n"}
@@ -591,6 +616,7 @@ main(void)
 		cmocka_unit_test(test_vrfy_and_etrn),
 		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_other_protocols),
+		cmocka_unit_test(test_footers),
 		cmocka_unit_test(test_noop_commands),
 		cmocka_unit_test(test_discarded_keywords),
 		cmocka_unit_test(test_errors),
