@@ -18,6 +18,7 @@ struct settings {
 	/* network */
 	ph_strings inet_interfaces;  /* all, loopback-only, addresses, host names */
 	ph_strings internal_mail_filter_classes;
+	ph_strings message_drop_headers;
 	const char *remote_header_rewrite_domain;
 	int inet_protocols;          /* all, ipv4, ipv6 */
 	const ph_networks *mynetworks;

@@ -15,7 +15,7 @@ struct search {
 	const char *extension; /* what the key did not have */
 };
 
-/* ---- Values ------------------------------------------------------------------------------------ */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 struct values {
 	struct search *search;

@@ -23,8 +23,8 @@ int mailbox_list_parse(ph_pool *pool, ph_span text, mailbox_fn *found, void *con
  * route and the comments within. */
 typedef int mailbox_source_fn(void *context, const char *address, ph_span source);
 
-/* The same for a header as it came in: elements that are no addresses are passed over. 0; the result
- * of found that ended it; or -1 without memory. */
+/* The same for a header as it came in: elements that are no addresses are passed over. 0; the
+ * result of found that ended it; or -1 without memory. */
 int mailbox_list_scan(ph_pool *pool, ph_span text, mailbox_source_fn *found, void *context);
 
 /* The next comment in the bytes of an address, with its brackets; source goes on behind it. */

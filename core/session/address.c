@@ -221,7 +221,8 @@ check_numeric(char *text, size_t size, unsigned flags, ph_error *error)
 {
 	ph_address address;
 
-	if ((flags & PH_PATH_NUMERIC) == 0 || ph_address_parse((ph_span){text, size}, &address) == -1)
+	if ((flags & PH_PATH_NUMERIC) == 0 ||
+		ph_address_parse((ph_span){text, size}, &address) == -1)
 		return ph_error_set(error, "an address without brackets for a domain name");
 	memmove(text + 1, text, size);
 	text[0] = '[';
@@ -339,10 +340,12 @@ parse_mailbox(ph_pool *pool, struct cursor *in, char closing, const char **addre
 		return -1;
 	if (in->at == start && closing == '>' && in->at < in->end) {
 		*address = "";
-		return (in->flags & PH_PATH_EMPTY_OK) != 0 ? 0 : ph_error_set(error, "empty address");
+		return (in->flags & PH_PATH_EMPTY_OK) != 0 ? 0
+			: ph_error_set(error, "empty address");
 	}
 	if (in->at == in->end && closing == '>')
-		return ph_error_set(error, left > MAX_PATH_TEXT ? "address too long" : "missing \">\"");
+		return ph_error_set(error,
+			left > MAX_PATH_TEXT ? "address too long" : "missing \">\"");
 	if (in->at == in->end && left > MAX_PATH_TEXT)
 		return ph_error_set(error, "address too long");
 	if (last_at == start || in->at == start)

@@ -9,10 +9,10 @@
 PH_BEGIN_DECLS
 
 enum {
-	PH_PATH_EMPTY_OK = 1,   /* "<>" is a path: the reverse-path of reports */
-	PH_PATH_STRICT = 2,     /* angle brackets are required (RFC 5321, 4.1.2) */
-	PH_PATH_UTF8 = 4,       /* SMTPUTF8 was asked for (RFC 6531) */
-	PH_PATH_NUMERIC = 8     /* an IPv4 address as the domain may lack its brackets, and gets them */
+	PH_PATH_EMPTY_OK = 1, /* "<>" is a path: the reverse-path of reports */
+	PH_PATH_STRICT = 2,   /* angle brackets are required (RFC 5321, 4.1.2) */
+	PH_PATH_UTF8 = 4,     /* SMTPUTF8 was asked for (RFC 6531) */
+	PH_PATH_NUMERIC = 8 /* an IPv4 address as the domain may lack its brackets, and gets them */
 };
 
 /*
@@ -40,7 +40,8 @@ PH_API const char *ph_address_unquoted(ph_pool *pool, const char *address);
 PH_API bool ph_is_hostname(const char *name);
 /* A host name of at least two labels. */
 PH_API bool ph_is_fqdn(const char *name);
-/* An address literal, "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321, 4.1.3); address may be NULL. */
+/* An address literal, "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321, 4.1.3); address may be
+ * NULL. */
 PH_API bool ph_is_literal(const char *text, ph_address *address);
 
 PH_END_DECLS

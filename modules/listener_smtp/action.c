@@ -15,10 +15,10 @@ enum {
 	MAX_HELO = 255
 };
 
-/* ---- Greeting and leaving --------------------------------------------------------------------- */
+/* ---- Greeting and leaving -------------------------------------------------------------------- */
 
-/* Is the keyword among those that smtpd_discard_ehlo_keyword_address_maps has for the client, or else
- * smtpd_discard_ehlo_keywords for all? */
+/* Is the keyword among those that smtpd_discard_ehlo_keyword_address_maps has for the client, or
+ * else smtpd_discard_ehlo_keywords for all? */
 static bool
 discards_keyword(const struct dialogue *d, const char *keyword)
 {
@@ -37,8 +37,8 @@ discards_keyword(const struct dialogue *d, const char *keyword)
 static void
 say_extensions(struct dialogue *d)
 {
-	static const char *const keywords[] = {"PIPELINING", "SIZE", "VRFY", "ETRN", "ENHANCEDSTATUSCODES",
-		"8BITMIME", "DSN"};
+	static const char *const keywords[] = {"PIPELINING", "SIZE", "VRFY", "ETRN",
+		"ENHANCEDSTATUSCODES", "8BITMIME", "DSN"};
 	const char *pending = d->self->hostname;
 	int64_t limit = ph_session_size_limit(d->session);
 	char size[32];
@@ -114,14 +114,15 @@ do_forbidden(struct dialogue *d, const struct command *command)
 {
 	int size = (int)(command->argument.size < 100 ? command->argument.size : 100);
 
-	ph_log(PH_LOG_WARNING, "non-SMTP command from %s[%s]: %.*s %.*s", ph_client_name(d->session),
-		ph_client_address_text(d->session), (int)command->word.size, command->word.data, size,
-		command->argument.data);
+	ph_log(PH_LOG_WARNING, "non-SMTP command from %s[%s]: %.*s %.*s",
+		ph_client_name(d->session),
+		ph_client_address_text(d->session), (int)command->word.size, command->word.data,
+		size, command->argument.data);
 	dialogue_drop(d, "221 2.7.0", "Error: this is a mail server");
 	return false;
 }
 
-/* ---- MAIL and RCPT ---------------------------------------------------------------------------- */
+/* ---- MAIL and RCPT --------------------------------------------------------------------------- */
 
 static bool
 has_8bit(ph_span text)
@@ -132,7 +133,8 @@ has_8bit(ph_span text)
 	return false;
 }
 
-/* An address as this listener takes it, in the pool, and what follows it. NULL: malformed, logged. */
+/* An address as this listener takes it, in the pool, and what follows it. NULL: malformed, and
+ * logged. */
 static const char *
 parse_address(struct dialogue *d, const struct command *command, ph_pool *pool, ph_span text,
 	unsigned flags, ph_span *rest)
@@ -148,17 +150,20 @@ parse_address(struct dialogue *d, const struct command *command, ph_pool *pool, 
 		(void)ph_error_set(&error, "begins with a hyphen");
 	}
 	ph_log(PH_LOG_WARNING, "Illegal address syntax from %s[%s] in %s command: %.*s (%s)",
-		ph_client_name(d->session), ph_client_address_text(d->session), command_word(command->verb),
-		(int)(text.size < 100 ? text.size : 100), text.data, error.text);
+		ph_client_name(d->session), ph_client_address_text(d->session),
+		command_word(command->verb), (int)(text.size < 100 ? text.size : 100), text.data,
+		error.text);
 	return NULL;
 }
 
-/* The address of MAIL or RCPT, in scratch memory, and what follows it. NULL with the refusal said. */
+/* The address of MAIL or RCPT, in scratch memory, and what follows it. NULL with the refusal
+ * said. */
 static const char *
 take_path(struct dialogue *d, const struct command *command, ph_span *rest)
 {
 	bool mail = command->verb == VERB_MAIL;
-	unsigned flags = (mail ? PH_PATH_EMPTY_OK : 0) | (d->self->strict_envelopes ? PH_PATH_STRICT : 0);
+	unsigned flags = (mail ? PH_PATH_EMPTY_OK : 0) | (d->self->strict_envelopes ? PH_PATH_STRICT
+		: 0);
 	ph_pool *pool = ph_scratch_pool(d->session);
 	const char *address;
 	ph_span path;
@@ -214,12 +219,13 @@ do_mail(struct dialogue *d, const struct command *command)
 	return true;
 }
 
-/* A list that is longer than a message may have is no error of the client's, up to a point: it sends
- * the rest with the next message. */
+/* A list that is longer than a message may have is no error of the client's, up to a point: it
+ * sends the rest with the next message. */
 static void
 refuse_recipient(struct dialogue *d, const ph_reply *reply)
 {
-	if (strcmp(reply->status, "4.5.3") == 0 && d->overshoot < d->self->recipient_overshoot_limit) {
+	if (strcmp(reply->status, "4.5.3") == 0 &&
+		d->overshoot < d->self->recipient_overshoot_limit) {
 		d->overshoot++;
 		dialogue_put(d, "%d %s %s", reply->code, reply->status, reply->text);
 	} else {
@@ -251,7 +257,7 @@ do_rcpt(struct dialogue *d, const struct command *command)
 	return true;
 }
 
-/* ---- DATA ------------------------------------------------------------------------------------- */
+/* ---- DATA ------------------------------------------------------------------------------------ */
 
 static void
 take_content(void *context, ph_span bytes)
@@ -328,7 +334,8 @@ do_data(struct dialogue *d, const struct command *command)
 	dialogue_say(d, "354 End data with <CR><LF>.<CR><LF>");
 	if (!read_content(d, &dotted))
 		return false;
-	ph_session_end_of_data(d->session, judge_lines(d, &dotted, &refusal) ? &refusal : NULL, &reply);
+	ph_session_end_of_data(
+		d->session, judge_lines(d, &dotted, &refusal) ? &refusal : NULL, &reply);
 	dialogue_reply(d, &reply);
 	if (reply.code >= 400)
 		return false;
@@ -336,7 +343,7 @@ do_data(struct dialogue *d, const struct command *command)
 	return true;
 }
 
-/* ---- The small ones --------------------------------------------------------------------------- */
+/* ---- The small ones -------------------------------------------------------------------------- */
 
 static bool
 do_rset(struct dialogue *d, const struct command *command)
@@ -357,7 +364,8 @@ do_noop(struct dialogue *d, const struct command *command)
 	return true;
 }
 
-/* The address of VRFY, with angle brackets or without, in the transaction's memory; NULL: it is none. */
+/* The address of VRFY, with angle brackets or without, in the transaction's memory; NULL: it is
+ * none. */
 static const char *
 vrfy_address(struct dialogue *d, const struct command *command)
 {
@@ -408,7 +416,8 @@ etrn_domain(struct dialogue *d, ph_span text)
 	if (text.size > 1 && (text.data[0] == '@' || text.data[0] == '#'))
 		text = (ph_span){text.data + 1, text.size - 1};
 	domain = ph_pool_copy(ph_message_pool(d->session), text);
-	return domain != NULL && (ph_is_hostname(domain) || ph_is_literal(domain, NULL)) ? domain : NULL;
+	return domain != NULL && (ph_is_hostname(domain) || ph_is_literal(domain, NULL)) ? domain
+		: NULL;
 }
 
 static bool
@@ -418,7 +427,8 @@ do_etrn(struct dialogue *d, const struct command *command)
 	const char *domain;
 	int result;
 
-	if (command->argument.size == 0 || memchr(command->argument.data, ' ', command->argument.size)) {
+	if (command->argument.size == 0 ||
+		memchr(command->argument.data, ' ', command->argument.size)) {
 		dialogue_say(d, "501 5.5.4 Syntax: ETRN domain");
 		return false;
 	}
@@ -460,7 +470,7 @@ do_unknown(struct dialogue *d, const struct command *command)
 	return false;
 }
 
-/* ---- All of them ------------------------------------------------------------------------------ */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 const struct action actions[VERB_COUNT] = {
 	[VERB_UNKNOWN] = {do_unknown, 0},

@@ -15,9 +15,9 @@ struct dialogue {
 	ph_deadline end;     /* of the session */
 	enum verb last;      /* the command in hand or before */
 	unsigned errors, junk;
-	int64_t overshoot;     /* recipients of this message beyond the most, refused without being errors */
+	int64_t overshoot;     /* recipients beyond the most that a message may have */
 	const char *recipient; /* that is being judged; NULL: none is */
-	const char *discarded; /* keywords that EHLO does not announce to this client; NULL: the listener's */
+	const char *discarded; /* what EHLO keeps from this client; NULL: as for all */
 	bool greeted;        /* a command was read */
 	bool extended;       /* EHLO: may send ahead */
 	bool denied;         /* the client is not welcome: it may only leave */
@@ -25,7 +25,7 @@ struct dialogue {
 	bool dropped;        /* closing, not by the client's wish */
 };
 
-/* ---- Replies: dialogue.c ---------------------------------------------------------------------- */
+/* ---- Replies: dialogue.c --------------------------------------------------------------------- */
 
 /* Until when the client may take for its next step. */
 ph_deadline dialogue_deadline(const struct dialogue *d);
@@ -46,11 +46,12 @@ void dialogue_give_up(struct dialogue *d, int64_t result);
 /* Is the word in a list, whatever the case of its letters? */
 bool dialogue_is_listed(const ph_strings *list, ph_span word);
 /* Fills the refusal of what did not end as a line must. */
-void dialogue_bare(const struct dialogue *d, const char *status, const char *what, ph_reply *refusal);
+void dialogue_bare(
+	const struct dialogue *d, const char *status, const char *what, ph_reply *refusal);
 /* Does this client have to end its lines properly? */
 bool dialogue_is_strict(const struct dialogue *d);
 
-/* ---- Commands: action.c ----------------------------------------------------------------------- */
+/* ---- Commands: action.c ---------------------------------------------------------------------- */
 
 enum {
 	LAST_OF_GROUP = 1, /* the client has to wait for the answer (RFC 2920, 3.1) */

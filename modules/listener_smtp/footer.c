@@ -13,10 +13,11 @@ enum {
 };
 
 /* Printable ASCII: what peers wrote and may stand in a reply. */
-static const char printable[] = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
+static const char printable[] =
+	" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
 	"abcdefghijklmnopqrstuvwxyz{|}~";
 
-/* ---- Names ------------------------------------------------------------------------------------ */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static ph_pool *
 pool_of(const struct dialogue *d)
@@ -75,7 +76,8 @@ localtime_text(const struct dialogue *d)
 	char text[32];
 	struct tm tm;
 
-	if (localtime_r(&now, &tm) == NULL || strftime(text, sizeof(text), "%b %d %H:%M:%S", &tm) == 0)
+	if (localtime_r(&now, &tm) == NULL ||
+		strftime(text, sizeof(text), "%b %d %H:%M:%S", &tm) == 0)
 		return "";
 	return ph_pool_strdup(pool_of(d), text);
 }
@@ -107,7 +109,9 @@ reverse_client_name(const struct dialogue *d)
 static const char *
 sender(const struct dialogue *d)
 {
-	return ph_has_sender(d->session) && ph_sender(d->session)[0] == '\0' ? "<>" : ph_sender(d->session);
+	return ph_has_sender(d->session) && ph_sender(d->session)[0] == '\0'
+		       ? "<>"
+		       : ph_sender(d->session);
 }
 
 static const char *
@@ -194,13 +198,15 @@ int
 footer_check(const char *template, ph_error *error)
 {
 	ph_pool *pool = ph_pool_new(0);
-	int result = ph_macros_expand(pool, template, printable, sample_of, NULL, error) != NULL ? 0 : -1;
+	int result = ph_macros_expand(pool, template, printable, sample_of, NULL, error) != NULL
+			     ? 0
+			     : -1;
 
 	ph_pool_free(pool);
 	return result;
 }
 
-/* ---- Saying it -------------------------------------------------------------------------------- */
+/* ---- Saying it ------------------------------------------------------------------------------- */
 
 /* The footer of a refusal, in scratch memory; "" when it has none. */
 static const char *
@@ -215,7 +221,8 @@ footer_of(struct dialogue *d, const char *refusal)
 		return "";
 	footer = ph_macros_expand(pool_of(d), template, printable, value_of, d, &error);
 	if (footer == NULL)
-		ph_log(PH_LOG_WARNING, "bad footer \"%.200s\" of a refusal: %s", template, error.text);
+		ph_log(PH_LOG_WARNING, "bad footer \"%.200s\" of a refusal: %s", template,
+			error.text);
 	return footer != NULL ? footer : "";
 }
 

@@ -6,8 +6,8 @@
 
 #include "dialogue.h"
 
-/* Says a refusal, and below it its footer, if it has one. A footer's lines are parted by "\n"; with "\c" at
- * its start the first goes on where the refusal ends. May wait for a table. */
+/* Says a refusal, and below it its footer, if it has one. A footer's lines are parted by "\n"; with
+ * "\c" at its start the first goes on where the refusal ends. May wait for a table. */
 void footer_put(struct dialogue *d, const char *refusal);
 
 /* Does a template name only what there is? 0, or -1 with the error. */

@@ -15,7 +15,7 @@ enum {
 	TLS_RECORD = 0x16  /* the first byte of a client that speaks TLS at once */
 };
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 /* Has the client sent ahead where it must not? Then it has been told, and is dropped. */
 static bool
@@ -88,8 +88,8 @@ refuse_bare_newline(struct dialogue *d, enum verb verb)
 	d->closing = d->dropped = true;
 }
 
-/* A line end that is none may be an attempt to slip a second message in: whoever is to keep the rules
- * is dropped for it, others are understood. */
+/* A line end that is none may be an attempt to slip a second message in: whoever is to keep the
+ * rules is dropped for it, others are understood. */
 static void
 take_line(struct dialogue *d, ph_span line)
 {
@@ -137,7 +137,8 @@ skip_line(struct dialogue *d)
 		}
 		lf = memchr(bytes.data, '\n', bytes.size);
 		skipped += lf != NULL ? (size_t)(lf + 1 - bytes.data) : bytes.size;
-		ph_stream_consume(d->stream, lf != NULL ? (size_t)(lf + 1 - bytes.data) : bytes.size);
+		ph_stream_consume(d->stream,
+			lf != NULL ? (size_t)(lf + 1 - bytes.data) : bytes.size);
 		if (lf != NULL)
 			break;
 	}
@@ -185,7 +186,7 @@ converse(struct dialogue *d)
 	}
 }
 
-/* ---- The connection --------------------------------------------------------------------------- */
+/* ---- The connection -------------------------------------------------------------------------- */
 
 /* Has the client spoken before it was greeted? */
 static bool
@@ -227,8 +228,8 @@ find_discarded(struct dialogue *d)
 
 	if (ph_map_is_empty(d->self->discard_ehlo_maps))
 		return;
-	if (ph_map_find(d->session, d->self->discard_ehlo_maps, ph_client_address_text(d->session), &value) ==
-		PH_FOUND)
+	if (ph_map_find(d->session, d->self->discard_ehlo_maps, ph_client_address_text(d->session),
+		    &value) == PH_FOUND)
 		d->discarded = ph_pool_strdup(ph_session_pool(d->session), value);
 }
 

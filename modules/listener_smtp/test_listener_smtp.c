@@ -60,8 +60,9 @@ test_headers(void **state)
 	static const struct {
 		ph_span word;
 		bool header;
-	} cases[] = {{BYTES("Subject:"), true}, {BYTES("X-A:b"), true}, {BYTES("Subject"), false}, {BYTES(":"), false},
-		{BYTES(""), false}, {BYTES("\xc3\xa4:"), false}, {BYTES("a\x7f:"), false}};
+	} cases[] = {{BYTES("Subject:"), true}, {BYTES("X-A:b"), true}, {BYTES("Subject"), false},
+		{BYTES(":"), false}, {BYTES(""), false}, {BYTES("\xc3\xa4:"), false},
+		{BYTES("a\x7f:"), false}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_int_equal(command_is_header(cases[i].word), cases[i].header);

@@ -134,12 +134,20 @@ reset(void)
 	world.mydestination[0] = "here.example";
 	world.relay_domains[0] = "relay.example";
 	world.settings.message_size_limit = 1000;
-	instance = (struct listener_smtp){.banner = "mail.example.com ESMTP Posthouse", .timeout = 5000,
-		.session_deadline = 60000, .min_data_rate = 500, .soft_error_limit = 10,
-		.hard_error_limit = 20, .error_sleep_time = 0, .junk_command_limit = 100,
-		.line_length_limit = 512, .forbid_bare_newline = BARE_NEWLINE_NORMALIZE,
-		.bare_newline_reject_code = 550, .forbidden_commands = {.count = 2, .items = forbidden},
-		.forbid_unauth_pipelining = true, .hostname = "mail.example.com"};
+	instance = (struct listener_smtp){.banner = "mail.example.com ESMTP Posthouse",
+		.timeout = 5000,
+		.session_deadline = 60000,
+		.min_data_rate = 500,
+		.soft_error_limit = 10,
+		.hard_error_limit = 20,
+		.error_sleep_time = 0,
+		.junk_command_limit = 100,
+		.line_length_limit = 512,
+		.forbid_bare_newline = BARE_NEWLINE_NORMALIZE,
+		.bare_newline_reject_code = 550,
+		.forbidden_commands = {.count = 2, .items = forbidden},
+		.forbid_unauth_pipelining = true,
+		.hostname = "mail.example.com"};
 	world.listener.self = &instance;
 	world.listener.module = &posthouse_module_listener_smtp;
 	world.listener.ops = posthouse_module_listener_smtp.operations;
@@ -165,7 +173,7 @@ run(const struct script *script)
 	run(&script); \
 } while (0)
 
-/* ---- Letters ---------------------------------------------------------------------------------- */
+/* ---- Letters --------------------------------------------------------------------------------- */
 
 static void
 test_letter(void **state)
@@ -218,7 +226,7 @@ test_no_valid_recipient(void **state)
 	assert_int_equal(world.intakes, 0);
 }
 
-/* ---- Line ends -------------------------------------------------------------------------------- */
+/* ---- Line ends ------------------------------------------------------------------------------- */
 
 static void
 test_bare_newline(void **state)
@@ -232,7 +240,9 @@ test_bare_newline(void **state)
 		{SEND("a\0b\r\n.\r\n"), "550 5.6.0 Error: NUL received\r\n"},
 		{SEND("NOOP\n"), "550 5.5.2 Error: bare <LF> received\r\n"}, LAST};
 	static const struct step dropped[] = {BANNER, EHLO, ENVELOPE,
-		{SEND("a\n.\nMAIL FROM:<evil@b>\r\n.\r\n"), "521 5.5.2 Error: bare <LF> received\r\n"}, LAST};
+		{SEND("a\n.\nMAIL FROM:<evil@b>\r\n.\r\n"),
+			"521 5.5.2 Error: bare <LF> received\r\n"},
+		LAST};
 
 	reset();
 	PLAY(normalized, .closes = true);
@@ -243,13 +253,15 @@ test_bare_newline(void **state)
 	PLAY(refused, .closes = true);
 	assert_int_equal(world.committed, 0);
 	assert_int_equal(world.intakes, 0);
-	assert_non_null(strstr(world.log, "NOQUEUE: reject: NOOP from unknown[192.0.2.1]: 550 5.5.2 Error: bare <LF>"));
-	assert_non_null(strstr(world.log, "Error: bare <CR> received; from=<a@b.example> to=<c@here.example>"));
+	assert_non_null(strstr(world.log,
+		"NOQUEUE: reject: NOOP from unknown[192.0.2.1]: 550 5.5.2 Error: bare <LF>"));
+	assert_non_null(strstr(
+		world.log, "Error: bare <CR> received; from=<a@b.example> to=<c@here.example>"));
 	instance.bare_newline_reject_code = 521;
 	PLAY(dropped, .closes = true);
 }
 
-/* ---- Sending ahead ---------------------------------------------------------------------------- */
+/* ---- Sending ahead --------------------------------------------------------------------------- */
 
 static void
 test_early_talker(void **state)
@@ -283,7 +295,7 @@ test_improper_pipelining(void **state)
 	assert_int_equal(world.committed, 0);
 }
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void
 test_commands(void **state)
@@ -375,7 +387,8 @@ test_other_protocols(void **state)
 	PLAY(web, .closes = true);
 	assert_non_null(strstr(world.log, "non-SMTP command from unknown[192.0.2.1]: GET / HTTP/1.1\n"));
 	PLAY(header, .closes = true);
-	assert_non_null(strstr(world.log, "non-SMTP command from unknown[192.0.2.1]: Subject: x\n"));
+	assert_non_null(
+		strstr(world.log, "non-SMTP command from unknown[192.0.2.1]: Subject: x\n"));
 	PLAY(tls, .closes = true);
 }
 
@@ -401,12 +414,19 @@ test_discarded_keywords(void **state)
 	static const char *const words[] = {"etrn"};
 	static const ph_map here = {.name = "test:x", .entries = entries};
 	static const ph_map there = {.name = "test:x", .entries = elsewhere};
-	static const struct step own[] = {BANNER, {SEND("EHLO c.example\r\n"), "250-mail.example.com\r\n"
-		"250-SIZE 1000\r\n250-ETRN\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"},
-		{SEND("MAIL FROM:<> RET=FULL\r\n"), "501 5.7.1 DSN support is disabled\r\n"}, BYE, LAST};
-	static const struct step all[] = {BANNER, {SEND("EHLO c.example\r\n"), "250-mail.example.com\r\n"
-		"250-PIPELINING\r\n250-SIZE 1000\r\n250-VRFY\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n"
-		"250 DSN\r\n"}, BYE, LAST};
+	static const struct step own[] = {BANNER,
+		{SEND("EHLO c.example\r\n"),
+			"250-mail.example.com\r\n"
+			"250-SIZE 1000\r\n250-ETRN\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"},
+		{SEND("MAIL FROM:<> RET=FULL\r\n"), "501 5.7.1 DSN support is disabled\r\n"}, BYE,
+		LAST};
+	static const struct step all[] = {BANNER,
+		{SEND("EHLO c.example\r\n"),
+			"250-mail.example.com\r\n"
+			"250-PIPELINING\r\n250-SIZE "
+			"1000\r\n250-VRFY\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n"
+			"250 DSN\r\n"},
+		BYE, LAST};
 
 	reset();
 	instance.discard_ehlo_keywords = (ph_strings){.count = 1, .items = words};
@@ -420,7 +440,8 @@ test_discarded_keywords(void **state)
 static void
 test_footers(void **state)
 {
-	static const char *const entries[] = {"500 5.5.2 Error: command not recognized", "\\c - $helo_name", NULL};
+	static const char *const entries[] = {
+		"500 5.5.2 Error: command not recognized", "\\c - $helo_name", NULL};
 	static const ph_map map = {.name = "test:x", .entries = entries};
 	static const struct step steps[] = {BANNER, EHLO,
 		{SEND("XYZZY\r\n"), "500 5.5.2 Error: command not recognized - c.example\r\n"},
@@ -431,7 +452,8 @@ test_footers(void **state)
 	ph_error error = {""};
 
 	reset();
-	instance.reject_footer = "\\c; ask us\\nabout $sender to $recipient_name at $recipient_domain\\nfrom $client";
+	instance.reject_footer = "\\c; ask us\\nabout $sender to $recipient_name at "
+				 "$recipient_domain\\nfrom $client";
 	instance.reject_footer_maps = &map;
 	world.policy.smtpd_recipient_restrictions = WORLD_RULES(WORLD_WORD("reject"));
 	PLAY(steps, .closes = true);
@@ -440,7 +462,7 @@ test_footers(void **state)
 	assert_int_equal(footer_check("at $localtime from $client_port", &error), 0);
 }
 
-/* ---- Limits ----------------------------------------------------------------------------------- */
+/* ---- Limits ---------------------------------------------------------------------------------- */
 
 #define WRONG {SEND("XYZZY\r\n"), "500 5.5.2 Error: command not recognized\r\n"}
 
@@ -451,15 +473,18 @@ test_errors(void **state)
 		{SEND("XYZZY\r\n"), "500 5.5.2 Error: command not recognized\r\n"
 			"421 4.7.0 mail.example.com Error: too many errors\r\n"}, LAST};
 	static const struct step overshoot[] = {BANNER, EHLO,
-		{SEND("MAIL FROM:<>\r\nRCPT TO:<c@here.example>\r\n"), "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"},
+		{SEND("MAIL FROM:<>\r\nRCPT TO:<c@here.example>\r\n"),
+			"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"},
 		{SEND("RCPT TO:<d@here.example>\r\n"), "452 4.5.3 Error: too many recipients\r\n"},
 		{SEND("RCPT TO:<e@here.example>\r\n"), "452 4.5.3 Error: too many recipients\r\n"},
 		{SEND("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<c@here.example>\r\n"),
 			"250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"},
 		{SEND("RCPT TO:<d@here.example>\r\n"), "452 4.5.3 Error: too many recipients\r\n"},
 		{SEND("RCPT TO:<e@here.example>\r\n"), "452 4.5.3 Error: too many recipients\r\n"},
-		{SEND("RCPT TO:<f@here.example>\r\n"), "452 4.5.3 Error: too many recipients\r\n"
-			"421 4.7.0 mail.example.com Error: too many errors\r\n"}, LAST};
+		{SEND("RCPT TO:<f@here.example>\r\n"),
+			"452 4.5.3 Error: too many recipients\r\n"
+			"421 4.7.0 mail.example.com Error: too many errors\r\n"},
+		LAST};
 	static const struct step junk[] = {BANNER, {SEND("NOOP\r\n"), "250 2.0.0 Ok\r\n"},
 		{SEND("NOOP\r\n"), "250 2.0.0 Ok\r\n"}, {SEND("RSET\r\n"), "250 2.0.0 Ok\r\n"},
 		{SEND("NOOP\r\n"), "250 2.0.0 Ok\r\n421 4.7.0 mail.example.com Error: too many errors\r\n"},
@@ -514,8 +539,11 @@ static void
 test_denied(void **state)
 {
 	static const struct step steps[] = {
-		{SEND(""), "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied\r\n"},
-		{SEND("EHLO c.example\r\n"), "503 5.7.0 Error: access denied for unknown[192.0.2.1]\r\n"}, BYE, LAST};
+		{SEND(""),
+			"554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied\r\n"},
+		{SEND("EHLO c.example\r\n"),
+			"503 5.7.0 Error: access denied for unknown[192.0.2.1]\r\n"},
+		BYE, LAST};
 
 	reset();
 	world.policy.smtpd_delay_reject = false;
@@ -540,14 +568,15 @@ test_addresses(void **state)
 
 	reset();
 	PLAY(refused, .closes = true);
-	assert_non_null(strstr(world.log, "in MAIL command: <-f@b.example> (begins with a hyphen)"));
+	assert_non_null(
+		strstr(world.log, "in MAIL command: <-f@b.example> (begins with a hyphen)"));
 	assert_non_null(strstr(world.log, "in VRFY command: -f (begins with a hyphen)"));
 	instance.allow_min_user = instance.resolve_numeric_domain = true;
 	PLAY(taken, .closes = true);
 	instance.allow_min_user = instance.resolve_numeric_domain = false;
 }
 
-/* ---- The end of the process ------------------------------------------------------------------- */
+/* ---- The end of the process ------------------------------------------------------------------ */
 
 static void
 drain_task(void *argument)

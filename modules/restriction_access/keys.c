@@ -36,7 +36,8 @@ find_parents(struct lookup *lookup, const char *domain)
 	ph_found found = PH_NOT_FOUND;
 	const char *dot = domain;
 
-	while (found == PH_NOT_FOUND && domain[0] != '[' && (dot = strchr(dot, '.')) != NULL && dot[1] != '\0') {
+	while (found == PH_NOT_FOUND && domain[0] != '[' && (dot = strchr(dot, '.')) != NULL &&
+		dot[1] != '\0') {
 		found = find_part(lookup, lookup->dotted ? dot : dot + 1);
 		dot++;
 	}
@@ -109,6 +110,7 @@ ph_found
 keys_mailbox(struct lookup *lookup, const char *address, const char *delimiter)
 {
 	if (ph_address_domain(address)[0] == '\0' && lookup->origin[0] != '\0')
-		address = ph_pool_printf(ph_scratch_pool(lookup->session), "%s@%s", address, lookup->origin);
+		address = ph_pool_printf(
+			ph_scratch_pool(lookup->session), "%s@%s", address, lookup->origin);
 	return address != NULL ? find_mailbox(lookup, address, delimiter) : PH_FAILED;
 }

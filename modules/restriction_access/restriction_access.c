@@ -218,7 +218,9 @@ check_access(const ph_rule *rule, ph_session *session)
 	const struct kind *kind = bsearch(name_of(rule, session), kinds, sizeof(kinds) / sizeof(kinds[0]),
 		sizeof(kinds[0]), compare);
 	const struct access *self = ph_rule_instance(rule);
-	struct lookup lookup = {.session = session, .map = ph_rule_map(rule), .dotted = self->dotted,
+	struct lookup lookup = {.session = session,
+		.map = ph_rule_map(rule),
+		.dotted = self->dotted,
 		.origin = self->origin};
 	struct ph_subject subject = {.size = sizeof(subject), .source = ph_map_name(lookup.map)};
 	ph_found found;
@@ -310,8 +312,10 @@ access_open(void *self, ph_error *error)
 	struct access *access = self;
 
 	access->delimiter = ph_global("recipient_delimiter");
-	access->origin = strcmp(ph_global("append_at_myorigin"), "yes") == 0 ? ph_global("myorigin") : "";
-	access->dotted = strstr(ph_global("parent_domain_matches_subdomains"), "smtpd_access_maps") == NULL;
+	access->origin =
+		strcmp(ph_global("append_at_myorigin"), "yes") == 0 ? ph_global("myorigin") : "";
+	access->dotted =
+		strstr(ph_global("parent_domain_matches_subdomains"), "smtpd_access_maps") == NULL;
 	return 0;
 }
 

@@ -140,7 +140,8 @@ test_forms(void **state)
 		print_message("%s %s\n", cases[i].recipient, cases[i].key);
 		session->recipient = cases[i].recipient;
 		assert_int_equal(world_ask_map(&posthouse_module_restriction_access, cases[i].self,
-			cases[i].restriction, &map, session, &reply), cases[i].found ? PH_REJECT : PH_DUNNO);
+					 cases[i].restriction, &map, session, &reply),
+			cases[i].found ? PH_REJECT : PH_DUNNO);
 		session->etrn_domain = NULL;
 		world_end(session);
 	}
@@ -169,10 +170,13 @@ test_remarks(void **state)
 	static const struct {
 		const char *value, *line;
 	} cases[] = {
-		{"WARN look here", ": warn: RCPT from mail.client.example[192.0.2.1]: look here; from=<"},
-		{"INFO look here", ": info: RCPT from mail.client.example[192.0.2.1]: look here; from=<"},
-		{"info", ": info: RCPT from mail.client.example[192.0.2.1]: <you+tag@sub.here.example>: Recipient address "
-			"triggers INFO action; from=<"},
+		{"WARN look here",
+			": warn: RCPT from mail.client.example[192.0.2.1]: look here; from=<"},
+		{"INFO look here",
+			": info: RCPT from mail.client.example[192.0.2.1]: look here; from=<"},
+		{"info", ": info: RCPT from mail.client.example[192.0.2.1]: "
+			 "<you+tag@sub.here.example>: Recipient address "
+			 "triggers INFO action; from=<"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

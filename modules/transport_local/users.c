@@ -50,13 +50,6 @@ users_free(struct users *users)
 	free(users);
 }
 
-/* getpwnam_r() and getpwuid_r() say so with these too, depending on the service. */
-static bool
-means_unknown(int code)
-{
-	return code == 0 || code == ENOENT || code == ESRCH;
-}
-
 static int
 ask(struct lookup *lookup, char *buffer, size_t size)
 {
@@ -66,7 +59,7 @@ ask(struct lookup *lookup, char *buffer, size_t size)
 		getpwuid_r(facts->uid, &pwd, buffer, size, &found);
 
 	lookup->failure = code;
-	lookup->found = means_unknown(code) ? PH_NOT_FOUND : PH_FAILED;
+	lookup->found = code == 0 ? PH_NOT_FOUND : PH_FAILED; /* ENOENT is a service that could not be asked */
 	if (found == NULL)
 		return code;
 	lookup->found = PH_FOUND;

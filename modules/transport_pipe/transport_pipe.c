@@ -3,9 +3,11 @@
  */
 #include <posthouse/address.h>
 #include <posthouse/command.h>
+#include <posthouse/mailbox.h>
 #include <posthouse/transport.h>
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@ struct pipe {
 	int64_t size;
 	const char *user;
 	const char *argv;
+	const char *chroot;
 	const char *flags;
 	const char *directory;
 	const char *eol;
@@ -31,20 +34,22 @@ static const struct ph_param params[] = {
 	{.name = "argv", .type = PH_STRING, .flags = PH_SECTION_ONLY | PH_MACROS,
 		.offset = offsetof(struct pipe, argv),
 		.doc = "The command and its arguments; ${recipient}, ${sender} and the like in them are replaced."},
+	{.name = "chroot", .type = PH_PATH, .flags = PH_SECTION_ONLY, .offset = offsetof(struct pipe, chroot),
+		.doc = "The root directory that the command sees, and where it begins; empty: the system's."},
 	{.name = "command_time_limit", .type = PH_TIME, .flags = PH_PER_SECTION,
 		.offset = offsetof(struct pipe, command_time_limit), .default_value = "1000s",
 		.min = 1000, .max = 3000 * 1000,
 		.doc = "How long a command may run; then it is killed, and the mail returned."},
 	{.name = "directory", .type = PH_PATH, .flags = PH_SECTION_ONLY,
 		.offset = offsetof(struct pipe, directory),
-		.doc = "Where the command runs; empty: in the home of its user."},
+		.doc = "Where the command runs, as it sees it; empty: in the home of its user, or in chroot."},
 	{.name = "eol", .type = PH_STRING, .flags = PH_SECTION_ONLY, .offset = offsetof(struct pipe, eol),
 		.default_value = "\\n", .doc = "The end of each line that the command gets to read, like \\r\\n."},
 	{.name = "flags", .type = PH_STRING, .flags = PH_SECTION_ONLY, .offset = offsetof(struct pipe, flags),
 		.doc = "How the message and the addresses are written: letters of BDFORXhqu.>"},
 	{.name = "null_sender", .type = PH_STRING, .flags = PH_SECTION_ONLY,
 		.offset = offsetof(struct pipe, null_sender), .default_value = "MAILER-DAEMON",
-		.doc = "What ${sender} is for the empty sender."},
+		.doc = "What ${sender}, \"From \" and Return-Path have for the empty sender."},
 	{.name = "size", .type = PH_SIZE, .flags = PH_SECTION_ONLY, .offset = offsetof(struct pipe, size),
 		.default_value = "0", .min = 0, .max = INT64_MAX,
 		.doc = "The largest message that the command takes, others are returned; 0: any."},
@@ -54,130 +59,51 @@ static const struct ph_param params[] = {
 
 /* ---- In the local role --------------------------------------------------------------------------- */
 
+/* Is it larger than the command takes? A message that cannot be read now is none. */
 static bool
-fill(char *field, size_t size, const char *text)
+is_too_large(const struct pipe *pipe, ph_delivery *delivery, int64_t *length)
 {
-	return snprintf(field, size, "%s", text) < (int)size;
+	ph_error error;
+	int64_t offset;
+	bool dot_lines;
+	int fd;
+
+	return pipe->size != 0 &&
+		ph_delivery_content(delivery, &fd, &offset, length, &dot_lines, &error) == 0 &&
+		*length > pipe->size;
 }
 
-/* Too much of it is cut: nothing depends on it. */
-static void
-fill_client(struct ph_user_delivery *request, const ph_delivery *delivery)
-{
-	(void)fill(request->client_address, sizeof(request->client_address),
-		ph_delivery_client(delivery, "client_address"));
-	(void)fill(request->client_hostname, sizeof(request->client_hostname),
-		ph_delivery_client(delivery, "client_hostname"));
-	(void)fill(request->client_helo, sizeof(request->client_helo),
-		ph_delivery_client(delivery, "client_helo"));
-	(void)fill(request->client_protocol, sizeof(request->client_protocol),
-		ph_delivery_client(delivery, "client_protocol"));
-	(void)fill(request->sasl_username, sizeof(request->sasl_username),
-		ph_delivery_client(delivery, "sasl_username"));
-	(void)fill(request->envid, sizeof(request->envid), ph_delivery_envid(delivery));
-}
-
+/* Headers that name one recipient go to no other. */
 static bool
-make_request(struct ph_user_delivery *request, ph_delivery *delivery, size_t i, int64_t offset,
-	int64_t length)
+goes_alone(const struct pipe *pipe)
 {
-	*request = (struct ph_user_delivery){.size = sizeof(*request), .kind = PH_USER_INSTANCE,
-		.arrival = ph_delivery_arrival(delivery), .offset = offset, .length = length};
-	fill_client(request, delivery);
-	return fill(request->sender, sizeof(request->sender), ph_delivery_sender(delivery)) &&
-		fill(request->recipient, sizeof(request->recipient), ph_delivery_recipient(delivery, i)) &&
-		fill(request->original, sizeof(request->original), ph_delivery_original(delivery, i)) &&
-		fill(request->queue_id, sizeof(request->queue_id), ph_delivery_queue_id(delivery)) &&
-		fill(request->nexthop, sizeof(request->nexthop), ph_delivery_nexthop(delivery));
-}
-
-static void
-report(ph_delivery *delivery, size_t i, const char *relay, const struct ph_user_result *result)
-{
-	const char *open = *result->output == '\0' ? "" : result->outcome == 0 ? " (" : ". Command output: ";
-	const char *close = *result->output != '\0' && result->outcome == 0 ? ")" : "";
-
-	if (result->outcome == 0)
-		ph_delivery_sent(delivery, i, result->status, relay, "delivered via %s service%s%s%s", relay, open,
-			result->output, close);
-	else if (result->outcome == 2)
-		ph_delivery_bounce(delivery, i, result->status, relay, "%s%s%s", result->text, open, result->output);
-	else
-		ph_delivery_defer(delivery, i, result->status, relay, "%s%s%s", result->text, open, result->output);
-}
-
-/* As many of the recipients as one batch takes, from first. */
-struct parcel {
-	size_t count;
-	size_t index[PH_SPAWN_MAX];
-	int fds[PH_SPAWN_MAX];
-	struct ph_user_delivery requests[PH_SPAWN_MAX];
-	struct ph_user_result results[PH_SPAWN_MAX];
-};
-
-static void
-send_parcel(struct pipe *pipe, ph_delivery *delivery, struct parcel *parcel)
-{
-	const char *relay = ph_instance_name(pipe);
-	size_t commands = flags_have(pipe->flags, 'D') || flags_have(pipe->flags, 'O') ? parcel->count : 1;
-	ph_error error = {""};
-	int sent;
-
-	if (parcel->count == 0)
-		return;
-	sent = ph_spawn_delivery(pipe, parcel->requests, parcel->fds, parcel->count, parcel->results,
-		ph_in((int64_t)commands * pipe->command_time_limit + MARGIN), &error);
-	for (size_t i = 0; i < parcel->count; i++) {
-		if (sent == -1)
-			ph_delivery_defer(delivery, parcel->index[i], "4.3.0", relay, "%s", error.text);
-		else
-			report(delivery, parcel->index[i], relay, &parcel->results[i]);
-	}
-	parcel->count = 0;
-}
-
-static void
-deliver_all(struct pipe *pipe, ph_delivery *delivery, struct parcel *parcel, int fd, int64_t offset,
-	int64_t length)
-{
-	for (size_t i = 0; i < ph_delivery_count(delivery); i++) {
-		if (!make_request(&parcel->requests[parcel->count], delivery, i, offset, length)) {
-			ph_delivery_bounce(delivery, i, "5.1.3", ph_instance_name(pipe), "an address is too long");
-			continue;
-		}
-		parcel->fds[parcel->count] = fd;
-		parcel->index[parcel->count++] = i;
-		if (parcel->count == PH_SPAWN_MAX)
-			send_parcel(pipe, delivery, parcel);
-	}
-	send_parcel(pipe, delivery, parcel);
+	return flags_have(pipe->flags, 'D') || flags_have(pipe->flags, 'O');
 }
 
 static void
 pipe_deliver(void *self, ph_delivery *delivery)
 {
+	const struct ph_user_delivery request = {.size = sizeof(request), .kind = PH_USER_INSTANCE};
 	struct pipe *pipe = self;
-	struct parcel *parcel = calloc(1, sizeof(*parcel));
 	const char *relay = ph_instance_name(pipe);
-	ph_error error = {"no memory"};
-	int64_t offset, length;
-	bool dot_lines;
-	int fd;
+	int64_t length, limit = pipe->command_time_limit;
 
+	for (size_t i = 0; !flags_have(pipe->flags, 'X') && i < ph_delivery_count(delivery); i++)
+		ph_delivery_relayed(delivery, i, false); /* if it is sent */
 	if (*pipe->argv == '\0') {
 		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
-			ph_delivery_defer(delivery, i, "4.3.5", relay, "transport %s has no user and no argv", relay);
-	} else if (parcel == NULL || ph_delivery_content(delivery, &fd, &offset, &length, &dot_lines, &error) == -1) {
-		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
-			ph_delivery_defer(delivery, i, "4.3.0", relay, "cannot read the message: %s", error.text);
-	} else if (pipe->size != 0 && length > pipe->size) {
+			ph_delivery_defer(delivery, i, "4.3.5", relay,
+				"transport %s has no user and no argv", relay);
+	} else if (is_too_large(pipe, delivery, &length)) {
 		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
 			ph_delivery_bounce(delivery, i, "5.2.3", relay,
-				"message size %lld exceeds size limit %lld of service %s", (long long)length,
-				(long long)pipe->size, relay);
-	} else
-		deliver_all(pipe, delivery, parcel, fd, offset, length);
-	free(parcel);
+				"message size %lld exceeds size limit %lld of service %s",
+				(long long)length, (long long)pipe->size, relay);
+	} else if (goes_alone(pipe)) {
+		ph_spawn_message(pipe, delivery, &request, MARGIN, limit);
+	} else {
+		ph_spawn_message(pipe, delivery, &request, MARGIN + limit, 0);
+	}
 }
 
 /* ---- In the child that is the user --------------------------------------------------------------- */
@@ -197,7 +123,7 @@ static const char *
 head_of(const struct pipe *pipe, ph_pool *pool, const struct ph_user_delivery *request)
 {
 	const char *original = *request->original != '\0' ? request->original : request->recipient;
-	const char *head = "";
+	const char *sender = safe(pool, *request->sender != '\0' ? request->sender : pipe->null_sender), *head = "";
 	char date[32] = "Thu Jan  1 00:00:00 1970\n";
 	time_t now = time(NULL);
 	struct tm tm;
@@ -205,11 +131,10 @@ head_of(const struct pipe *pipe, ph_pool *pool, const struct ph_user_delivery *r
 	if (flags_have(pipe->flags, 'F')) {
 		if (localtime_r(&now, &tm) != NULL)
 			asctime_r(&tm, date); /* with its newline */
-		head = ph_pool_printf(pool, "From %s  %s",
-			safe(pool, *request->sender != '\0' ? request->sender : pipe->null_sender), date);
+		head = ph_pool_printf(pool, "From %s  %s", *sender != '\0' ? sender : "MAILER-DAEMON", date);
 	}
 	if (head != NULL && flags_have(pipe->flags, 'R'))
-		head = ph_pool_printf(pool, "%sReturn-Path: <%s>\n", head, safe(pool, request->sender));
+		head = ph_pool_printf(pool, "%sReturn-Path: <%s>\n", head, sender);
 	if (head != NULL && flags_have(pipe->flags, 'O'))
 		head = ph_pool_printf(pool, "%sX-Original-To: %s\n", head, safe(pool, original));
 	if (head != NULL && flags_have(pipe->flags, 'D'))
@@ -223,18 +148,20 @@ fill_recipient(const struct pipe *pipe, ph_pool *pool, const struct ph_user_deli
 {
 	const char *original = *request->original != '\0' ? request->original : request->recipient;
 	const char *delimiters = ph_global("recipient_delimiter"), *address, *at;
+	bool quoted = flags_have(pipe->flags, 'q');
 	size_t local, user;
 
-	address = flags_address(pool, pipe->flags, request->recipient);
-	if (address == NULL)
+	recipient->recipient = flags_address(pool, pipe->flags, quoted, request->recipient);
+	recipient->original_recipient = flags_address(pool, pipe->flags, quoted, original);
+	/* Its parts never have quotes. */
+	address = flags_address(pool, pipe->flags, false, request->recipient);
+	if (recipient->recipient == NULL || address == NULL)
 		return -1;
 	at = strrchr(address, '@');
 	local = at != NULL ? (size_t)(at - address) : strlen(address);
 	user = strcspn(address, *delimiters != '\0' ? delimiters : "@");
 	if (user == 0 || user > local)
 		user = local;
-	recipient->recipient = address;
-	recipient->original_recipient = flags_address(pool, pipe->flags, original);
 	recipient->mailbox = ph_pool_copy(pool, (ph_span){address, local});
 	recipient->user = ph_pool_copy(pool, (ph_span){address, user});
 	recipient->extension = ph_pool_copy(pool,
@@ -264,10 +191,11 @@ prepare(const struct pipe *pipe, ph_pool *pool, const struct ph_user_delivery *r
 		.nexthop = fold ? lower(pool, requests->nexthop) : requests->nexthop, .queue_id = requests->queue_id,
 		.size = ph_pool_printf(pool, "%lld", (long long)requests->length), .envid = requests->envid,
 		.client_address = requests->client_address, .client_hostname = requests->client_hostname,
-		.client_helo = requests->client_helo, .client_protocol = requests->client_protocol,
-		.sasl_username = requests->sasl_username,
+		.client_helo = requests->client_helo, .client_port = requests->client_port,
+		.client_protocol = requests->client_protocol, .sasl_username = requests->sasl_username,
+		.sasl_method = requests->sasl_method, .sasl_sender = requests->sasl_sender,
 		.sender = *requests->sender != '\0' ?
-			flags_address(pool, flags_have(pipe->flags, 'q') ? "q" : "", requests->sender) :
+			flags_address(pool, "", flags_have(pipe->flags, 'q'), requests->sender) :
 			pipe->null_sender};
 
 	if (recipients == NULL || message.size == NULL || message.sender == NULL || message.nexthop == NULL)
@@ -278,6 +206,20 @@ prepare(const struct pipe *pipe, ph_pool *pool, const struct ph_user_delivery *r
 	command->argv = arguments_make(pool, pipe->argv, &message);
 	command->head = head_of(pipe, pool, requests);
 	return command->argv != NULL && command->head != NULL ? 0 : -1;
+}
+
+/* With the flag D: was the message here before, or can it not be read? Then that is the result. */
+static bool
+is_over(const struct pipe *pipe, const struct ph_user_delivery *request, int fd, struct ph_user_result *result)
+{
+	int here = flags_have(pipe->flags, 'D') ?
+		ph_mailbox_was_here(fd, request->offset, request->length, request->recipient) : 0;
+
+	if (here == 1)
+		ph_user_answer(result, PH_USER_BOUNCED, "5.4.6", "mail forwarding loop for %s", request->recipient);
+	else if (here == -1)
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
+	return here != 0;
 }
 
 /* One command for these recipients of one message. */
@@ -296,9 +238,12 @@ run(const struct pipe *pipe, const struct ph_user_delivery *requests, int fd, si
 
 	results[0] = (struct ph_user_result){.size = sizeof(results[0]), .outcome = 1, .status = "4.3.0",
 		.text = "no memory"};
-	if (pool != NULL && flags_eol(pipe->eol, eol, sizeof(eol), NULL) == 0 &&
+	if (!is_over(pipe, requests, fd, &results[0]) && pool != NULL && flags_eol(pipe->eol, eol, sizeof(eol), NULL) == 0 &&
 		prepare(pipe, pool, requests, count, &command) == 0)
 		ph_command_run(&command, &results[0]);
+	if (results[0].outcome == PH_USER_SENT)
+		snprintf(results[0].text, sizeof(results[0].text), "delivered via %s service",
+			ph_instance_name(pipe));
 	for (size_t i = 1; i < count; i++)
 		results[i] = results[0];
 	ph_pool_free(pool);
@@ -312,8 +257,7 @@ pipe_deliver_as_user(void *self, const struct ph_user_context *user,
 	const struct pipe *pipe = self;
 
 	(void)user;
-	/* Headers that name one recipient go to no other. */
-	if (!flags_have(pipe->flags, 'D') && !flags_have(pipe->flags, 'O'))
+	if (!goes_alone(pipe))
 		run(pipe, requests, fds[0], count, results);
 	else
 		for (size_t i = 0; i < count; i++)
@@ -340,6 +284,7 @@ pipe_check(void *self, ph_error *error)
 
 PH_MODULE(transport_pipe, "1.0", "delivery to a command",
 	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL, .deliver = pipe_deliver,
-		.deliver_as_user = pipe_deliver_as_user, .rights_offset = offsetof(struct pipe, user)),
+		.deliver_as_user = pipe_deliver_as_user, .rights_offset = offsetof(struct pipe, user),
+		.chroot_offset = offsetof(struct pipe, chroot)),
 	PH_INSTANCE(struct pipe, params),
 	PH_LIFE(.check = pipe_check));

@@ -2,9 +2,9 @@
  * transport_virtual: mailboxes of people who are no users of this host.
  *
  * The local role sends recipients to the spawner as they are. A child of the spawner has
- * virtual_find_rights() look up whose rights each needs, and runs virtual_deliver_as_user() with these:
- * that finds the mailbox's path in the same tables. Nothing that the local role says names a user, a
- * group or a path.
+ * virtual_find_rights() look up whose rights each needs, and runs virtual_deliver_as_user() with
+ * these: that finds the mailbox's path in the same tables. Nothing that the local role says names a
+ * user, a group or a path.
  */
 #include <posthouse/log.h>
 #include <posthouse/mailbox.h>
@@ -37,7 +37,8 @@ static const struct ph_param params[] = {
 		.doc = "The folder below which the mailboxes of virtual_mailbox_maps are; empty: their paths are "
 		       "absolute."},
 	{.name = "virtual_mailbox_limit", .type = PH_SIZE, .flags = PH_PER_SECTION,
-		.offset = FIELD(virtual_mailbox_limit), .default_value = "51200000", .min = 0, .max = INT64_MAX,
+		.offset = FIELD(virtual_mailbox_limit), .default_value = "51200000", .min = 0,
+		.max = INT64_MAX,
 		.doc = "The largest size of a virtual mailbox, and of a message in a Maildir; mail that would exceed "
 		       "it is returned. 0: no limit."},
 	{.name = "virtual_mailbox_lock", .type = PH_STRINGS, .flags = PH_PER_SECTION,
@@ -48,7 +49,8 @@ static const struct ph_param params[] = {
 		.doc = "Tables of all recipients in $virtual_mailbox_domains, with the paths of their mailboxes "
 		       "below $virtual_mailbox_base; a slash at the end makes one a Maildir; empty: any."},
 	{.name = "virtual_minimum_uid", .type = PH_INT, .flags = PH_PER_SECTION,
-		.offset = FIELD(virtual_minimum_uid), .default_value = "100", .min = 1, .max = UINT32_MAX - 1,
+		.offset = FIELD(virtual_minimum_uid), .default_value = "100", .min = 1,
+		.max = UINT32_MAX - 1,
 		.doc = "The smallest number of a user that virtual_uid_maps may give."},
 	{.name = "virtual_uid_maps", .type = PH_MAP_REF, .flags = PH_PER_SECTION | PH_FOR_USER,
 		.offset = FIELD(virtual_uid_maps),
@@ -56,82 +58,7 @@ static const struct ph_param params[] = {
 		       "static:5000."},
 };
 
-/* ---- In the local role --------------------------------------------------------------------------- */
-
-static bool
-fill(char *field, size_t size, const char *text)
-{
-	return snprintf(field, size, "%s", text) < (int)size;
-}
-
-static bool
-make_request(struct ph_user_delivery *request, ph_delivery *delivery, size_t i, int64_t offset,
-	int64_t length)
-{
-	*request = (struct ph_user_delivery){.size = sizeof(*request), .kind = PH_USER_INSTANCE,
-		.arrival = ph_delivery_arrival(delivery), .offset = offset, .length = length};
-	return fill(request->sender, sizeof(request->sender), ph_delivery_sender(delivery)) &&
-		fill(request->recipient, sizeof(request->recipient), ph_delivery_recipient(delivery, i)) &&
-		fill(request->original, sizeof(request->original), ph_delivery_original(delivery, i)) &&
-		fill(request->queue_id, sizeof(request->queue_id), ph_delivery_queue_id(delivery));
-}
-
-static void
-report(ph_delivery *delivery, size_t i, const char *relay, const struct ph_user_result *result)
-{
-	if (result->outcome == PH_USER_SENT)
-		ph_delivery_sent(delivery, i, result->status, relay, "%s", result->text);
-	else if (result->outcome == PH_USER_BOUNCED)
-		ph_delivery_bounce(delivery, i, result->status, relay, "%s", result->text);
-	else
-		ph_delivery_defer(delivery, i, result->status, relay, "%s", result->text);
-}
-
-/* As many of the recipients as one batch takes. */
-struct parcel {
-	size_t count;
-	size_t index[PH_SPAWN_MAX];
-	int fds[PH_SPAWN_MAX];
-	struct ph_user_delivery requests[PH_SPAWN_MAX];
-	struct ph_user_result results[PH_SPAWN_MAX];
-};
-
-static void
-send_parcel(struct virtual *virtual, ph_delivery *delivery, struct parcel *parcel)
-{
-	const char *relay = ph_instance_name(virtual);
-	ph_error error = {""};
-	int sent;
-
-	if (parcel->count == 0)
-		return;
-	sent = ph_spawn_delivery(virtual, parcel->requests, parcel->fds, parcel->count, parcel->results,
-		ph_in(DELIVERY_TIME), &error);
-	for (size_t i = 0; i < parcel->count; i++) {
-		if (sent == -1)
-			ph_delivery_defer(delivery, parcel->index[i], "4.3.0", relay, "%s", error.text);
-		else
-			report(delivery, parcel->index[i], relay, &parcel->results[i]);
-	}
-	parcel->count = 0;
-}
-
-static void
-deliver_all(struct virtual *virtual, ph_delivery *delivery, struct parcel *parcel, int fd,
-	int64_t offset, int64_t length)
-{
-	for (size_t i = 0; i < ph_delivery_count(delivery); i++) {
-		if (!make_request(&parcel->requests[parcel->count], delivery, i, offset, length)) {
-			ph_delivery_bounce(delivery, i, "5.1.3", ph_instance_name(virtual), "an address is too long");
-			continue;
-		}
-		parcel->fds[parcel->count] = fd;
-		parcel->index[parcel->count++] = i;
-		if (parcel->count == PH_SPAWN_MAX)
-			send_parcel(virtual, delivery, parcel);
-	}
-	send_parcel(virtual, delivery, parcel);
-}
+/* ---- In the local role ----------------------------------------------------------------------- */
 
 /* Which mailbox it is, an administrator may know. */
 static void
@@ -144,14 +71,16 @@ tell_place(const struct virtual *virtual, ph_delivery *delivery, size_t i, const
 	if (path != NULL)
 		ph_delivery_sent(delivery, i, "2.0.0", relay, "delivers to mailbox %s", path);
 	else
-		ph_delivery_defer(delivery, i, "4.3.5", relay, "virtual_mailbox_maps: %s", error.text);
+		ph_delivery_defer(delivery, i, "4.3.5", relay, "virtual_mailbox_maps: %s",
+			error.text);
 }
 
 /* Is there a mailbox? That is all that a probe is told. */
 static void
 probe(const struct virtual *virtual, ph_delivery *delivery, size_t i)
 {
-	const char *relay = ph_instance_name(virtual), *recipient = ph_delivery_recipient(delivery, i);
+	const char *relay = ph_instance_name(virtual),
+		*recipient = ph_delivery_recipient(delivery, i);
 	const char *value;
 	ph_error error = {""};
 
@@ -174,27 +103,16 @@ probe(const struct virtual *virtual, ph_delivery *delivery, size_t i)
 static void
 virtual_deliver(void *self, ph_delivery *delivery)
 {
-	struct virtual *virtual = self;
-	struct parcel *parcel = calloc(1, sizeof(*parcel));
-	ph_error error = {"no memory"};
-	int64_t offset, length;
-	bool dot_lines;
-	int fd;
+	const struct ph_user_delivery request = {.size = sizeof(request), .kind = PH_USER_INSTANCE};
 
-	if (ph_delivery_is_probe(delivery)) {
+	if (!ph_delivery_is_probe(delivery))
+		ph_spawn_message(self, delivery, &request, DELIVERY_TIME, 0);
+	else
 		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
-			probe(virtual, delivery, i);
-	} else if (parcel == NULL ||
-		ph_delivery_content(delivery, &fd, &offset, &length, &dot_lines, &error) == -1) {
-		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
-			ph_delivery_defer(delivery, i, "4.3.0", ph_instance_name(virtual),
-				"cannot read the message: %s", error.text);
-	} else
-		deliver_all(virtual, delivery, parcel, fd, offset, length);
-	free(parcel);
+			probe(self, delivery, i);
 }
 
-/* ---- In the children of the spawner -------------------------------------------------------------- */
+/* ---- In the children of the spawner ---------------------------------------------------------- */
 
 static void
 virtual_find_rights(void *self, const struct ph_user_delivery *requests, size_t count,
@@ -230,7 +148,8 @@ static void
 deliver_to(const struct virtual *virtual, const char *path, const struct ph_user_delivery *request,
 	int fd, struct ph_user_result *result)
 {
-	struct ph_mailbox box = {.size = sizeof(box), .path = path, .user = request->recipient, .fd = -1,
+	struct ph_mailbox box = {.size = sizeof(box), .path = path, .user = request->recipient,
+		.fd = -1,
 		.limit = virtual->virtual_mailbox_limit};
 	bool maildir = path[strlen(path) - 1] == '/';
 	ph_error why = {""};
@@ -240,7 +159,8 @@ deliver_to(const struct virtual *virtual, const char *path, const struct ph_user
 	if (box.fd == -1 && !maildir)
 		box.failure = errno != 0 ? errno : EIO;
 	if (*why.text != '\0')
-		ph_user_answer(result, PH_USER_DEFERRED, "4.2.0", "mailbox %.150s %s", path, why.text);
+		ph_user_answer(result, PH_USER_DEFERRED, "4.2.0", "mailbox %.150s %s", path,
+			why.text);
 	else
 		ph_mailbox_write(&box, request, &fd, 1, result);
 	if (box.fd != -1) {
@@ -250,15 +170,16 @@ deliver_to(const struct virtual *virtual, const char *path, const struct ph_user
 }
 
 static void
-deliver_one(const struct virtual *virtual, ph_pool *pool, const struct ph_user_delivery *request, int fd,
-	struct ph_user_result *result)
+deliver_one(const struct virtual *virtual, ph_pool *pool, const struct ph_user_delivery *request,
+	int fd, struct ph_user_result *result)
 {
 	const char *value = NULL, *path;
 	ph_error error = {""};
 
 	switch (lookup_mailbox(pool, virtual, request->recipient, &value, &error)) {
 	case PH_FAILED:
-		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "mailbox lookup: %.200s", error.text);
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "mailbox lookup: %.200s",
+			error.text);
 		return;
 	case PH_NOT_FOUND:
 		ph_user_answer(result, PH_USER_BOUNCED, "5.1.1", "unknown user: \"%.200s\"",
@@ -293,7 +214,7 @@ virtual_deliver_as_user(void *self, const struct ph_user_context *user,
 	}
 }
 
-/* ---- Life ---------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 virtual_check(void *self, ph_error *error)
@@ -303,8 +224,10 @@ virtual_check(void *self, ph_error *error)
 	for (size_t i = 0; i < virtual->virtual_mailbox_lock.count; i++) {
 		const char *word = virtual->virtual_mailbox_lock.items[i];
 
-		if (strcmp(word, "fcntl") != 0 && strcmp(word, "flock") != 0 && strcmp(word, "dotlock") != 0)
-			return ph_error_set(error, "virtual_mailbox_lock: \"%s\" is none of fcntl, flock, dotlock",
+		if (strcmp(word, "fcntl") != 0 && strcmp(word, "flock") != 0 &&
+			strcmp(word, "dotlock") != 0)
+			return ph_error_set(error,
+				"virtual_mailbox_lock: \"%s\" is none of fcntl, flock, dotlock",
 				word);
 	}
 	return virtual->virtual_mailbox_lock.count > 0 ? 0 :

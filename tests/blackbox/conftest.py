@@ -1,23 +1,13 @@
-import ctypes
-import subprocess
+import contextlib
 
 import pytest
 
-from harness import ROOT, Posthouse, scratch
-
-CLONE_NEWNET = 0x40000000
+import namespaces
+from harness import Posthouse, scratch
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long under the sanitizers and is left out there")
-    own_network()
-
-
-def own_network():
-    """Gives this process, one of several that test at once, a loopback interface of its own, where it may: a port that
-    was free a moment ago, or is closed for a moment, is not taken by another's server or outgoing connection."""
-    if ROOT and ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0:
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 @pytest.fixture
@@ -40,3 +30,12 @@ def posthouse(folder):
     yield make
     for server in made:
         server.kill()
+
+
+@pytest.fixture
+def accounts(folder):
+    """accounts({name: uid, ...}): users of this host, for the test; the path of their homes."""
+    if not namespaces.MOUNTS:
+        pytest.skip("users of the test's own need root with the right to mount")
+    with contextlib.ExitStack() as stack:
+        yield lambda users: stack.enter_context(namespaces.accounts(folder, users))

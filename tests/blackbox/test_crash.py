@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import ROOT, Accounts, Sink, wait_until
+from harness import Sink, wait_until
 
 
 class Load(threading.Thread):
@@ -118,8 +118,7 @@ def test_kill_random_roles(posthouse):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not ROOT, reason="homes of others need root")
-def test_kill_random_roles_amid_expansion(posthouse, folder):
+def test_kill_random_roles_amid_expansion(posthouse, folder, accounts):
     """What a list with an owner, files, a command, a .forward, a virtual mailbox and a member elsewhere make of a letter."""
     sink = Sink()
     spool = folder / "spool"
@@ -134,8 +133,8 @@ def test_kill_random_roles_amid_expansion(posthouse, folder):
                        virtual_mailbox_base=spool, virtual_mailbox_maps="'inline:{joe@box.example=joe/}'",
                        virtual_uid_maps="static:54322", virtual_gid_maps="static:54322",
                        virtual_alias_maps="'inline:{{all@test.example = everyone@test.example, d@far.example}}'", **QUICK)
-    homes = Accounts(server, {"sue": 54321})
-    (homes["sue"] / ".forward").write_text(f"\\sue, e@far.example, {spool}/forwarded\n")
+    homes = accounts({"sue": 54321})
+    (homes / "sue" / ".forward").write_text(f"\\sue, e@far.example, {spool}/forwarded\n")
     server.aliases.write_text(f"everyone: nested, :include:{members}\nowner-everyone: games\n"
                               f"nested: sue, {spool}/file, |{program}\n")
     serve_at_one_port(server)

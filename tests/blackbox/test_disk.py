@@ -1,25 +1,15 @@
 """Full and read-only file systems: refused in time, nothing acknowledged lost, better when they are."""
 
-import ctypes
 import os
 import re
 import subprocess
 
 import pytest
 
-from harness import OWNER, ROOT, Sink, free_port, wait_until
+from harness import OWNER, Sink, free_port, wait_until
+from namespaces import MOUNTS
 
-pytestmark = pytest.mark.skipif(not ROOT, reason="mounting is root's")
-
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
-
-
-@pytest.fixture(scope="module")
-def own_mounts():
-    """What this process and its children mount is seen by nobody else and ends with them."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) == -1 or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == -1:
-        pytest.skip("no private mounts here: " + os.strerror(ctypes.get_errno()))
+pytestmark = pytest.mark.skipif(not MOUNTS, reason="mounting is root's")
 
 
 class Disk:
@@ -48,7 +38,7 @@ class Disk:
 
 
 @pytest.fixture
-def disk(own_mounts, folder):
+def disk(folder):
     made = []
 
     def make(name, size, **options):

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from harness import OWNER, PEERS, ROOT, USERS, Accounts, free_port, peer_environment, wait_until
+from harness import OWNER, PEERS, ROOT, USERS, free_port, peer_environment, wait_until
 
 UID, GID = (54321, 54321) if ROOT else (os.geteuid(), os.getegid())
 PASSWORD = "secret"
@@ -243,11 +243,10 @@ def test_maildirs_by_transport_virtual(posthouse, folder):
                 assert letter.endswith(TEXT.replace("..dots", ".dots").encode())
 
 
-@pytest.mark.skipif(not ROOT, reason="homes of others need root")
-def test_maildirs_by_home_mailbox(posthouse, folder):
+def test_maildirs_by_home_mailbox(posthouse, folder, accounts):
     server = posthouse(home_mailbox="Maildir/")
-    homes = Accounts(server, {"joe": UID})
-    with Dovecot(folder, {"joe": (homes["joe"], None)}) as dovecot, server:
+    homes = accounts({"joe": UID})
+    with Dovecot(folder, {"joe": (homes / "joe", None)}) as dovecot, server:
         server.send("a@client.example", "joe@test.example", TEXT)
         server.wait_log(r"to=<joe@test\.example>, relay=local, .*status=sent \(delivered to maildir\)")
         [letter] = dovecot.wait("joe", 1)

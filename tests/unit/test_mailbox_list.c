@@ -1,15 +1,13 @@
 /*
  * Lists of mailboxes: what people write, and what must do no harm.
  */
+#include "test.h"
+
 #include "intake/mailbox_list.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static int
 join(void *context, const char *address)

@@ -445,7 +445,8 @@ test_sequence(void **state)
 	REFUSED(ph_session_rcpt(session, "c@d", NULL, &reply), 503);
 	REFUSED(ph_session_data(session, &reply), 503);
 	REFUSED(ph_session_mail(session, "a@b", NULL, 101, &reply), 552);
-	assert_non_null(strstr(world.log, "fixed limit; from=<a@b> proto=ESMTP helo=<h.example>\n"));
+	assert_non_null(
+		strstr(world.log, "fixed limit; from=<a@b> proto=ESMTP helo=<h.example>\n"));
 	assert_false(ph_session_in_transaction(session));
 	assert_int_equal(ph_session_mail(session, "a@b", NULL, 100, &reply), 0);
 	REFUSED(ph_session_mail(session, "a@b", NULL, 0, &reply), 503);
@@ -491,7 +492,8 @@ test_ends(void **state)
 		assert_int_equal(reply.code, codes[i]);
 		assert_non_null(strstr(world.log, "4FADF218FED8: reject: END-OF-MESSAGE from unknown[192.0.2.1]: "));
 		/* the only recipient, of several none */
-		assert_true((strstr(world.log, "; from=<a@b> to=<c@d> proto=") != NULL) == (i != 1));
+		assert_true(
+			(strstr(world.log, "; from=<a@b> to=<c@d> proto=") != NULL) == (i != 1));
 		assert_int_equal(world.intakes, 0);
 	}
 	assert_int_equal(world.committed, 0);

@@ -1,10 +1,8 @@
 /* The text of a report, taken apart again. */
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "queue/report.h"
 
