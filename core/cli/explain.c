@@ -211,11 +211,18 @@ sender_of(const struct explain *explain)
 static void
 begin_outlook(struct explain *explain)
 {
+	const struct instance *listener = explain->script.rehearsal.listener;
+
 	explain->maker.pool = explain->story.pool;
 	explain->maker.settings = config_settings(explain->config);
 	explain->maker.resolver = &explain->resolver;
 	explain->maker.sender = sender_of(explain);
 	explain->maker.filter = explain->story.message.filter;
+	explain->maker.filter_why = "FILTER";
+	if (explain->maker.filter == NULL && listener != NULL && *listener->policy->content_filter != '\0') {
+		explain->maker.filter = listener->policy->content_filter;
+		explain->maker.filter_why = "content_filter";
+	}
 }
 
 const struct outlook *

@@ -238,7 +238,7 @@ find_route(struct outlook_maker *maker, struct outlook *outlook, const char *add
 		outlook->nexthop = resolved->nexthop;
 		outlook->why = route == NULL ? reason_of(pool, address, resolved)
 			: outlook->kind == PH_TARGET_TRANSPORT ? "local delivery says so"
-			: "FILTER says so";
+			: ph_pool_printf(pool, "%s says so", maker->filter_why);
 		return outlook->why != NULL ? 0 : -1;
 	}
 	outlook->why = resolved->transport_parameter != NULL ? reason_of(pool, address, resolved)

@@ -44,7 +44,8 @@ struct outlook_maker {
 	const struct settings *settings;
 	const struct resolver *resolver;
 	const char *sender;          /* "": the empty one */
-	const char *filter;          /* FILTER of the message; NULL */
+	const char *filter;          /* the route of the message, whoever it is for; NULL: none */
+	const char *filter_why;      /* who says so: FILTER, content_filter */
 	struct outlook *now;         /* whose notes are being taken; NULL: nobody's */
 	size_t count;                /* of outlooks */
 };

@@ -114,9 +114,8 @@ check_listener_queues(struct config *config)
 /* The transport in "local", "smtp:[mx.example]"; where the parameter was set is what the problem
  * names. Nothing to say when no transport at all is loaded. */
 static void
-check_route(struct config *config, const char *parameter, const char *route)
+check_route_at(struct config *config, const struct setting *setting, const char *parameter, const char *route)
 {
-	const struct setting *setting = setting_find(&config->set, parameter);
 	size_t size = strcspn(route, ":");
 	const char *name = memory_or_die(ph_pool_copy(config->pool, (ph_span){route, size}));
 	struct nearest nearest = nearest_to(name);
@@ -144,6 +143,32 @@ check_route(struct config *config, const char *parameter, const char *route)
 	else
 		problems_warn(config->problems, config->path, 0,
 			"%s is %s (its default), but there is no transport of that name%s", parameter, route, hint);
+}
+
+static void
+check_route(struct config *config, const char *parameter, const char *route)
+{
+	check_route_at(config, setting_find(&config->set, parameter), parameter, route);
+}
+
+/* Each listener may have one. The syntax is that of FILTER in access tables. */
+static void
+check_filter(struct config *config, const struct setting *setting)
+{
+	const char *route = setting && setting->count ? setting->items[0].text : "";
+
+	if (route[0] && route[0] != '$')
+		check_route_at(config, setting, setting->name, route);
+}
+
+static void
+check_filters(struct config *config)
+{
+	static const char name[] = "content_filter";
+
+	check_filter(config, setting_find(&config->set, name));
+	for (size_t i = 0; i < config->section_count; i++)
+		check_filter(config, setting_find(&config->sections[i]->set, name));
 }
 
 /* "example.com", "[mail.example.com]:587". */
@@ -399,6 +424,7 @@ config_check(struct config *config)
 		check_relaying(config);
 	check_queue(config);
 	check_listener_queues(config);
+	check_filters(config);
 	check_route(config, "local_transport", config->settings.local_transport);
 	check_route(config, "relay_transport", config->settings.relay_transport);
 	check_route(config, "default_transport", config->settings.default_transport);

@@ -396,6 +396,9 @@ const struct ph_param policy_params[] = {
 		.max = 499, .doc = "The reply code of DEFER and its like in access tables."),
 	POLICY(access_map_reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "554",
 		.min = 400, .max = 599, .doc = "The reply code of REJECT in access tables."),
+	POLICY(content_filter, PH_STRING, .flags = PH_PER_SECTION,
+		.doc = "Where mail that enters here goes first, whoever it is for: transport:nexthop, as of the action FILTER, "
+		       "which takes its place; empty: to its recipients, as for the listener to which the filter sends it back."),
 	POLICY(defer_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "450", .min = 400,
 		.max = 499, .doc = "The reply code of the restriction defer."),
 	POLICY(queue, PH_STRING, .flags = PH_SECTION_ONLY,

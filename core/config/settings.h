@@ -144,6 +144,7 @@ struct policy_settings {
 	const ph_rules *smtpd_end_of_data_restrictions;
 	const ph_rules *smtpd_etrn_restrictions;
 	ph_strings receive_override_options;
+	const char *content_filter;                  /* "transport:nexthop", as of FILTER; "": none */
 	bool smtpd_delay_reject;
 	bool smtpd_helo_required;
 	bool smtpd_peername_lookup;

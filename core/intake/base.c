@@ -33,6 +33,7 @@ session_client(const ph_session *session, struct intake_client *client)
 		.sasl_sender = ph_sasl_sender(session),
 		.tls = *ph_tls_protocol(session) != '\0',
 		.overrides = &session->policy->receive_override_options,
+		.filter = session->policy->content_filter,
 		.in_interfaces = interfaces_have(ph_client_address(session)),
 		.in_mynetworks = ph_client_in_mynetworks(session)};
 }

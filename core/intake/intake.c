@@ -71,11 +71,14 @@ has_word(const ph_strings *list, const char *word)
 	return false;
 }
 
-static void
-take_overrides(struct ph_filter_message *message, const ph_strings *overrides)
+/* What mail that enters by a listener is spared, and where it goes first. */
+static int
+take_entry(struct ph_filter_message *message, const ph_strings *overrides, const char *filter)
 {
+	message->envelope.filter = copy_text(message->pool, filter);
 	message->no_mappings = has_word(overrides, "no_address_mappings");
 	message->exempt |= has_word(overrides, "no_header_body_checks");
+	return message->envelope.filter != NULL ? 0 : -1;
 }
 
 /* Facts of the session that go into the envelope; the session may end before the message does. */
@@ -94,8 +97,8 @@ copy_client(struct ph_filter_message *message, const struct intake_client *clien
 	envelope->sasl_sender = copy_text(message->pool, client->sasl_sender);
 	message->tls = client->tls;
 	message->rewrite_headers = is_local_client(message->settings, client);
-	take_overrides(message, client->overrides);
-	if (envelope->client_name == NULL || envelope->client_address == NULL ||
+	if (take_entry(message, client->overrides, client->filter) == -1 ||
+		envelope->client_name == NULL || envelope->client_address == NULL ||
 		envelope->helo == NULL || envelope->protocol == NULL ||
 		envelope->sasl_username == NULL ||
 		envelope->sasl_method == NULL || envelope->sasl_sender == NULL)
@@ -117,8 +120,8 @@ is_exempt(const struct settings *settings, const struct ph_intake_origin *origin
 		!has_word(&settings->internal_mail_filter_classes, classes[origin->report]);
 }
 
-/* What the section of a listener without sessions says. */
-static void
+/* What the section of a listener without sessions says. 0, or -1 without memory. */
+static int
 take_listener(ph_intake *intake)
 {
 	struct ph_intake_origin *origin = &intake->message.origin;
@@ -126,10 +129,10 @@ take_listener(ph_intake *intake)
 		origin->listener != NULL ? intake->base->policy(origin->listener) : NULL;
 
 	if (policy == NULL)
-		return;
-	take_overrides(&intake->message, &policy->receive_override_options);
+		return 0;
 	if (*origin->queue == '\0')
 		origin->queue = policy->queue;
+	return take_entry(&intake->message, &policy->receive_override_options, policy->content_filter);
 }
 
 static int
@@ -149,7 +152,8 @@ take_origin(ph_intake *intake, const struct ph_intake_origin *origin)
 		return -1;
 	message->rewrite_headers = copy->origin != PH_ORIGIN_SMTP;
 	message->exempt = is_exempt(message->settings, copy);
-	take_listener(intake);
+	if (take_listener(intake) == -1)
+		return -1;
 	if (copy->session == NULL)
 		return 0;
 	struct intake_client client = {.name = NULL};

@@ -61,6 +61,7 @@ struct intake_client {
 	uint16_t port;
 	bool tls;
 	const ph_strings *overrides;       /* receive_override_options; NULL: none */
+	const char *filter;                /* content_filter; NULL or "": none */
 	bool in_interfaces, in_mynetworks; /* its address is one of ours; of our networks */
 };
 

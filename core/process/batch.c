@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "ground/logger.h"
+#include "ground/number.h"
 #include "process/spawn.h"
 #include "process/userfile.h"
 
@@ -376,9 +377,9 @@ read_files(struct errand *errand)
 	send_results(errand);
 	for (size_t i = 0; i < errand->batch->count; i++) {
 		size_t size = texts[i].size;
-		const unsigned char head[] = {size & 0xff, size >> 8 & 0xff, size >> 16 & 0xff,
-			size >> 24 & 0xff};
+		char head[4];
 
+		number_put(head, size, sizeof(head));
 		write_all(errand->result_fd, head, sizeof(head));
 		write_all(errand->result_fd, texts[i].data, texts[i].size);
 	}

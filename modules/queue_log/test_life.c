@@ -196,7 +196,7 @@ static void
 spoil(const struct disk *disk, const struct told *told, uint64_t at)
 {
 	const struct files *files = disk_files(disk);
-	char path[FILE_PATH_ROOM], byte;
+	char path[FILE_PATH_ROOM], byte = 0;
 	int fd = files->open(files,
 		name_path_of("/sim/log", NAME_SEGMENT, HANDLE_NUMBER(told->handle), path), O_RDWR);
 	off_t place = (off_t)(HANDLE_OFFSET(told->handle) + at);
