@@ -236,6 +236,7 @@ find_by_mx(const struct smtp_settings *settings, ph_pool *pool, const struct nex
 
 	if (count == 1 && ph_dns_name(mx, 0)[0] == '\0') {
 		none(hosts, true, "5.1.10", "Domain %s does not accept mail (nullMX)", hop->host);
+		hosts->refused = true;
 		return;
 	}
 	for (size_t i = 0; i < count && i < MAX_HOSTS; i++) {
@@ -252,6 +253,7 @@ find_by_mx(const struct smtp_settings *settings, ph_pool *pool, const struct nex
 	}
 	if (ours != UINT32_MAX) {
 		drop_worse_than_us(hosts, ours);
+		hosts->refused = true;
 		if (hosts->count == 0) {
 			none(hosts, !failed, failed ? "4.4.3" : "5.4.6",
 				"mail for %s loops back to myself", hop->host);
@@ -281,7 +283,8 @@ find_by_address(const struct smtp_settings *settings, ph_pool *pool, const struc
 
 	switch (add_addresses(settings, hosts, pool, hop->host, 0, hop->port, &reason)) {
 	case PH_FOUND:
-		if (hop->use_mx && is_ourselves(hop->host))
+		hosts->refused = hop->use_mx && is_ourselves(hop->host);
+		if (hosts->refused)
 			none(hosts, true, "5.4.6", "mail for %s loops back to myself", hop->host);
 		return;
 	case PH_NOT_FOUND:

@@ -20,6 +20,7 @@ struct hosts {
 	struct host *items;
 	size_t count;
 	bool permanent;     /* there are none and never will be: bounce; else defer */
+	bool refused;       /* and no other host would do: the domain takes no mail, or we are its host */
 	char status[12];    /* why there are none */
 	char reason[300];
 };

@@ -16,6 +16,7 @@ struct smtp_settings {
 	const char *smtp_bind_address;
 	const char *smtp_bind_address6;
 	ph_strings smtp_host_lookup;
+	ph_strings smtp_fallback_relay;
 	int smtp_address_preference; /* any, ipv4, ipv6 */
 	int64_t smtp_tcp_port;
 	int64_t smtp_mx_address_limit;

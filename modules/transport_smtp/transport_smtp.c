@@ -42,6 +42,9 @@
 		"How long to wait for the reply to DATA.") \
 	X(data_xfer_timeout, data_xfer_timeout, PH_TIME, "180s", "180s", SECOND, DAY, NULL, \
 		"How long sending a piece (256 KiB) of a message's content may take.") \
+	X(fallback_relay, fallback_relay, PH_STRINGS, "", "", 0, 0, NULL, \
+		"Next hops that are tried, one after the other, for mail whose own next hop is not found, or cannot take " \
+		"it now.") \
 	X(generic_maps, generic_maps, PH_MAP_REF, "", "", 0, 0, NULL, \
 		"Tables that rewrite addresses of this site in envelope and headers of mail that leaves.") \
 	X(header_checks, header_checks, PH_MAP_REF, "", "", 0, 0, NULL, \
@@ -97,6 +100,24 @@ static const struct ph_param params[] = {
 	BOTH(OF_LMTP)
 };
 
+static int
+parse_hop(const struct smtp_settings *settings, bool lmtp, const char *text, struct nexthop *hop, ph_error *error)
+{
+	return (lmtp ? nexthop_parse_lmtp : nexthop_parse)(text, (uint16_t)settings->smtp_tcp_port, hop, error);
+}
+
+static int
+check_fallback(const struct smtp_settings *settings, const char *protocol, ph_error *error)
+{
+	struct nexthop hop;
+	ph_error why;
+
+	for (size_t i = 0; i < settings->smtp_fallback_relay.count; i++)
+		if (parse_hop(settings, strcmp(protocol, "lmtp") == 0, settings->smtp_fallback_relay.items[i], &hop, &why) == -1)
+			return ph_error_set(error, "%s_fallback_relay: %s", protocol, why.text);
+	return 0;
+}
+
 /* The names in texts are those of SMTP or of LMTP. */
 static int
 check_one(const struct smtp_settings *settings, const char *protocol, ph_error *error)
@@ -119,7 +140,7 @@ check_one(const struct smtp_settings *settings, const char *protocol, ph_error *
 			return ph_error_set(error,
 				"%s_host_lookup: \"%s\" is neither dns nor native", protocol,
 				settings->smtp_host_lookup.items[i]);
-	return 0;
+	return check_fallback(settings, protocol, error);
 }
 
 static bool
@@ -180,6 +201,8 @@ struct attempt {
 	ph_delivery *delivery;
 	struct pending *pending;
 	size_t count;
+	const char *hop; /* the next hop in hand */
+	bool final;      /* no other host is to be tried */
 	bool said;       /* the server of a kept connection had its say; this was it: */
 	ph_address used;
 	struct reply reply;
@@ -211,10 +234,11 @@ use(struct attempt *a, struct client *client)
 	a->used = client->address;
 	ph_delivery_connected(a->delivery);
 	outcome = transaction_run(client, a->delivery, a->pending, a->count);
+	a->final = outcome == OUTCOME_FINAL;
 	if (last_use(a->settings, client))
 		client_close(client);
 	else
-		cache_give(a->settings->cache, ph_delivery_nexthop(a->delivery), client);
+		cache_give(a->settings->cache, a->hop, client);
 	return outcome;
 }
 
@@ -224,7 +248,7 @@ use_kept(struct attempt *a)
 {
 	struct client *client;
 
-	while ((client = cache_take(a->settings->cache, ph_delivery_nexthop(a->delivery))) != NULL) {
+	while ((client = cache_take(a->settings->cache, a->hop)) != NULL) {
 		switch (use(a, client)) {
 		case OUTCOME_STALE:
 			a->said = false;
@@ -304,8 +328,22 @@ defer_rest(struct attempt *a)
 				a->pending[i].text != NULL ? a->pending[i].text : "out of memory");
 }
 
+/* Nobody could be talked to, and why: of the first recipient that is left. */
 static void
-connect_and_deliver(struct attempt *a)
+give_up(struct attempt *a)
+{
+	size_t i = 0;
+
+	while (a->pending[i].done)
+		i++;
+	ph_delivery_dead(a->delivery, a->pending[i].status[0] != '\0' ? a->pending[i].status : "4.4.1", "none", "%s",
+		a->pending[i].text != NULL ? a->pending[i].text : "delivery was interrupted");
+}
+
+/* Tries the hosts of a next hop. last: there is no other one. Returns whether the rest is to be deferred, as somebody
+ * could be talked to; else it is to be known that nobody could. */
+static bool
+try_hop(struct attempt *a, bool last)
 {
 	struct nexthop *hop = ph_pool_alloc(ph_delivery_pool(a->delivery), sizeof *hop);
 	struct hosts *hosts = ph_pool_alloc(ph_delivery_pool(a->delivery), sizeof *hosts);
@@ -313,33 +351,42 @@ connect_and_deliver(struct attempt *a)
 
 	if (hop == NULL || hosts == NULL || error == NULL) {
 		transaction_fail(a->delivery, a->pending, a->count, "4.3.0", "out of memory");
-		defer_rest(a);
-		return;
+		a->final = true;
+		return true;
 	}
-	if ((a->settings->lmtp ? nexthop_parse_lmtp
-		: nexthop_parse)(ph_delivery_nexthop(a->delivery),
-		(uint16_t)a->settings->smtp_tcp_port, hop, error) == -1) {
+	if (parse_hop(a->settings, a->settings->lmtp, a->hop, hop, error) == -1) {
 		ph_log(PH_LOG_WARNING, "%s: %s", ph_delivery_queue_id(a->delivery), error->text);
 		bounce_all(a, "5.4.4", "none", error->text);
-		return;
+		return true;
 	}
 	hosts_find(a->settings, ph_delivery_pool(a->delivery), hop, hosts);
-	if (hosts->count == 0 && hosts->permanent) {
+	a->final = hosts->refused;
+	if (hosts->count > 0)
+		return try_hosts(a, hosts);
+	if (hosts->permanent && (last || hosts->refused))
 		bounce_all(a, hosts->status, "none", hosts->reason);
-	} else if (hosts->count == 0) {
+	else
 		transaction_fail(a->delivery, a->pending, a->count, hosts->status, hosts->reason);
-		defer_rest(a);
-	} else if (try_hosts(a, hosts)) {
-		defer_rest(a);
-	} else if (!all_done(a)) {
-		size_t i = 0;
+	return true;
+}
 
-		while (a->pending[i].done)
-			i++;
-		ph_delivery_dead(a->delivery,
-			a->pending[i].status[0] != '\0' ? a->pending[i].status : "4.4.1",
-			"none", "%s", a->pending[i].text != NULL ? a->pending[i].text : "delivery was interrupted");
+/* The next hop, and those of smtp_fallback_relay while somebody is left. */
+static void
+deliver_by_hops(struct attempt *a)
+{
+	const ph_strings *fallback = &a->settings->smtp_fallback_relay;
+	bool defer = false;
+
+	for (size_t i = 0; i <= fallback->count && !a->final && !all_done(a) && !ph_task_cancelled(); i++) {
+		a->hop = i == 0 ? ph_delivery_nexthop(a->delivery) : fallback->items[i - 1];
+		a->said = false;
+		if (use_kept(a) || try_hop(a, i == fallback->count))
+			defer = true;
 	}
+	if (defer)
+		defer_rest(a);
+	else if (!all_done(a))
+		give_up(a);
 }
 
 static void
@@ -358,10 +405,7 @@ deliver(const struct smtp_settings *settings, ph_delivery *delivery)
 		return;
 	for (size_t i = 0; i < a->count; i++)
 		a->pending[i].index = i;
-	if (use_kept(a))
-		defer_rest(a);
-	else
-		connect_and_deliver(a);
+	deliver_by_hops(a);
 }
 
 static void

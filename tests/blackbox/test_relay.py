@@ -184,6 +184,36 @@ def test_mail_exchangers(posthouse, nsd):
     sink.close()
 
 
+def test_fallback_relay(posthouse, nsd):
+    """What is not found, not reached, or put off goes there; what is refused, or takes no mail, comes back."""
+    moody = Sink(host="127.0.0.1", replies={"RCPT": lambda argument: "250 2.1.5 ok" if "good" in argument else
+                                            "550 5.1.1 nobody" if "bad" in argument else "451 4.2.0 not now"})
+    last = Sink(host="127.0.0.1")
+    server = posthouse(dns_servers="{127.0.0.1@%d}" % nsd, smtp_tcp_port=moody.port, smtp_mx_loopback="yes",
+                       smtp_fallback_relay="{'[127.0.0.1]:%d', '[127.0.0.1]:%d'}" % (free_port(), last.port))
+    fates = {"a@none.far.example": last, "a@dead.far.example": last, "good@direct.far.example": moody, "later@direct.far.example": last}
+    with server:
+        server.send("a@client.example", [*fates, "bad@direct.far.example", "a@null.far.example"])
+        for address, sink in fates.items():
+            server.wait_log(r"to=<%s>, relay=\S+\[127\.0\.0\.1\]:%d, .*status=sent" % (re.escape(address), sink.port))
+        server.wait_log(r"to=<bad@direct\.far\.example>, relay=.*:%d, .*dsn=5\.1\.1, status=bounced" % moody.port)
+        server.wait_log(r"to=<a@null\.far\.example>, .*dsn=5\.1\.10, status=bounced")
+        wait_until(lambda: sorted(r for _, rcpts, _ in last.messages for r in rcpts if "client" not in r) ==
+                   sorted(a for a, sink in fates.items() if sink is last), "the rest")
+    last.close()
+    server = posthouse(dns_servers="{127.0.0.1@%d}" % nsd, smtp_fallback_relay="'[127.0.0.1]:%d'" % free_port())
+    with server:
+        server.send("a@client.example", "a@none.far.example")
+        server.wait_log(r"to=<a@none\.far\.example>, .*status=deferred \(connect to 127\.0\.0\.1\[127\.0\.0\.1\]:\d+: Connection refused\)")
+    moody.close()
+
+
+def test_mistaken_fallback_relay(posthouse):
+    server = posthouse(smtp_fallback_relay="{'[127.0.0.1]:smpt'}")
+    code, _, errors = server.command("posthouse", "check", check=False)
+    assert code == 1 and "smtp_fallback_relay: " in errors, errors
+
+
 def test_domains_without_mail(posthouse, nsd):
     with posthouse(dns_servers="{127.0.0.1@%d}" % nsd) as server:
         server.send("news@test.example", ["u@null.far.example", "u@nothing.far.example", "u@alive6.far.example"])
