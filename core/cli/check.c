@@ -28,8 +28,8 @@ usage(const char *name)
 
 /* A directory that mail lives in. owner -1: whoever it is. */
 static void
-check_directory(struct problems *problems, const char *path, const char *parameter, const char *path_of,
-	long owner, const char *owner_name)
+check_directory(struct problems *problems, const char *path, const char *parameter,
+	const char *path_of, long owner, const char *owner_name)
 {
 	struct stat status;
 
@@ -62,11 +62,13 @@ check_host(const struct config *config, struct problems *problems)
 			"mail has no place to stay: no queue module is loaded; add load(queue_log)");
 	where = setting_find(&config->set, "mail_owner");
 	if (geteuid() == 0 && !owner)
-		problems_add(problems, where ? where->file : config_path(config), where ? where->line : 0,
+		problems_add(problems, where ? where->file : config_path(config),
+			where ? where->line : 0,
 			"mail_owner: there is no user %s; " OWNER_ADVICE, settings->mail_owner,
 			settings->mail_owner);
 	if (geteuid() == 0 && owner && owner->pw_uid == 0)
-		problems_add(problems, where ? where->file : config_path(config), where ? where->line : 0,
+		problems_add(problems, where ? where->file : config_path(config),
+			where ? where->line : 0,
 			"mail_owner: %s is root: a user of its own is meant", settings->mail_owner);
 	check_directory(problems, settings->mail_spool_directory, "mail_spool_directory",
 		config_path(config), -1, "");
@@ -77,8 +79,8 @@ check_host(const struct config *config, struct problems *problems)
 		check_directory(problems, settings->data_directory, "data_directory",
 			config_path(config), uid, settings->mail_owner);
 	if (exists(settings->run_directory))
-		check_directory(problems, settings->run_directory, "run_directory", config_path(config), -1,
-			"");
+		check_directory(problems, settings->run_directory, "run_directory",
+			config_path(config), -1, "");
 }
 
 static void
@@ -111,7 +113,8 @@ conclude(const struct problems *problems, const char *path)
 	if (count)
 		fprintf(stderr, "%zu %s in %s\n", count, count == 1 ? "problem" : "problems", path);
 	else if (warnings)
-		printf("%zu %s, no errors in %s\n", warnings, warnings == 1 ? "warning" : "warnings", path);
+		printf("%zu %s, no errors in %s\n", warnings,
+			warnings == 1 ? "warning" : "warnings", path);
 	else
 		printf("no problems found in %s\n", path);
 	return count ? 1 : 0;

@@ -1,6 +1,6 @@
 /*
- * posthouse check: the configuration read as a whole. Each finding goes to the problems with the file
- * and line of what is to be changed; it says what is wrong, what follows, and what to write.
+ * posthouse check: the configuration read as a whole. Each finding goes to the problems with the
+ * file and line of what is to be changed; it says what is wrong, what follows, and what to write.
  */
 #ifndef CLI_CHECK_H
 #define CLI_CHECK_H
@@ -15,8 +15,8 @@ struct policy_list {
 };
 
 /* Calls fn for the lists of all listeners that ask a policy, and for the classes. */
-void policy_each(const struct config *config, void (*fn)(void *context, const struct policy_list *list),
-	void *context);
+void policy_each(const struct config *config,
+	void (*fn)(void *context, const struct policy_list *list), void *context);
 /* Is it the word "warn_if_reject", which belongs to the rule behind it? */
 bool policy_is_warning(const struct ph_rule *rule);
 /* A rule as it stands in a list, "check_sender_access hash:/etc/x". Returns text. */
@@ -27,7 +27,8 @@ enum { POLICY_PLACE_TEXT = 160 };
 const char *policy_place(const struct ph_rule *rule, const struct ph_rule *from,
 	char text[POLICY_PLACE_TEXT]);
 
-/* ---- Tables that cannot be read, or were not compiled (check_tables.c); opens them, and closes them */
+/* ---- Tables that cannot be read, or were not compiled (check_tables.c); opens them, and closes
+ * them */
 void check_tables(const struct config *config, struct problems *problems);
 
 /* ---- Entries that nobody could act on (check_entries.c); opens tables, and closes them */
@@ -43,17 +44,19 @@ void check_places(const struct config *config, struct problems *problems);
 /* The same for one list; pure. */
 void check_places_list(const struct policy_list *list, struct problems *problems);
 
-/* ---- What is set, or defined, and used by nothing (check_unused.c); opens tables, and closes them */
+/* ---- What is set, or defined, and used by nothing (check_unused.c); opens tables, and closes
+ * them */
 void check_unused(const struct config *config, struct problems *problems);
 
 /* ---- Settings that contradict each other (check_domains.c) */
 void check_domains(const struct config *config, struct problems *problems);
 
-/* ---- Address verification: for whom it is asked, and where it keeps what it finds (check_verify.c) */
+/* ---- Address verification: for whom it is asked, and where it keeps what it finds
+ * (check_verify.c) */
 void check_verify(const struct config *config, struct problems *problems);
 
-/* ---- Listeners that relay for strangers (check_relay.c). The last check: it gives up root's rights,
- * and runs the loop of this process. */
+/* ---- Listeners that relay for strangers (check_relay.c). The last check: it gives up root's
+ * rights, and runs the loop of this process. */
 void check_relay(const struct config *config, struct problems *problems);
 
 #endif

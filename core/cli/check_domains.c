@@ -32,7 +32,7 @@ items_of(const struct config *config, const char *name, size_t *count)
 	return items;
 }
 
-/* ---- A domain of two classes ------------------------------------------------------------------ */
+/* ---- A domain of two classes ----------------------------------------------------------------- */
 
 /* A domain that is written out; not a table, a file, an exception, or another parameter's. */
 static bool
@@ -75,7 +75,7 @@ check_classes(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Networks --------------------------------------------------------------------------------- */
+/* ---- Networks -------------------------------------------------------------------------------- */
 
 /* Is that more than anybody has, and not private (RFC 4193, RFC 4291)? All of the world was told of
  * when the configuration was read. */
@@ -104,7 +104,8 @@ check_networks(const struct config *config, struct problems *problems)
 		struct network network;
 		ph_error error;
 
-		if (items[i].file && network_parse(ph_span_of(items[i].text), &network, &error) == 0 &&
+		if (items[i].file &&
+			network_parse(ph_span_of(items[i].text), &network, &error) == 0 &&
 			is_vast(&network))
 			problems_warn(problems, items[i].file, items[i].line,
 				"mynetworks: %s is more than anybody's own network, and permit_mynetworks lets "
@@ -112,7 +113,7 @@ check_networks(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- relayhost -------------------------------------------------------------------------------- */
+/* ---- relayhost ------------------------------------------------------------------------------- */
 
 /* "[host]:port", which is not looked up as a domain. */
 static bool
@@ -179,18 +180,20 @@ check_relayhost(const struct config *config, struct problems *problems)
 		}
 }
 
-/* ---- Names that nobody has -------------------------------------------------------------------- */
+/* ---- Names that nobody has ------------------------------------------------------------------- */
 
 /* Who takes mail for unknown users gets none from SMTP clients where those are refused before. */
 static void
 check_unknown_users(const struct config *config, struct problems *problems)
 {
-	static const char *const parameters[] = {"fallback_transport", "fallback_transport_maps", "luser_relay"};
+	static const char *const parameters[] = {"fallback_transport", "fallback_transport_maps",
+		"luser_relay"};
 	const char *maps = config_value(config, "local_recipient_maps", true);
 	const char *refuses = config_value(config, "smtpd_reject_unlisted_recipient", true);
 
 	/* a table that has every name refuses none */
-	if (!maps || *maps == '\0' || strstr(maps, "static:") || (refuses && strcmp(refuses, "no") == 0))
+	if (!maps || *maps == '\0' || strstr(maps, "static:") ||
+		(refuses && strcmp(refuses, "no") == 0))
 		return;
 	for (size_t i = 0; i < COUNT(parameters); i++) {
 		const struct setting *setting = setting_find(&config->set, parameters[i]);

@@ -22,7 +22,7 @@ struct entries {
 	int told;
 };
 
-/* ---- Where an entry stands ---------------------------------------------------------------------- */
+/* ---- Where an entry stands ------------------------------------------------------------------- */
 
 struct search {
 	ph_span key;
@@ -51,14 +51,15 @@ line_of(const char *path, ph_span key)
 	ph_error error;
 
 	if (file && text && feof(file))
-		(void)ph_table_parse(path, (ph_span){text, size}, PH_TABLE_PAIRS, is_it, &search, &error);
+		(void)ph_table_parse(path, (ph_span){text, size}, PH_TABLE_PAIRS, is_it, &search,
+			&error);
 	if (file)
 		fclose(file);
 	free(text);
 	return search.line;
 }
 
-/* ---- Judging ------------------------------------------------------------------------------------ */
+/* ---- Judging --------------------------------------------------------------------------------- */
 
 static int
 judge(void *context, int line, ph_span key, ph_span value)
@@ -73,11 +74,12 @@ judge(void *context, int line, ph_span key, ph_span value)
 	if (line == 0 && entries->source)
 		line = line_of(entries->source, key);
 	if (line > 0)
-		problems_add(entries->problems, entries->source, line, "%s: %s", entries->parameter, error.text);
+		problems_add(entries->problems, entries->source, line, "%s: %s", entries->parameter,
+			error.text);
 	else
 		problems_add(entries->problems, table->file, table->line, "%s: %s: entry %.*s: %s",
-			entries->parameter, table->name, (int)(key.size < 100 ? key.size : 100), key.data,
-			error.text);
+			entries->parameter, table->name, (int)(key.size < 100 ? key.size : 100),
+			key.data, error.text);
 	return ++entries->told == TOLD_MOST;
 }
 
@@ -107,7 +109,7 @@ judge_table(struct entries *entries, struct instance *table)
 	instance_close(table);
 }
 
-/* ---- All of them -------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 /* Was a table of it judged for another parameter of this instance, whose default is this one? */
 static bool
@@ -121,7 +123,8 @@ is_repeated(const struct instance *owner, size_t number, const struct instance *
 
 		if (param->type != PH_MAP_REF)
 			continue;
-		map = *(const ph_map *const *)(const void *)((const char *)owner->self + param->offset);
+		map = *(const ph_map *const *)(const void *)((const char *)owner->self +
+			param->offset);
 		for (size_t j = 0; map && map_table(map, j); j++)
 			if (map_table(map, j) == table)
 				return true;
@@ -136,13 +139,15 @@ judge_owner(struct problems *problems, const struct instance *owner)
 
 	for (size_t i = 0; i < module->param_count; i++) {
 		const struct ph_param *param = &module->params[i];
-		struct entries entries = {.problems = problems, .owner = owner, .parameter = param->name};
+		struct entries entries = {.problems = problems, .owner = owner,
+			.parameter = param->name};
 		struct instance *table;
 		const ph_map *map;
 
 		if (param->type != PH_MAP_REF)
 			continue;
-		map = *(const ph_map *const *)(const void *)((const char *)owner->self + param->offset);
+		map = *(const ph_map *const *)(const void *)((const char *)owner->self +
+			param->offset);
 		for (size_t j = 0; map && (table = map_table(map, j)); j++)
 			if (!is_repeated(owner, i, table))
 				judge_table(&entries, table);
@@ -156,6 +161,7 @@ check_entries(const struct config *config, struct problems *problems)
 
 	for (unsigned class = 1; class < CLASS_COUNT; class++)
 		for (size_t i = 0; (owner = config_instance(config, class, i)); i++)
-			if (owner->module->life && owner->module->life->check_entry && !instance_is_broken(owner))
+			if (owner->module->life && owner->module->life->check_entry &&
+				!instance_is_broken(owner))
 				judge_owner(problems, owner);
 }

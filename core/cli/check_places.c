@@ -112,7 +112,8 @@ read_rules(struct reading *reading, const ph_rules *rules)
 void
 check_places_list(const struct policy_list *list, struct problems *problems)
 {
-	struct reading reading = {.list = list, .place = place_of(list->name), .problems = problems};
+	struct reading reading = {.list = list, .place = place_of(list->name),
+		.problems = problems};
 
 	if (!reading.place || !list->listener)
 		return;

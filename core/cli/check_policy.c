@@ -56,7 +56,8 @@ policy_rule_text(const struct ph_rule *rule, char text[POLICY_RULE_TEXT])
 {
 	const char *argument = rule->argument ? rule->argument : "";
 
-	snprintf(text, POLICY_RULE_TEXT, "%.60s%s%.120s", rule->name, argument[0] ? " " : "", argument);
+	snprintf(text, POLICY_RULE_TEXT, "%.60s%s%.120s", rule->name, argument[0] ? " " : "",
+		argument);
 	return text;
 }
 

@@ -19,7 +19,7 @@ struct way {
 	const struct ph_rule *inward, *outward; /* which decide of recipients here, and elsewhere */
 };
 
-/* ---- What always decides ---------------------------------------------------------------------- */
+/* ---- What always decides --------------------------------------------------------------------- */
 
 static bool
 is_about_recipients(const struct policy_list *list)
@@ -96,7 +96,7 @@ decides(struct way *way, const struct ph_rule *rule, bool warned)
 	return !warned && (strcmp(rule->name, "reject") == 0 || strcmp(rule->name, "defer") == 0);
 }
 
-/* ---- What has been said ----------------------------------------------------------------------- */
+/* ---- What has been said ---------------------------------------------------------------------- */
 
 static bool
 same_rule(const struct ph_rule *a, const struct ph_rule *b)
@@ -116,7 +116,7 @@ asked_before(const struct way *way, const struct ph_rule *rule)
 	return NULL;
 }
 
-/* ---- Going the way ---------------------------------------------------------------------------- */
+/* ---- Going the way --------------------------------------------------------------------------- */
 
 static const struct ph_rule *take(struct way *way, const struct ph_rule *rule, bool warned);
 
@@ -178,8 +178,8 @@ report_rest(const struct policy_list *list, size_t first, const struct ph_rule *
 }
 
 static void
-report_twice(const struct policy_list *list, const struct ph_rule *rule, const struct ph_rule *before,
-	struct problems *problems)
+report_twice(const struct policy_list *list, const struct ph_rule *rule,
+	const struct ph_rule *before, struct problems *problems)
 {
 	char name[POLICY_RULE_TEXT], place[POLICY_PLACE_TEXT];
 

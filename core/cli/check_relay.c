@@ -1,7 +1,7 @@
 /*
  * Listeners that relay for strangers, found by rehearsing sessions of one: the listener, the lists,
- * the restrictions and the tables are the real ones, and nobody else is asked. What needs the DNS or
- * another server has no opinion then: a stranger may be one whom it lets pass. A session that is
+ * the restrictions and the tables are the real ones, and nobody else is asked. What needs the DNS
+ * or another server has no opinion then: a stranger may be one whom it lets pass. A session that is
  * accepted all the same, to the end of its message, is told with what accepted it.
  */
 #include "cli/check.h"
@@ -46,7 +46,7 @@ struct relay_check {
 	size_t tried, read;
 };
 
-/* ---- Who tries -------------------------------------------------------------------------------- */
+/* ---- Who tries ------------------------------------------------------------------------------- */
 
 /* An address of nobody's (RFC 5737) outside of mynetworks; with all of them within, the
  * first. */
@@ -64,7 +64,8 @@ choose_client(const struct config *config)
 	return address;
 }
 
-/* Domains of nobody's (RFC 2606) that are none of ours; with all of them ours, the first. May wait. */
+/* Domains of nobody's (RFC 2606) that are none of ours; with all of them ours, the first. May
+ * wait. */
 static void
 choose_domains(struct relay_check *check)
 {
@@ -81,7 +82,7 @@ choose_domains(struct relay_check *check)
 	check->recipient_domain = found[1] ? found[1] : found[0] ? found[0] : names[1];
 }
 
-/* ---- Entries that anyone can claim ------------------------------------------------------------ */
+/* ---- Entries that anyone can claim ----------------------------------------------------------- */
 
 static const char *
 as_sender(struct relay_check *check, ph_span key)
@@ -94,15 +95,17 @@ as_sender(struct relay_check *check, ph_span key)
 	if (at && at[1])
 		return text;
 	if (at)
-		return memory_or_die(ph_pool_printf(check->pool, "%s%s", text, check->sender_domain));
-	return memory_or_die(ph_pool_printf(check->pool, "a@%s%s", text[0] == '.' ? "a" : "", text));
+		return memory_or_die(ph_pool_printf(check->pool, "%s%s", text,
+			check->sender_domain));
+	return memory_or_die(ph_pool_printf(check->pool, "a@%s%s", text[0] == '.' ? "a" : "",
+		text));
 }
 
 static const char *
 as_name(struct relay_check *check, ph_span key)
 {
-	return memory_or_die(ph_pool_printf(check->pool, "%s%.*s", key.size && key.data[0] == '.' ? "a" : "",
-		(int)key.size, key.data));
+	return memory_or_die(ph_pool_printf(check->pool, "%s%.*s",
+		key.size && key.data[0] == '.' ? "a" : "", (int)key.size, key.data));
 }
 
 static void
@@ -206,7 +209,7 @@ read_tables(struct relay_check *check, const ph_rules *rules)
 	}
 }
 
-/* ---- One session ------------------------------------------------------------------------------ */
+/* ---- One session ----------------------------------------------------------------------------- */
 
 static void
 no_show(void *context, const struct exchange *exchange)
@@ -225,7 +228,8 @@ play(struct relay_check *check, const struct attempt *attempt, struct story *sto
 	ph_error error;
 
 	*rehearsal = (struct rehearsal){.listener = check->listener, .client = check->client,
-		.server = check->server, .client_name = attempt->helo, .alone = true, .trail = &story->trail};
+		.server = check->server, .client_name = attempt->helo, .alone = true,
+		.trail = &story->trail};
 	if (attempt->reverse_name) {
 		rehearsal->client_name = "unknown";
 		rehearsal->reverse_name = attempt->reverse_name;
@@ -236,9 +240,10 @@ play(struct relay_check *check, const struct attempt *attempt, struct story *sto
 	return strcmp(story->now->verb, "END-OF-MESSAGE") == 0 && story->now->accepted;
 }
 
-/* ---- What accepted it ------------------------------------------------------------------------- */
+/* ---- What accepted it ------------------------------------------------------------------------ */
 
-/* The rule that would have refused a stranger, in a list or the classes in it; NULL: there is none. */
+/* The rule that would have refused a stranger, in a list or the classes in it; NULL: there is
+ * none. */
 static const struct ph_rule *
 find_refuser(const ph_rules *rules, size_t first)
 {
@@ -269,7 +274,8 @@ find_permit(const struct steps *steps)
 
 		if (inner)
 			found = inner;
-		else if (step->kind == STEP_RULE && step->judged && step->verdict == PH_PERMIT && step->file)
+		else if (step->kind == STEP_RULE && step->judged && step->verdict == PH_PERMIT &&
+			step->file)
 			found = step;
 	}
 	return found;
@@ -300,7 +306,7 @@ find_cause(const struct story *story)
 	return cause;
 }
 
-/* ---- Telling ---------------------------------------------------------------------------------- */
+/* ---- Telling --------------------------------------------------------------------------------- */
 
 /* "client 192.0.2.1, MAIL FROM:<a@example.com>, RCPT TO:<b@example.net>" */
 static const char *
@@ -308,11 +314,13 @@ session_text(const struct relay_check *check, const struct attempt *attempt)
 {
 	char client[PH_ADDRESS_TEXT];
 	const char *name = attempt->reverse_name
-		? memory_or_die(ph_pool_printf(check->pool, " that calls itself %s", attempt->reverse_name)) : "";
+		? memory_or_die(ph_pool_printf(check->pool, " that calls itself %s",
+		attempt->reverse_name)) : "";
 	const char *helo = attempt->what == helo_name
 		? memory_or_die(ph_pool_printf(check->pool, ", EHLO %s", attempt->helo)) : "";
 
-	return memory_or_die(ph_pool_printf(check->pool, "client %s%s%s, MAIL FROM:<%s>, RCPT TO:<b@%s>",
+	return memory_or_die(ph_pool_printf(check->pool,
+		"client %s%s%s, MAIL FROM:<%s>, RCPT TO:<b@%s>",
 		ph_address_text(&check->client, client), name, helo, attempt->sender,
 		check->recipient_domain));
 }
@@ -327,7 +335,8 @@ advice(struct relay_check *check, const struct attempt *attempt, const struct ca
 		ph_networks_match(settings->mynetworks, &check->client))
 		return "; mynetworks has that client: name only networks that are yours";
 	if (cause->permit && attempt->key)
-		return memory_or_die(ph_pool_printf(check->pool, ", where %s has \"%s %s\": anyone can claim "
+		return memory_or_die(ph_pool_printf(check->pool,
+			", where %s has \"%s %s\": anyone can claim "
 			"that %s; put reject_unauth_destination in front of it", attempt->table,
 			attempt->key, attempt->value, attempt->what));
 	return cause->permit ? "; put reject_unauth_destination in front of it" : "";
@@ -414,7 +423,7 @@ try_listener(struct relay_check *check)
 	}
 }
 
-/* ---- permit_mx_backup ------------------------------------------------------------------------- */
+/* ---- permit_mx_backup ------------------------------------------------------------------------ */
 
 static void
 find_backup(void *context, const struct policy_list *list)
@@ -441,7 +450,7 @@ check_backup(const struct config *config, struct problems *problems)
 		policy_each(config, find_backup, problems);
 }
 
-/* ---- Beginning and end ------------------------------------------------------------------------ */
+/* ---- Beginning and end ----------------------------------------------------------------------- */
 
 static bool
 asks_policy(const struct instance *listener)
@@ -453,7 +462,8 @@ static void
 rehearse(void *argument)
 {
 	struct relay_check *check = argument;
-	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_CLASS_LISTENER};
+	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION,
+		PH_CLASS_LISTENER};
 	struct instance *instance;
 	ph_error error;
 

@@ -21,7 +21,7 @@ place_of(const struct config *config, const struct instance *instance)
 	return instance->file ? instance->file : config_path(config);
 }
 
-/* ---- Sources ------------------------------------------------------------------------------------ */
+/* ---- Sources --------------------------------------------------------------------------------- */
 
 static int
 no_entry(void *context, int line, ph_span key, ph_span value, ph_error *error)
@@ -41,7 +41,8 @@ try_source(const char *path, ph_error *error)
 
 	if (file && text && feof(file) && !ferror(file))
 		result = ph_table_parse(path, span,
-			ph_table_is_aliases(path, span) ? PH_TABLE_ALIASES : PH_TABLE_PAIRS, no_entry, NULL, error);
+			ph_table_is_aliases(path, span) ? PH_TABLE_ALIASES : PH_TABLE_PAIRS,
+			no_entry, NULL, error);
 	if (file)
 		fclose(file);
 	free(text);
@@ -68,7 +69,8 @@ check_age(const struct config *config, struct problems *problems, const struct i
 
 	if (!ops->build || !ops->suffix || !path ||
 		snprintf(compiled, sizeof(compiled), "%s%s", path, ops->suffix) >= (int)sizeof(compiled) ||
-		stat(path, &source) == -1 || stat(compiled, &result) == -1 || !is_newer(&source, &result))
+		stat(path, &source) == -1 || stat(compiled, &result) == -1 ||
+		!is_newer(&source, &result))
 		return;
 	problems_warn(problems, place_of(config, instance), instance->line,
 		"%s is newer than its compiled form; run: posthouse map build %s:%s", path, ops->type, path);
@@ -77,7 +79,7 @@ check_age(const struct config *config, struct problems *problems, const struct i
 			"%s; it cannot be compiled", error.text);
 }
 
-/* ---- Lookups ------------------------------------------------------------------------------------ */
+/* ---- Lookups --------------------------------------------------------------------------------- */
 
 /* Does the error name a line of its file? Then the file is there, and wrong. */
 static bool
@@ -101,7 +103,8 @@ check_table(const struct config *config, struct problems *problems, struct insta
 	ph_span value;
 
 	if (instance_open(instance, &error) != 0 && names_line(instance, error.text))
-		problems_add(problems, place_of(config, instance), instance->line, "%s", error.text);
+		problems_add(problems, place_of(config, instance), instance->line, "%s",
+			error.text);
 	else if (!instance->opened)
 		problems_warn(problems, place_of(config, instance), instance->line,
 			"%s; the daemon does not start without it", error.text);
@@ -120,7 +123,8 @@ was_told(struct instance *instance, ph_error *error)
 	return result;
 }
 
-/* Tables, those of defaults too. What is wrong with one that others are made of is told of that one. */
+/* Tables, those of defaults too. What is wrong with one that others are made of is told of that
+ * one. */
 void
 check_tables(const struct config *config, struct problems *problems)
 {
@@ -129,7 +133,8 @@ check_tables(const struct config *config, struct problems *problems)
 	ph_error error;
 
 	for (size_t i = 0; pool && (instance = config_instance(config, PH_CLASS_MAP, i)); i++) {
-		if (!(map_flags(instance) & PH_MAP_WAITS) && map_each_nested(instance, was_told, &error) == 0)
+		if (!(map_flags(instance) & PH_MAP_WAITS) &&
+			map_each_nested(instance, was_told, &error) == 0)
 			check_table(config, problems, instance, pool);
 		check_age(config, problems, instance);
 	}

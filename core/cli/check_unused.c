@@ -1,6 +1,6 @@
 /*
- * What is set, or defined, and used by nothing. Only what is certain: where a table or a server that
- * cannot be read might still use it, nothing is said.
+ * What is set, or defined, and used by nothing. Only what is certain: where a table or a server
+ * that cannot be read might still use it, nothing is said.
  */
 #include "cli/check.h"
 
@@ -13,7 +13,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---- Who may use it --------------------------------------------------------------------------- */
+/* ---- Who may use it -------------------------------------------------------------------------- */
 
 /* Does "$name" stand in a value or in a default? */
 static bool
@@ -51,7 +51,8 @@ set_names(const struct settings_set *set, const char *word)
 		for (size_t j = 0; j < set->items[i].count; j++) {
 			const char *text = set->items[i].items[j].text;
 
-			if (strcmp(set->items[i].name, "module") != 0 && strncmp(text, word, size) == 0 &&
+			if (strcmp(set->items[i].name, "module") != 0 &&
+				strncmp(text, word, size) == 0 &&
 				(!text[size] || text[size] == ':'))
 				return true;
 		}
@@ -73,7 +74,7 @@ is_named(const struct config *config, const char *word)
 	return set_names(&config->set, word);
 }
 
-/* ---- Tables that may name it ------------------------------------------------------------------ */
+/* ---- Tables that may name it ----------------------------------------------------------------- */
 
 static int
 has_word(void *context, ph_span key, ph_span value)
@@ -115,7 +116,7 @@ may_be_answered(const struct config *config, const char *word)
 	return false;
 }
 
-/* ---- Lists of restrictions -------------------------------------------------------------------- */
+/* ---- Lists of restrictions ------------------------------------------------------------------- */
 
 /* What is looked for in all lists. */
 struct search {
@@ -134,9 +135,11 @@ search_rules(struct search *search, const ph_rules *rules)
 		if (search->name)
 			search->found = strcmp(rule->name, search->name) == 0;
 		else if (search->module)
-			search->found = rule->instance && instance_module(rule->instance) == search->module;
+			search->found = rule->instance &&
+				instance_module(rule->instance) == search->module;
 		else
-			search->found = rule->restriction && (rule->restriction->stage & PH_ASKS_OTHERS) &&
+			search->found = rule->restriction &&
+				(rule->restriction->stage & PH_ASKS_OTHERS) &&
 				rule->restriction->argument == PH_ARGUMENT_STRING;
 	}
 }
@@ -172,7 +175,7 @@ check_classes(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Parameters of restrictions --------------------------------------------------------------- */
+/* ---- Parameters of restrictions -------------------------------------------------------------- */
 
 static bool
 is_asked(const struct config *config, const struct module *module)
@@ -219,7 +222,7 @@ check_idle(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Parameters that need another ------------------------------------------------------------- */
+/* ---- Parameters that need another ------------------------------------------------------------ */
 
 static const struct {
 	const char *name, *needed;
@@ -245,8 +248,8 @@ check_needs(const struct config *config, struct problems *problems)
 		const struct setting *setting = setting_find(&config->set, needs[i].name);
 		const char *needed = config_value(config, needs[i].needed, true);
 
-		if (!setting || !setting->count || !setting->items[0].text[0] || !needed || needed[0] ||
-			is_referred(config, needs[i].name))
+		if (!setting || !setting->count || !setting->items[0].text[0] || !needed ||
+			needed[0] || is_referred(config, needs[i].name))
 			continue;
 		problems_warn(problems, setting->file, setting->line,
 			"%s: does nothing, as %s is empty; set that, or delete this", needs[i].name,
@@ -254,7 +257,7 @@ check_needs(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Who hears of nothing ---------------------------------------------------------------------- */
+/* ---- Who hears of nothing -------------------------------------------------------------------- */
 
 static bool
 notifies(const struct settings *settings, const char *const *classes)
@@ -290,16 +293,7 @@ check_notices(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Lists that every listener has of its own ------------------------------------------------- */
-
-static const struct section *
-section_of(const struct config *config, const struct instance *instance)
-{
-	for (size_t i = 0; i < config->section_count; i++)
-		if (config->sections[i]->instance == instance)
-			return config->sections[i];
-	return NULL;
-}
+/* ---- Lists that every listener has of its own ------------------------------------------------ */
 
 /* The number of listeners that ask a policy, those without that setting of their own first. */
 static size_t
@@ -311,7 +305,7 @@ count_listeners(const struct config *config, const char *name, size_t *without)
 	*without = 0;
 	for (size_t i = 0; (listener = config_instance(config, PH_CLASS_LISTENER, i)); i++) {
 		const struct ph_listener_ops *ops = listener->ops;
-		const struct section *section = section_of(config, listener);
+		const struct section *section = config_section_of(config, listener);
 
 		if (!(ops->flags & PH_LISTENER_SMTP))
 			continue;
@@ -337,7 +331,7 @@ check_overridden(const struct config *config, struct problems *problems)
 	}
 }
 
-/* ---- Sections --------------------------------------------------------------------------------- */
+/* ---- Sections -------------------------------------------------------------------------------- */
 
 static void
 check_sections(const struct config *config, struct problems *problems)

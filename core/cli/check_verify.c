@@ -17,16 +17,18 @@ struct verification {
 static bool
 is_verification(const struct ph_rule *rule)
 {
-	return rule->restriction && rule->file && strncmp(rule->name, "reject_unverified_", 18) == 0;
+	return rule->restriction && rule->file &&
+		strncmp(rule->name, "reject_unverified_", 18) == 0;
 }
 
-/* ---- For strangers ----------------------------------------------------------------------------- */
+/* ---- For strangers --------------------------------------------------------------------------- */
 
 static bool
 ends_relaying(const struct ph_rule *rule)
 {
 	return rule->restriction ? (rule->restriction->stage & PH_REFUSES_STRANGERS) != 0
-		: !rule->rules && (strcmp(rule->name, "reject") == 0 || strcmp(rule->name, "defer") == 0);
+		: !rule->rules && (strcmp(rule->name, "reject") == 0 ||
+		strcmp(rule->name, "defer") == 0);
 }
 
 static bool
@@ -79,19 +81,22 @@ read_list(void *context, const struct policy_list *list)
 		read_rules(context, list, list->rules, comes_later(list));
 }
 
-/* ---- The sender and the file ------------------------------------------------------------------- */
+/* ---- The sender and the file ----------------------------------------------------------------- */
 
 static void
 check_sender(const struct verification *verification, const struct settings *settings)
 {
-	const struct setting *setting = setting_find(&verification->config->set, "address_verify_sender");
+	const struct setting *setting = setting_find(&verification->config->set,
+		"address_verify_sender");
 	const char *sender = settings->address_verify_sender;
 	size_t size = strlen(sender);
 
 	if (size == 0 || (sender[0] != '@' && sender[size - 1] != '@'))
 		return;
-	problems_add(verification->problems, setting ? setting->file : config_path(verification->config),
-		setting ? setting->line : 0, "address_verify_sender: \"%s\" is no address; write user, "
+	problems_add(verification->problems,
+		setting ? setting->file : config_path(verification->config),
+		setting ? setting->line : 0,
+		"address_verify_sender: \"%s\" is no address; write user, "
 		"user@domain, or <> for the empty sender", sender);
 }
 
@@ -118,7 +123,8 @@ check_file(const struct verification *verification, const struct settings *setti
 	/* queue_directory is made with the first start, and what lies in it is the daemon's */
 	if (folder && !parent_exists(path) && strncmp(folder, settings->queue_directory,
 		strlen(settings->queue_directory)) != 0)
-		problems_warn(verification->problems, verification->used->file, verification->used->line,
+		problems_warn(verification->problems, verification->used->file,
+			verification->used->line,
 			"address_verify_map: there is no folder %s, so that what %s finds out is forgotten with a "
 			"restart; make it: install -d -m 700 -o %s %s", folder, verification->used->name,
 			settings->mail_owner, folder);

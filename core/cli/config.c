@@ -16,7 +16,8 @@
 
 struct options {
 	const char *config;
-	bool edit, only_set, defaults, values_only, expanded, json, man, man_restrictions, map_types;
+	bool edit, only_set, defaults, values_only, expanded, json, man, man_restrictions,
+		map_types;
 	enum edit_kind kind;
 };
 
@@ -34,7 +35,7 @@ print_line(void *context, bool warning, const char *line)
 	cli_error("%s", line);
 }
 
-/* ---- One parameter --------------------------------------------------------------------------------- */
+/* ---- One parameter --------------------------------------------------------------------------- */
 
 /* What is shown: a parameter, of a section or not. */
 struct shown {
@@ -54,7 +55,8 @@ default_of(const struct shown *shown, ph_error *error)
 	size_t count;
 
 	default_items(shown->config, shown->param, &items, &count);
-	if (shown->options->expanded && items_expand(shown->config, shown->section, shown->param, items,
+	if (shown->options->expanded &&
+		items_expand(shown->config, shown->section, shown->param, items,
 		count, &items, &count, error) != 0)
 		return NULL;
 	return items_join(shown->config->pool, items, count);
@@ -119,7 +121,7 @@ print(struct shown *shown)
 	return 0;
 }
 
-/* ---- Many of them ------------------------------------------------------------------------------------ */
+/* ---- Many of them ---------------------------------------------------------------------------- */
 
 static int
 print_outside(struct shown *shown)
@@ -160,8 +162,8 @@ print_sections(struct shown *shown)
 
 			shown->param = strcmp(name, "module") == 0 ? &module
 				: section_param(section->class, section->module, name);
-			shown->name = ph_pool_printf(shown->config->pool, "%s/%s/%s", section->class->name,
-				section->title, name);
+			shown->name = ph_pool_printf(shown->config->pool, "%s/%s/%s",
+				section->class->name, section->title, name);
 			if (shown->param && shown->name)
 				result |= print(shown);
 		}
@@ -243,15 +245,17 @@ show(const struct config *config, const struct options *options, char **names, i
 	return result;
 }
 
-/* ---- The command --------------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static int
-parse_edit(ph_pool *pool, const char *argument, enum edit_kind kind, struct edit *edit, ph_error *error)
+parse_edit(ph_pool *pool, const char *argument, enum edit_kind kind, struct edit *edit,
+	ph_error *error)
 {
 	if (kind == EDIT_SET)
 		return edit_parse(pool, argument, edit, error);
 	*edit = (struct edit){.kind = kind, .name = argument};
-	return strchr(argument, '=') ? ph_error_set(error, "\"%s\": expected a name alone", argument) : 0;
+	return strchr(argument, '=') ? ph_error_set(error, "\"%s\": expected a name alone",
+		argument) : 0;
 }
 
 static int

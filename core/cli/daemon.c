@@ -33,7 +33,7 @@ enum {
 	EXIT_NOT_RUNNING = 3         /* of "status", as init scripts have it */
 };
 
-/* ---- posthoused ------------------------------------------------------------------------------- */
+/* ---- posthoused ------------------------------------------------------------------------------ */
 
 enum { OPTION_GENERATION = 256, OPTION_SUPERVISOR_FD, OPTION_SNAPSHOT_FD, OPTION_LIMITS_FD,
 	OPTION_DETACH, OPTION_VERSION };
@@ -178,7 +178,8 @@ start_daemon(const char *config, bool foreground)
 int
 command_daemon(int argc, char **argv)
 {
-	struct generation_options generation = {.supervisor_fd = -1, .snapshot_fd = -1, .limits_fd = -1};
+	struct generation_options generation = {.supervisor_fd = -1, .snapshot_fd = -1,
+		.limits_fd = -1};
 	const char *config = NULL;
 	bool foreground = false;
 	int option, number = 0;
@@ -231,7 +232,7 @@ command_daemon(int argc, char **argv)
 	return generation_main(&generation, &generation_roster);
 }
 
-/* ---- What the commands have in common --------------------------------------------------------- */
+/* ---- What the commands have in common -------------------------------------------------------- */
 
 struct target {
 	const char *config;
@@ -280,8 +281,8 @@ peek_directory(struct target *target)
 	return result;
 }
 
-/* The options, and where the daemon of this configuration has its files. A configuration that cannot
- * be read says nothing about that: -r does then. 0, or an exit code. */
+/* The options, and where the daemon of this configuration has its files. A configuration that
+ * cannot be read says nothing about that: -r does then. 0, or an exit code. */
 static int
 find_target(int argc, char **argv, struct target *target, bool must_load)
 {
@@ -345,7 +346,7 @@ send_signal(pid_t pid, int number)
 	return -1;
 }
 
-/* ---- start, stop ------------------------------------------------------------------------------ */
+/* ---- start, stop ----------------------------------------------------------------------------- */
 
 int
 command_start(int argc, char **argv)
@@ -380,7 +381,7 @@ command_stop(int argc, char **argv)
 	return stop(argc, argv, false);
 }
 
-/* ---- reload ----------------------------------------------------------------------------------- */
+/* ---- reload ---------------------------------------------------------------------------------- */
 
 static int
 reload_outcome(const struct status *status)
@@ -420,8 +421,8 @@ command_reload(int argc, char **argv)
 			return 1;
 		}
 		ph_pool_reset(pool);
-		if (status_read(target.directory, pool, &status, NULL) == -1 || status.reloads <= before ||
-			strcmp(status.reload_result, "running") == 0)
+		if (status_read(target.directory, pool, &status, NULL) == -1 ||
+			status.reloads <= before || strcmp(status.reload_result, "running") == 0)
 			continue;
 		result = reload_outcome(&status);
 		ph_pool_free(pool);
@@ -432,7 +433,7 @@ command_reload(int argc, char **argv)
 	return 1;
 }
 
-/* ---- status ----------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 static void
 print_time(const char *before, int64_t seconds, const char *after)
@@ -449,19 +450,22 @@ print_time(const char *before, int64_t seconds, const char *after)
 static void
 print_status(const struct status *status, pid_t pid)
 {
-	printf("posthouse %s is running: supervisor pid %ld, %s\n", status->version, (long)pid, status->state);
+	printf("posthouse %s is running: supervisor pid %ld, %s\n", status->version, (long)pid,
+		status->state);
 	print_time("started: ", status->started, "");
 	for (size_t i = 0; i < status->generation_count; i++) {
 		const struct status_generation *generation = &status->generations[i];
 
-		printf("generation %u: pid %ld, %s\n", generation->number, generation->pid, generation->state);
+		printf("generation %u: pid %ld, %s\n", generation->number, generation->pid,
+			generation->state);
 		for (size_t j = 0; j < status->role_count; j++) {
 			const struct status_role *role = &status->roles[j];
 
 			if (role->generation != generation->number)
 				continue;
 			if (role->pid)
-				printf("  %s %u: pid %ld, %s\n", role->name, role->number, role->pid, role->state);
+				printf("  %s %u: pid %ld, %s\n", role->name, role->number,
+					role->pid, role->state);
 			else
 				printf("  %s %u: %s\n", role->name, role->number, role->state);
 		}
@@ -500,7 +504,7 @@ command_status(int argc, char **argv)
 	return 0;
 }
 
-/* ---- postfix ---------------------------------------------------------------------------------- */
+/* ---- postfix --------------------------------------------------------------------------------- */
 
 static int
 postfix_abort(int argc, char **argv)
@@ -511,7 +515,8 @@ postfix_abort(int argc, char **argv)
 static int
 postfix_foreground(int argc, char **argv)
 {
-	char *arguments[] = {argv[0], (char[]){"-F"}, argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, NULL};
+	char *arguments[] = {argv[0], (char[]){"-F"}, argc > 1 ? argv[1] : NULL,
+		argc > 2 ? argv[2] : NULL, NULL};
 
 	return command_daemon(argc > 2 ? 4 : 2, arguments);
 }
@@ -519,7 +524,8 @@ postfix_foreground(int argc, char **argv)
 static int
 postfix_flush(int argc, char **argv)
 {
-	char *arguments[] = {argv[0], (char[]){"flush"}, argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, NULL};
+	char *arguments[] = {argv[0], (char[]){"flush"}, argc > 1 ? argv[1] : NULL,
+		argc > 2 ? argv[2] : NULL, NULL};
 
 	return command_queue(argc > 2 ? 4 : 2, arguments);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <posthouse/address.h>
+#include <posthouse/dsn.h>
 
 struct dialogue {
 	const struct sendmail_site *site;
@@ -64,7 +65,7 @@ forget(struct dialogue *dialogue)
 	ph_pool_reset(dialogue->pool);
 }
 
-/* ---- Commands ----------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void
 say_hello(struct dialogue *dialogue, const char *argument)
@@ -77,7 +78,7 @@ static void
 say_extended_hello(struct dialogue *dialogue, const char *argument)
 {
 	forget(dialogue);
-	say("250-%s\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 SMTPUTF8",
+	say("250-%s\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 SMTPUTF8",
 		dialogue->host);
 }
 
@@ -94,23 +95,123 @@ parse_path(struct dialogue *dialogue, const char *argument, const char *keyword,
 		say("501 5.5.4 Syntax: %s<address>", keyword);
 		return NULL;
 	}
-	if (ph_path_parse(dialogue->pool, ph_span_of(argument + size), flags | PH_PATH_UTF8, &address,
-		rest, &error) == -1) {
+	if (ph_path_parse(dialogue->pool, ph_span_of(argument + size), flags | PH_PATH_UTF8,
+		&address, rest, &error) == -1) {
 		say("501 5.1.3 Bad address syntax: %s", error.text);
 		return NULL;
 	}
 	return address;
 }
 
-/* BODY=… is passed on; what else may follow needs nothing from us. */
-static void
-take_parameters(struct dialogue *dialogue, ph_span rest)
-{
-	const char *text = ph_pool_copy(dialogue->pool, rest);
+/* ---- Parameters ---------------------------------------------------------------------------------- */
 
-	if (text != NULL && strcasestr(text, "BODY=8BITMIME") != NULL)
-		dialogue->outgoing.body = "8BITMIME";
+/* Takes the value of one. NULL, or what to say: a code, and a text. */
+typedef const char *take_fn(struct dialogue *dialogue, struct outgoing_recipient *to, ph_span value);
+
+static const char *
+take_nothing(struct dialogue *dialogue, struct outgoing_recipient *to, ph_span value)
+{
+	return NULL;
 }
+
+static const char *
+take_body(struct dialogue *dialogue, struct outgoing_recipient *to, ph_span value)
+{
+	if (ph_span_equal_nocase(value, ph_span_of("8BITMIME")))
+		dialogue->outgoing.body = "8BITMIME";
+	else if (!ph_span_equal_nocase(value, ph_span_of("7BIT")))
+		return "501 5.5.4 Unsupported BODY value";
+	return NULL;
+}
+
+static const char *
+take_ret(struct dialogue *dialogue, struct outgoing_recipient *to, ph_span value)
+{
+	uint32_t ret;
+
+	if (dialogue->outgoing.ret != NULL || ph_dsn_ret_parse(value, &ret) == -1)
+		return "501 5.5.4 Bad RET parameter syntax";
+	dialogue->outgoing.ret = ret == PH_RET_FULL ? "FULL" : "HDRS";
+	return NULL;
+}
+
+static const char *
+take_envid(struct dialogue *dialogue, struct outgoing_recipient *to, ph_span value)
+{
+	if (dialogue->outgoing.envid != NULL ||
+		ph_dsn_envid_parse(dialogue->pool, value, &dialogue->outgoing.envid) == -1)
+		return "501 5.5.4 Bad ENVID parameter syntax";
+	return NULL;
+}
+
+static const char *
+take_notify(struct dialogue *dialogue, struct outgoing_recipient *to, ph_span value)
+{
+	return to->notify != 0 || ph_dsn_notify_parse(value, &to->notify) == -1 ?
+		"501 5.5.4 Error: Bad NOTIFY parameter syntax" : NULL;
+}
+
+static const char *
+take_orcpt(struct dialogue *dialogue, struct outgoing_recipient *to, ph_span value)
+{
+	const char *decoded;
+
+	if (to->orcpt != NULL || ph_dsn_orcpt_parse(dialogue->pool, value, &decoded) == -1 ||
+		(to->orcpt = ph_pool_copy(dialogue->pool, value)) == NULL)
+		return "501 5.5.4 Error: Bad ORCPT parameter syntax";
+	return NULL;
+}
+
+static const struct parameter {
+	const char *keyword;
+	bool of_recipient;
+	take_fn *take;
+} parameters[] = {
+	{"BODY", false, take_body},
+	{"ENVID", false, take_envid},
+	{"NOTIFY", true, take_notify},
+	{"ORCPT", true, take_orcpt},
+	{"RET", false, take_ret},
+	{"SIZE", false, take_nothing},
+	{"SMTPUTF8", false, take_nothing},
+};
+
+/* One, "KEYWORD=value" or "KEYWORD". */
+static const char *
+take_parameter(struct dialogue *dialogue, struct outgoing_recipient *to, ph_span text)
+{
+	const char *equals = memchr(text.data, '=', text.size);
+	size_t size = equals != NULL ? (size_t)(equals - text.data) : text.size;
+	ph_span value = equals != NULL ? (ph_span){equals + 1, text.size - size - 1} : ph_span_of("");
+
+	for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
+		if (parameters[i].of_recipient == (to != NULL) &&
+			ph_span_equal_nocase((ph_span){text.data, size}, ph_span_of(parameters[i].keyword)))
+			return parameters[i].take(dialogue, to, value);
+	return "555 5.5.4 Unsupported option";
+}
+
+/* Those of MAIL, or of RCPT for its recipient. 0; -1, and the reply was said. */
+static int
+take_parameters(struct dialogue *dialogue, struct outgoing_recipient *to, ph_span rest)
+{
+	const char *wrong = NULL;
+
+	while (rest.size > 0 && wrong == NULL) {
+		const char *blank = memchr(rest.data, ' ', rest.size);
+		size_t size = blank != NULL ? (size_t)(blank - rest.data) : rest.size;
+
+		if (size > 0)
+			wrong = take_parameter(dialogue, to, (ph_span){rest.data, size});
+		size += blank != NULL;
+		rest = (ph_span){rest.data + size, rest.size - size};
+	}
+	if (wrong != NULL)
+		say("%s", wrong);
+	return wrong == NULL ? 0 : -1;
+}
+
+/* ---- The envelope -------------------------------------------------------------------------------- */
 
 static void
 take_mail(struct dialogue *dialogue, const char *argument)
@@ -125,7 +226,10 @@ take_mail(struct dialogue *dialogue, const char *argument)
 	address = parse_path(dialogue, argument, "FROM:", PH_PATH_EMPTY_OK, &rest);
 	if (address == NULL)
 		return;
-	take_parameters(dialogue, rest);
+	if (take_parameters(dialogue, NULL, rest) == -1) {
+		forget(dialogue);
+		return;
+	}
 	dialogue->outgoing.from = dialogue->sender != NULL ? dialogue->sender : address;
 	dialogue->mail = true;
 	say("250 2.1.0 Ok");
@@ -134,19 +238,19 @@ take_mail(struct dialogue *dialogue, const char *argument)
 static void
 take_recipient(struct dialogue *dialogue, const char *argument)
 {
-	const char *address;
+	struct outgoing_recipient to = {.address = NULL};
 	ph_span rest;
 
 	if (!dialogue->mail) {
 		say("503 5.5.1 Error: need MAIL command");
 		return;
 	}
-	address = parse_path(dialogue, argument, "TO:", 0, &rest);
-	if (address == NULL)
+	to.address = parse_path(dialogue, argument, "TO:", 0, &rest);
+	if (to.address == NULL || take_parameters(dialogue, &to, rest) == -1)
 		return;
 	if (dialogue->outgoing.recipient_count >= PH_SUBMIT_RECIPIENTS_MAX)
 		say("452 4.5.3 Error: too many recipients");
-	else if (outgoing_add_recipient(&dialogue->outgoing, address) == -1)
+	else if (outgoing_add(&dialogue->outgoing, &to) == -1)
 		say("452 4.3.1 Error: out of memory");
 	else
 		say("250 2.1.5 Ok");
@@ -182,7 +286,8 @@ take_data(struct dialogue *dialogue, const char *argument)
 	bool whole;
 
 	if (dialogue->outgoing.recipient_count == 0) {
-		say(dialogue->mail ? "554 5.5.1 Error: no valid recipients" : "503 5.5.1 Error: need RCPT command");
+		say(dialogue->mail ? "554 5.5.1 Error: no valid recipients"
+			: "503 5.5.1 Error: need RCPT command");
 		return;
 	}
 	say("354 End data with <CR><LF>.<CR><LF>");

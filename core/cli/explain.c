@@ -1,6 +1,6 @@
 /*
- * posthouse explain: what the policy would say to a session, and why. The configuration, the modules
- * and the lookups are the real ones; nothing is sent, queued or counted.
+ * posthouse explain: what the policy would say to a session, and why. The configuration, the
+ * modules and the lookups are the real ones; nothing is sent, queued or counted.
  */
 #include "cli/explain.h"
 
@@ -29,7 +29,7 @@
 #include "process/protocol.h"
 #include "session/interfaces.h"
 
-/* ---- The configuration ------------------------------------------------------------------------ */
+/* ---- The configuration ----------------------------------------------------------------------- */
 
 static bool
 speaks_smtp(const struct instance *listener)
@@ -47,7 +47,8 @@ find_listener(const struct config *config, const char *name)
 	struct instance *listener;
 	char hint[160];
 
-	for (size_t i = 0; (listener = config_instance(config, PH_CLASS_LISTENER, i)) != NULL; i++) {
+	for (size_t i = 0; (listener = config_instance(config, PH_CLASS_LISTENER, i)) != NULL;
+		i++) {
 		if (!speaks_smtp(listener))
 			continue;
 		if (name == NULL || strcmp(listener->name, name) == 0)
@@ -89,8 +90,8 @@ open_tables(struct explain *explain)
 		if (instance_open(map, &error) == 0)
 			continue;
 		texts = grow(explain->story.pool, texts, count, &room, sizeof(*texts));
-		texts[count++] = memory_or_die(ph_pool_printf(explain->story.pool, "%s; %s", error.text,
-			geteuid() == 0 ? "the daemon does not start without it"
+		texts[count++] = memory_or_die(ph_pool_printf(explain->story.pool, "%s; %s",
+			error.text, geteuid() == 0 ? "the daemon does not start without it"
 				       : "run this as root, or as mail_owner, to have it asked"));
 	}
 	explain->unreadable = (ph_strings){count, texts};
@@ -102,20 +103,22 @@ open_restrictions(const struct config *config, ph_error *error)
 {
 	struct instance *instance;
 
-	for (size_t i = 0; (instance = config_instance(config, PH_CLASS_RESTRICTION, i)) != NULL; i++)
+	for (size_t i = 0; (instance = config_instance(config, PH_CLASS_RESTRICTION, i)) != NULL;
+		i++)
 		if (instance_open(instance, error) == -1)
 			return -1;
 	return 0;
 }
 
-/* ---- Addresses of ours ------------------------------------------------------------------------ */
+/* ---- Addresses of ours ----------------------------------------------------------------------- */
 
 static bool
 is_loopback(const ph_address *address)
 {
 	static const uint8_t v6[16] = {[15] = 1};
 
-	return address->family == AF_INET ? address->bytes[0] == 127 : memcmp(address->bytes, v6, 16) == 0;
+	return address->family == AF_INET ? address->bytes[0] == 127
+		: memcmp(address->bytes, v6, 16) == 0;
 }
 
 /* How well an endpoint suits a client. */
@@ -139,8 +142,8 @@ is_wildcard(const ph_address *address)
 	return memcmp(address->bytes, zero, sizeof(zero)) == 0;
 }
 
-/* On a socket that is bound to no address in particular: the one from which the kernel would answer.
- * Nothing is sent. */
+/* On a socket that is bound to no address in particular: the one from which the kernel would
+ * answer. Nothing is sent. */
 static void
 find_own_address(struct rehearsal *rehearsal)
 {
@@ -192,7 +195,7 @@ learn_addresses(struct explain *explain, ph_error *error)
 	return 0;
 }
 
-/* ---- What becomes of mail --------------------------------------------------------------------- */
+/* ---- What becomes of mail -------------------------------------------------------------------- */
 
 static const char *
 sender_of(const struct explain *explain)
@@ -200,18 +203,26 @@ sender_of(const struct explain *explain)
 	const char *sender = explain->script.sender;
 
 	if (sender != NULL)
-		sender = address_complete(explain->story.pool, config_settings(explain->config), sender);
+		sender = address_complete(explain->story.pool, config_settings(explain->config),
+			sender);
 	return sender != NULL ? sender : "";
 }
 
 static void
 begin_outlook(struct explain *explain)
 {
+	const struct instance *listener = explain->script.rehearsal.listener;
+
 	explain->maker.pool = explain->story.pool;
 	explain->maker.settings = config_settings(explain->config);
 	explain->maker.resolver = &explain->resolver;
 	explain->maker.sender = sender_of(explain);
 	explain->maker.filter = explain->story.message.filter;
+	explain->maker.filter_why = "FILTER";
+	if (explain->maker.filter == NULL && listener != NULL && *listener->policy->content_filter != '\0') {
+		explain->maker.filter = listener->policy->content_filter;
+		explain->maker.filter_why = "content_filter";
+	}
 }
 
 const struct outlook *
@@ -237,7 +248,7 @@ explain_copies(struct explain *explain)
 	return count > 0 ? outlook_copies(&explain->maker, &(ph_strings){count, items}) : NULL;
 }
 
-/* ---- The rehearsal ---------------------------------------------------------------------------- */
+/* ---- The rehearsal --------------------------------------------------------------------------- */
 
 /* What the daemon would log as a warning belongs to the story. */
 static void
@@ -255,13 +266,15 @@ on_log(const char *component, ph_log_level level, const char *line, void *contex
 		cli_error("%s", line);
 }
 
-/* Starts what a session asks: tables and restrictions, transports that can be asked what they would do,
- * and the one listener, if a session is rehearsed. */
+/* Starts what a session asks: tables and restrictions, transports that can be asked what they would
+ * do, and the one listener, if a session is rehearsed. */
 static int
 start(const struct explain *explain, ph_error *error)
 {
-	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_CLASS_TRANSPORT};
-	struct instance *listener = (struct instance *)explain->script.rehearsal.listener, *instance;
+	static const enum ph_class order[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION,
+		PH_CLASS_TRANSPORT};
+	struct instance *listener = (struct instance *)explain->script.rehearsal.listener,
+		*instance;
 
 	for (size_t c = 0; c < sizeof(order) / sizeof(order[0]); c++)
 		for (size_t i = 0; (instance = config_instance(explain->config, order[c], i)) != NULL; i++)
@@ -378,8 +391,8 @@ open_all(struct explain *explain, ph_error *error)
 		return -1;
 	if (explain->spawner_fd != -1)
 		spawn_client_connect(explain->spawner_fd);
-	return dnsclient_open(&settings->dns_servers, settings->dns_timeout, settings->dns_trust_anchor,
-		error);
+	return dnsclient_open(&settings->dns_servers, settings->dns_timeout,
+		settings->dns_trust_anchor, error);
 }
 
 /* Opens everything and runs the task. An exit code. */
@@ -435,15 +448,17 @@ command_explain(int argc, char **argv)
 	return status != 0 ? status : run(explain, &options);
 }
 
-/* ---- Addresses without a session --------------------------------------------------------------- */
+/* ---- Addresses without a session ------------------------------------------------------------- */
 
 /* What counts of all that an address becomes: the worst. */
 static int
 worst_of(const struct outlook *outlook)
 {
-	int status = outlook->fate == FATE_RETURNS ? EX_NOUSER : outlook->fate == FATE_WAITS ? EX_TEMPFAIL : EX_OK;
+	int status = outlook->fate == FATE_RETURNS ? EX_NOUSER
+		: outlook->fate == FATE_WAITS ? EX_TEMPFAIL : EX_OK;
 
-	for (const struct outlook *target = outlook->targets; target != NULL; target = target->next) {
+	for (const struct outlook *target = outlook->targets; target != NULL;
+		target = target->next) {
 		int other = worst_of(target);
 
 		if (status == EX_OK || other == EX_NOUSER)
@@ -473,7 +488,8 @@ verify_all(void *argument)
 
 		if (explain->status != EX_NOUSER && status != EX_OK)
 			explain->status = status;
-		printf("%s... %s, ", address, status == EX_OK ? "deliverable" : status == EX_NOUSER ?
+		printf("%s... %s, ", address,
+			status == EX_OK ? "deliverable" : status == EX_NOUSER ?
 			"undeliverable" : "cannot be told for now");
 		outlook_print(outlook, 0);
 	}

@@ -46,7 +46,8 @@ int explain_read_options(struct explain *explain, struct explain_options *option
 /* Has the session played, in a task; calls show for each command when its reply has come. 0, or -1
  * with the error. */
 int script_play(const struct script *script, struct story *story,
-	void (*show)(void *context, const struct exchange *exchange), void *context, ph_error *error);
+	void (*show)(void *context, const struct exchange *exchange), void *context,
+	ph_error *error);
 
 /* What would become of the mail of this recipient, the wishes of the message apart; in a task. */
 const struct outlook *explain_outlook(struct explain *explain, const char *address);
@@ -54,8 +55,8 @@ const struct outlook *explain_outlook(struct explain *explain, const char *addre
 const struct outlook *explain_copies(struct explain *explain);
 
 /* sendmail -bv: prints what would become of mail from a sender (NULL: the empty one) to addresses;
- * nothing is sent. An exit code: EX_NOUSER when some of it would come back, EX_TEMPFAIL when some would
- * wait. */
+ * nothing is sent. An exit code: EX_NOUSER when some of it would come back, EX_TEMPFAIL when some
+ * would wait. */
 int explain_addresses(const char *config, const char *sender, const ph_strings *addresses);
 
 /* As text: what it is about, one command, the result. */

@@ -162,7 +162,7 @@ put_exchange(const struct exchange *exchange)
 	printf("]}");
 }
 
-/* ---- What becomes of it ----------------------------------------------------------------------- */
+/* ---- What becomes of it ---------------------------------------------------------------------- */
 
 static void
 put_notes(const struct outlook *outlook)
@@ -182,7 +182,8 @@ static void
 put_targets(const struct outlook *outlook)
 {
 	printf(", \"targets\": [");
-	for (const struct outlook *target = outlook->targets; target != NULL; target = target->next) {
+	for (const struct outlook *target = outlook->targets; target != NULL;
+		target = target->next) {
 		if (target != outlook->targets)
 			printf(", ");
 		printf("{");
@@ -216,7 +217,8 @@ put_copies(struct explain *explain)
 	const struct outlook *copies = explain_copies(explain);
 
 	printf(", \"copies\": {");
-	json_member(stdout, "refused", copies != NULL && copies->targets == NULL ? copies->text : NULL, 1);
+	json_member(stdout, "refused",
+		copies != NULL && copies->targets == NULL ? copies->text : NULL, 1);
 	if (copies != NULL) {
 		put_notes(copies);
 		put_targets(copies);

@@ -13,7 +13,7 @@
 
 enum { RECIPIENTS_MOST = 1000 };
 
-/* ---- Options ---------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 enum option_name {
 	OPTION_CLIENT = 256,
@@ -85,7 +85,8 @@ take_word(struct explain *explain, const char *text)
 static void
 take_tls(struct rehearsal *rehearsal)
 {
-	rehearsal->tls = (struct session_tls){.protocol = "TLSv1.3", .cipher = "TLS_AES_256_GCM_SHA384",
+	rehearsal->tls = (struct session_tls){.protocol = "TLSv1.3",
+		.cipher = "TLS_AES_256_GCM_SHA384",
 		.cipher_bits = 256};
 }
 
@@ -158,12 +159,14 @@ take_client(struct explain *explain, const char *text)
 {
 	ph_address *client = &explain->script.rehearsal.client;
 	size_t size = strlen(text);
-	ph_span span = size > 2 && text[0] == '[' ? (ph_span){text + 1, size - 2} : ph_span_of(text);
+	ph_span span = size > 2 && text[0] == '[' ? (ph_span){text + 1, size - 2}
+		: ph_span_of(text);
 
 	if (ph_address_parse(span, client) == -1)
 		return -1;
 	/* As the kernel's sockets show it. */
-	if (client->family == AF_INET6 && memcmp(client->bytes, "\0\0\0\0\0\0\0\0\0\0\377\377", 12) == 0) {
+	if (client->family == AF_INET6 &&
+		memcmp(client->bytes, "\0\0\0\0\0\0\0\0\0\0\377\377", 12) == 0) {
 		client->family = AF_INET;
 		memmove(client->bytes, client->bytes + 12, 4);
 		memset(client->bytes + 4, 0, 12);
@@ -182,7 +185,8 @@ judge_options(struct explain *explain, const struct options *options)
 	if (options->client == NULL)
 		return "say who the client is: --client ADDRESS";
 	if (take_client(explain, options->client) == -1)
-		return ph_pool_printf(pool, "--client %s: not an IPv4 or IPv6 address", options->client);
+		return ph_pool_printf(pool, "--client %s: not an IPv4 or IPv6 address",
+			options->client);
 	if (options->count > 0 && script->sender == NULL)
 		return "--to needs a sender: --from ADDRESS (--from '' for the empty one)";
 	if (script->data && options->count == 0)
@@ -200,7 +204,8 @@ judge_options(struct explain *explain, const struct options *options)
 int
 explain_read_options(struct explain *explain, struct explain_options *result, int argc, char **argv)
 {
-	struct options *options = memory_or_die(ph_pool_alloc(explain->story.pool, sizeof(*options)));
+	struct options *options =
+		memory_or_die(ph_pool_alloc(explain->story.pool, sizeof(*options)));
 	struct script *script = &explain->script;
 	const char *why;
 	int option;
@@ -217,7 +222,8 @@ explain_read_options(struct explain *explain, struct explain_options *result, in
 			return usage("");
 	}
 	if (optind < argc)
-		return usage(ph_pool_printf(explain->story.pool, "%s: unexpected argument", argv[optind]));
+		return usage(ph_pool_printf(explain->story.pool, "%s: unexpected argument",
+			argv[optind]));
 	why = judge_options(explain, options);
 	if (why != NULL)
 		return usage(why);

@@ -1,8 +1,8 @@
 /*
  * A rehearsed session as text.
  *
- * Verdicts stand in a column of their own, as what one looks for; then the restriction, and where it
- * is written. What it looked up is under it. The reply of a command is behind an arrow.
+ * Verdicts stand in a column of their own, as what one looks for; then the restriction, and where
+ * it is written. What it looked up is under it. The reply of a command is behind an arrow.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +12,8 @@
 
 enum { VERDICT_WIDTH = 17, NAME_WIDTH_MOST = 52, INDENT = 2 };
 
-/* The file as it is seen from the folder of the configuration: "posthouse.conf", "modules.d/x.conf". */
+/* The file as it is seen from the folder of the configuration: "posthouse.conf",
+ * "modules.d/x.conf". */
 static const char *
 short_file(const struct explain *explain, const char *file)
 {
@@ -22,7 +23,7 @@ short_file(const struct explain *explain, const char *file)
 	return size > 0 && strncmp(file, explain->configuration, size) == 0 ? file + size : file;
 }
 
-/* ---- Restrictions ----------------------------------------------------------------------------- */
+/* ---- Restrictions ---------------------------------------------------------------------------- */
 
 /* Is it a list of restrictions, without a verdict of its own? */
 static bool
@@ -67,7 +68,8 @@ name_width(const struct step *step)
 {
 	size_t argument = strlen(step->argument);
 
-	return (int)(strlen(prefix_of(step)) + strlen(step->text) + (argument > 0 ? argument + 1 : 0));
+	return (int)(strlen(prefix_of(step)) + strlen(step->text) +
+		(argument > 0 ? argument + 1 : 0));
 }
 
 /* The width of the column of names that suits a command. */
@@ -127,7 +129,8 @@ static void
 print_reply_of(const struct exchange *exchange, const struct step *step, int indent)
 {
 	const ph_reply *reply = &step->reply;
-	bool last = step == exchange->decider && (step->verdict == PH_REJECT || step->verdict == PH_DEFER);
+	bool last = step == exchange->decider &&
+		(step->verdict == PH_REJECT || step->verdict == PH_DEFER);
 
 	if (reply->code != 0 && !last && !said_within(step))
 		print_under(indent, "%d %s%s%s", reply->code, reply->status,
@@ -139,9 +142,10 @@ print_rule(const struct explain *explain, const struct step *step, int width, un
 {
 	int indent = (int)(depth - 1) * INDENT;
 
-	printf("    %-*s%*s%s%s%s%s", VERDICT_WIDTH, verdict_text(step), indent, "", prefix_of(step),
-		step->text, step->argument[0] != '\0' ? " " : "", step->argument);
-	printf("%*s", width > indent + name_width(step) ? width - indent - name_width(step) : 0, "");
+	printf("    %-*s%*s%s%s%s%s", VERDICT_WIDTH, verdict_text(step), indent, "",
+		prefix_of(step), step->text, step->argument[0] != '\0' ? " " : "", step->argument);
+	printf("%*s", width > indent + name_width(step) ? width - indent - name_width(step) : 0,
+		"");
 	print_place(explain, step, depth);
 	if (step->skipped != NULL)
 		printf(": %s", step->skipped);
@@ -171,13 +175,14 @@ print_steps(const struct explain *explain, const struct exchange *exchange,
 	}
 }
 
-/* ---- Lists ------------------------------------------------------------------------------------ */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 static bool
 same_step(const struct step *a, const struct step *b)
 {
 	return a->kind == b->kind && a->line == b->line && a->judged == b->judged &&
-		a->verdict == b->verdict && a->skipped == b->skipped && strcmp(a->text, b->text) == 0 &&
+		a->verdict == b->verdict && a->skipped == b->skipped &&
+		strcmp(a->text, b->text) == 0 &&
 		strcmp(a->argument, b->argument) == 0 && strcmp(a->reply.text, b->reply.text) == 0;
 }
 
@@ -206,13 +211,14 @@ told_before(const struct explain *explain, const struct exchange *exchange,
 		return NULL;
 	for (const struct exchange *e = explain->story.exchanges; e != exchange; e = e->next)
 		for (const struct story_list *l = e->lists; l != NULL; l = l->next)
-			if (found == NULL && l->rules == list->rules && strcmp(l->name, list->name) == 0 &&
+			if (found == NULL && l->rules == list->rules &&
+				strcmp(l->name, list->name) == 0 &&
 				same_steps(&l->steps, &list->steps))
 				found = e;
 	return found;
 }
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void
 print_list(const struct explain *explain, const struct exchange *exchange,
@@ -249,7 +255,8 @@ static void
 print_reply(const struct exchange *exchange)
 {
 	if (exchange->code != 0)
-		printf("%d %s%s", exchange->code, exchange->status, exchange->status[0] != '\0' ? " " : "");
+		printf("%d %s%s", exchange->code, exchange->status,
+			exchange->status[0] != '\0' ? " " : "");
 	puts(exchange->text);
 }
 
@@ -284,7 +291,7 @@ explain_text_exchange(const struct explain *explain, const struct exchange *exch
 	fflush(stdout);
 }
 
-/* ---- Before and after ------------------------------------------------------------------------- */
+/* ---- Before and after ------------------------------------------------------------------------ */
 
 void
 explain_text_head(const struct explain *explain)
@@ -298,8 +305,10 @@ explain_text_head(const struct explain *explain)
 		printf("          its name is %s\n", story->client_text);
 	else
 		printf("          its name is %s, as you say\n", rehearsal->client_name);
-	if (story->client_name == NULL && rehearsal->reverse_name != NULL && rehearsal->client_name != NULL)
-		printf("          its unverified name is %s, as you say\n", rehearsal->reverse_name);
+	if (story->client_name == NULL && rehearsal->reverse_name != NULL &&
+		rehearsal->client_name != NULL)
+		printf("          its unverified name is %s, as you say\n",
+			rehearsal->reverse_name);
 	printf("Listener  %s, of %s\n", rehearsal->listener->name, explain->configuration);
 	if (rehearsal->listener->policy->smtpd_delay_reject)
 		puts("          smtpd_delay_reject = yes: all lists but those of DATA are asked at RCPT");
@@ -340,7 +349,8 @@ print_message(struct explain *explain)
 	const struct story_message *message = &explain->story.message;
 
 	if (message->discard != NULL)
-		printf("  The message is accepted and thrown away: %s said DISCARD\n", message->discard);
+		printf("  The message is accepted and thrown away: %s said DISCARD\n",
+			message->discard);
 	if (message->hold != NULL)
 		printf("  HOLD: it waits in the queue until it is released: %s\n", message->hold);
 	if (message->filter != NULL)

@@ -9,7 +9,7 @@
 
 #define PIECE ((size_t)64 * 1024)
 
-/* ---- Reading ------------------------------------------------------------------------------------ */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static bool
 is_dot_line(ph_span line)
@@ -95,7 +95,7 @@ letter_content(const struct letter *letter)
 	return content;
 }
 
-/* ---- Recipients --------------------------------------------------------------------------------- */
+/* ---- Recipients ------------------------------------------------------------------------------ */
 
 /* Kinds of headers that name recipients. */
 enum { KIND_NONE, KIND_PLAIN, KIND_RESENT };
@@ -142,7 +142,8 @@ collect(ph_pool *pool, const struct header *headers, size_t count, int wanted,
 
 		if (kind_of(&headers[i], &blind) != wanted)
 			continue;
-		int result = mailbox_list_parse(pool, header_value(&headers[i]), add_recipient, outgoing, &why);
+		int result = mailbox_list_parse(pool, header_value(&headers[i]), add_recipient,
+			outgoing, &why);
 
 		if (result == 1)
 			return ph_error_set(error, "out of memory");
@@ -188,7 +189,8 @@ letter_take_recipients(ph_pool *pool, ph_span *content, struct outgoing *outgoin
 	bool any_blind = false;
 
 	if (end == HEADER_TOO_LARGE)
-		return ph_error_set(error, "the header section is larger than %zu bytes", HEADER_SECTION_LIMIT);
+		return ph_error_set(error, "the header section is larger than %zu bytes",
+			HEADER_SECTION_LIMIT);
 	if (headers == NULL)
 		return ph_error_set(error, "out of memory");
 	header_split(bytes, headers);

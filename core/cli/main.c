@@ -57,7 +57,8 @@ usage(FILE *out)
 {
 	fprintf(out, "usage: posthouse COMMAND [-c FILE] [ARGUMENT ...]\n");
 	for (size_t i = 0; i < COUNT(subcommands); i++)
-		fprintf(out, "  %-7s %-*s%s\n", subcommands[i].name, subcommands[i].synopsis[0] ? 53 : 0,
+		fprintf(out, "  %-7s %-*s%s\n", subcommands[i].name,
+			subcommands[i].synopsis[0] ? 53 : 0,
 			subcommands[i].purpose, subcommands[i].synopsis);
 	fprintf(out, "posthouse --version shows the version; man posthouse tells more\n");
 }
@@ -83,7 +84,8 @@ run_subcommand(int argc, char **argv)
 		usage(stderr);
 		return EX_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+		strcmp(argv[1], "help") == 0) {
 		usage(stdout);
 		return 0;
 	}

@@ -79,7 +79,7 @@ find_opened_map(struct config *config, const char *name)
 	return instance;
 }
 
-/* ---- Building ---------------------------------------------------------------------------------- */
+/* ---- Building -------------------------------------------------------------------------------- */
 
 /* Does the source look like aliases(5)? Its name, or its beginning. */
 static bool
@@ -130,7 +130,7 @@ build_all(struct config *config, char **names, int count, enum source_kind sourc
 	return status;
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------ */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 /* Asks the tables in order, as the daemon does; prints the value, with_key after the key. */
 static ph_found
@@ -193,7 +193,8 @@ dump(struct instance **maps, int count)
 		ph_error error = {""};
 
 		if (ops->each == NULL) {
-			cli_error("%s: the entries of a table of this type cannot be listed", maps[i]->name);
+			cli_error("%s: the entries of a table of this type cannot be listed",
+				maps[i]->name);
 			return 1;
 		}
 		if (ops->each(maps[i]->self, print_entry, NULL, &error) != 0) {
@@ -211,7 +212,8 @@ struct request {
 };
 
 static int
-run_request(const struct config *config, const struct request *request, struct instance **maps, int count)
+run_request(const struct config *config, const struct request *request, struct instance **maps,
+	int count)
 {
 	const ph_map *map = map_make(config->pool, maps, (size_t)count, NULL);
 
@@ -256,7 +258,7 @@ ask_all(struct config *config, char **names, int count, const char *key)
 	return with_maps(config, names, count, &request);
 }
 
-/* ---- postmap, postalias ------------------------------------------------------------------------ */
+/* ---- postmap, postalias ---------------------------------------------------------------------- */
 
 static int
 traditional_usage(const char *name)
@@ -274,8 +276,8 @@ run_traditional(int argc, char **argv, enum source_kind source)
 	int option, status;
 
 	optind = 1;
-	/* Those that say nothing here: constant databases are always made anew, with the permissions
-	 * of their source, and keys are always folded. */
+	/* Those that say nothing here: constant databases are always made anew, with the
+	 * permissions of their source, and keys are always folded. */
 	while ((option = getopt(argc, argv, "c:q:sfnNoprRuvw")) != -1) {
 		switch (option) {
 		case 'c':
@@ -316,7 +318,7 @@ command_postalias(int argc, char **argv)
 	return run_traditional(argc, argv, SOURCE_ALIASES);
 }
 
-/* ---- newaliases -------------------------------------------------------------------------------- */
+/* ---- newaliases ------------------------------------------------------------------------------ */
 
 int
 command_newaliases(int argc, char **argv)
@@ -343,7 +345,7 @@ command_newaliases(int argc, char **argv)
 	return status;
 }
 
-/* ---- posthouse map ----------------------------------------------------------------------------- */
+/* ---- posthouse map --------------------------------------------------------------------------- */
 
 static int
 map_usage(void)
@@ -372,7 +374,8 @@ run_map(struct config *config, int argc, char **argv, bool aliases)
 		return ask_all(config, argv, argc, NULL);
 	if (strcmp(action, "test") == 0 && (argc == 1 || argc == 2))
 		return with_maps(config, argv, 1,
-			&(struct request){.kind = REQUEST_TEST, .argument = argc == 2 ? argv[1] : "-"});
+			&(struct request){.kind = REQUEST_TEST,
+			.argument = argc == 2 ? argv[1] : "-"});
 	return map_usage();
 }
 

@@ -66,7 +66,8 @@ parse_line(ph_span line, struct entry *entry, ph_error *error)
 	if (parse_entry(line, entry, error) != 0)
 		return -1;
 	if (entry->expectation == EXPECT_RESULT)
-		return ph_error_set(error, "! means that a key is not there: expected nothing behind it");
+		return ph_error_set(error,
+			"! means that a key is not there: expected nothing behind it");
 	entry->expectation = EXPECT_NONE;
 	return 0;
 }
@@ -159,7 +160,8 @@ maptest_file(const ph_map *map, const char *path)
 	else if (!feof(file))
 		cli_error("%s: larger than %d bytes", path, TEXT_MAX);
 	else
-		result = maptest_run(map, standard ? "standard input" : path, (ph_span){text, size});
+		result = maptest_run(map, standard ? "standard input" : path,
+			(ph_span){text, size});
 	if (file && !standard)
 		fclose(file);
 	free(text);

@@ -7,9 +7,9 @@
 #include <posthouse/map.h>
 
 /*
- * Asks the map for each entry of a text in the syntax of tables: "key result", a key alone (it must be
- * there, whatever it has), and "! key" (it must not). Prints every difference, with name and the line,
- * and at the end how many there are. An exit code: 0 when there are none.
+ * Asks the map for each entry of a text in the syntax of tables: "key result", a key alone (it must
+ * be there, whatever it has), and "! key" (it must not). Prints every difference, with name and the
+ * line, and at the end how many there are. An exit code: 0 when there are none.
  */
 int maptest_run(const ph_map *map, const char *name, ph_span text);
 

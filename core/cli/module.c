@@ -18,17 +18,9 @@
 static const char *const type_names[] = {
 	[PH_BOOL] = "yes or no", [PH_INT] = "number", [PH_SIZE] = "size", [PH_TIME] = "time",
 	[PH_STRING] = "text", [PH_PATH] = "path", [PH_ENUM] = "one of", [PH_STRINGS] = "list",
-	[PH_ADDRESSES] = "addresses", [PH_NETWORKS] = "networks", [PH_MATCH_LIST] = "names and tables",
+	[PH_ADDRESSES] = "addresses", [PH_NETWORKS] = "networks",
+	[PH_MATCH_LIST] = "names and tables",
 	[PH_MAP_REF] = "tables", [PH_RESTRICTIONS] = "restrictions"};
-
-static bool
-is_loaded(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->module_count; i++)
-		if (strcmp(config->modules[i]->name, name) == 0)
-			return true;
-	return false;
-}
 
 static int
 list(const struct config *config, bool json)
@@ -40,15 +32,17 @@ list(const struct config *config, bool json)
 	if (json)
 		fputc('[', stdout);
 	for (size_t i = 0; i < names.count; i++) {
-		bool loaded = is_loaded(config, names.items[i]);
+		bool loaded = config_has_module(config, names.items[i]);
 		ph_error error = {""};
 		const struct module *module = loader_load(directory, names.items[i], 0, &error);
 
 		if (json) {
 			fputs(i ? ",\n  {" : "\n  {", stdout);
 			json_member(stdout, "name", names.items[i], 1);
-			json_member(stdout, "version", module ? module->descriptor.version : NULL, 0);
-			json_member(stdout, "purpose", module ? module->descriptor.purpose : NULL, 0);
+			json_member(stdout, "version", module ? module->descriptor.version : NULL,
+				0);
+			json_member(stdout, "purpose", module ? module->descriptor.purpose : NULL,
+				0);
 			json_member(stdout, "error", module ? NULL : error.text, 0);
 			printf(", \"loaded\": %s}", loaded ? "true" : "false");
 		} else if (module) {
@@ -81,11 +75,13 @@ print_param(const struct ph_param *param)
 static void
 print_restriction(const struct ph_restriction *restriction)
 {
-	static const char *const arguments[] = {[PH_NO_ARGUMENT] = "", [PH_ARGUMENT_STRING] = " ARGUMENT",
+	static const char *const arguments[] = {[PH_NO_ARGUMENT] = "",
+		[PH_ARGUMENT_STRING] = " ARGUMENT",
 		[PH_ARGUMENT_MAP] = " TYPE:PATH", [PH_OPTIONAL_STRING] = " [ARGUMENT]"};
 
 	printf("  %s%s\n", restriction->name,
-		restriction->argument <= PH_OPTIONAL_STRING ? arguments[restriction->argument] : "");
+		restriction->argument <= PH_OPTIONAL_STRING ? arguments[restriction->argument]
+		: "");
 	if (restriction->doc && restriction->doc[0])
 		printf("      %s\n", restriction->doc);
 }
@@ -128,7 +124,7 @@ print_operations(const struct module *module)
 	}
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static const char *const stage_names[] = {
 	[PH_STAGE_ANY] = "any", [PH_STAGE_CLIENT] = "client", [PH_STAGE_HELO] = "helo",
@@ -138,7 +134,8 @@ static const char *const stage_names[] = {
 static void
 json_restriction(const struct ph_restriction *restriction)
 {
-	static const char *const arguments[] = {[PH_NO_ARGUMENT] = "none", [PH_ARGUMENT_STRING] = "string",
+	static const char *const arguments[] = {[PH_NO_ARGUMENT] = "none",
+		[PH_ARGUMENT_STRING] = "string",
 		[PH_ARGUMENT_MAP] = "table", [PH_OPTIONAL_STRING] = "optional string"};
 	uint32_t stage = restriction->stage & 0xff;
 
@@ -146,7 +143,8 @@ json_restriction(const struct ph_restriction *restriction)
 	json_member(stdout, "stage", stage <= PH_STAGE_ETRN ? stage_names[stage] : NULL, 0);
 	json_member(stdout, "argument", restriction->argument <= PH_OPTIONAL_STRING
 		? arguments[restriction->argument] : NULL, 0);
-	json_member(stdout, "example", restriction->example ? restriction->example : restriction->name, 0);
+	json_member(stdout, "example",
+		restriction->example ? restriction->example : restriction->name, 0);
 	json_member(stdout, "instead", restriction->instead, 0);
 	json_member(stdout, "doc", restriction->doc, 0);
 }
@@ -212,15 +210,17 @@ json_info(const struct module *module, bool loaded)
 	fputs("]}\n", stdout);
 }
 
-/* ---- One module --------------------------------------------------------------------------------- */
+/* ---- One module ------------------------------------------------------------------------------ */
 
 static void
 text_info(const struct module *module, bool loaded)
 {
 	const struct ph_module *descriptor = &module->descriptor;
 
-	printf("%s %s: %s\n%s, ABI %u.%u, %s\n", module->name, descriptor->version, descriptor->purpose,
-		module->path, descriptor->abi_major, module->abi_minor, loaded ? "loaded" : "not loaded");
+	printf("%s %s: %s\n%s, ABI %u.%u, %s\n", module->name, descriptor->version,
+		descriptor->purpose,
+		module->path, descriptor->abi_major, module->abi_minor,
+		loaded ? "loaded" : "not loaded");
 	print_operations(module);
 	if (descriptor->param_count)
 		printf("\nParameters, with their defaults:\n");
@@ -245,9 +245,9 @@ info(const struct config *config, const char *name, bool json)
 		return 1;
 	}
 	if (json)
-		json_info(module, is_loaded(config, name));
+		json_info(module, config_has_module(config, name));
 	else
-		text_info(module, is_loaded(config, name));
+		text_info(module, config_has_module(config, name));
 	return 0;
 }
 

@@ -16,7 +16,7 @@ enum {
 	SHOWN = 400        /* bytes of a table's value */
 };
 
-/* ---- Notes ------------------------------------------------------------------------------------- */
+/* ---- Notes ----------------------------------------------------------------------------------- */
 
 /* The same one again, as when a key is asked for twice, says nothing new. */
 void
@@ -48,8 +48,10 @@ on_answer(void *context, const struct map_answer *answer)
 	struct outlook_maker *maker = context;
 	const char *text = answer->text != NULL ? answer->text : "";
 	bool found = answer->found == PH_FOUND, known = found && answer->text != NULL;
-	const char *line = ph_pool_printf(maker->pool, "%s: %s: \"%s\" %s%.*s%s%s", answer->parameter,
-		answer->table, answer->key, known ? "gives \"" : found ? "is there" : "cannot be looked up: ",
+	const char *line = ph_pool_printf(maker->pool, "%s: %s: \"%s\" %s%.*s%s%s",
+		answer->parameter,
+		answer->table, answer->key,
+		known ? "gives \"" : found ? "is there" : "cannot be looked up: ",
 		SHOWN, text, strlen(text) > SHOWN ? "…" : "", known ? "\"" : "");
 
 	if (line != NULL)
@@ -66,7 +68,7 @@ listen(struct outlook_maker *maker, struct outlook *outlook)
 	return before;
 }
 
-/* ---- Outlooks ---------------------------------------------------------------------------------- */
+/* ---- Outlooks -------------------------------------------------------------------------------- */
 
 static struct outlook *
 new_outlook(struct outlook_maker *maker, struct outlook *parent, const struct ph_target *target)
@@ -91,7 +93,8 @@ new_outlook(struct outlook_maker *maker, struct outlook *parent, const struct ph
 static struct outlook *
 new_address(struct outlook_maker *maker, struct outlook *parent, const char *address)
 {
-	const struct ph_target target = {.kind = PH_TARGET_ADDRESS, .what = "", .user = "", .sender = "",
+	const struct ph_target target = {.kind = PH_TARGET_ADDRESS, .what = "", .user = "",
+		.sender = "",
 		.address = ph_pool_strdup(maker->pool, address)};
 
 	return target.address != NULL ? new_outlook(maker, parent, &target) : NULL;
@@ -136,7 +139,8 @@ depth_of(const struct outlook *outlook)
 static bool
 is_round(const struct outlook *outlook)
 {
-	for (const struct outlook *up = outlook; up->kind != PH_TARGET_FORWARD && up->parent != NULL;) {
+	for (const struct outlook *up = outlook;
+		up->kind != PH_TARGET_FORWARD && up->parent != NULL;) {
 		up = up->parent;
 		if (up->kind == PH_TARGET_ADDRESS && outlook->kind == PH_TARGET_ADDRESS &&
 			ph_strcasecmp(up->address, outlook->address) == 0)
@@ -155,7 +159,7 @@ was_here(const struct outlook *outlook, const char *value)
 	return false;
 }
 
-/* ---- Where it goes ----------------------------------------------------------------------------- */
+/* ---- Where it goes --------------------------------------------------------------------------- */
 
 /* What kind of address it is. */
 static const char *
@@ -182,8 +186,8 @@ reason_of(ph_pool *pool, const char *address, const struct resolved *resolved)
 		text = ph_pool_printf(pool, "%s; relayhost is set", text);
 	if (text != NULL && resolved->table != NULL)
 		text = ph_pool_printf(pool, "%s; %s: %s has \"%s\"", text,
-			hop != NULL && !relayhost ? hop : resolved->transport_parameter, resolved->table,
-			resolved->answer);
+			hop != NULL && !relayhost ? hop : resolved->transport_parameter,
+			resolved->table, resolved->answer);
 	return text;
 }
 
@@ -233,15 +237,17 @@ find_route(struct outlook_maker *maker, struct outlook *outlook, const char *add
 		outlook->transport = resolved->transport->name;
 		outlook->nexthop = resolved->nexthop;
 		outlook->why = route == NULL ? reason_of(pool, address, resolved)
-			: outlook->kind == PH_TARGET_TRANSPORT ? "local delivery says so" : "FILTER says so";
+			: outlook->kind == PH_TARGET_TRANSPORT ? "local delivery says so"
+			: ph_pool_printf(pool, "%s says so", maker->filter_why);
 		return outlook->why != NULL ? 0 : -1;
 	}
-	outlook->why = resolved->transport_parameter != NULL ? reason_of(pool, address, resolved) : "";
+	outlook->why = resolved->transport_parameter != NULL ? reason_of(pool, address, resolved)
+		: "";
 	return settle(outlook, resolved->result == RESOLVE_REFUSE ? FATE_RETURNS : FATE_WAITS,
 		resolved->status, resolved->reason) == 0 && outlook->why != NULL ? 1 : -1;
 }
 
-/* ---- What comes of it there -------------------------------------------------------------------- */
+/* ---- What comes of it there ------------------------------------------------------------------ */
 
 static int follow(struct outlook_maker *maker, struct outlook *outlook);
 
@@ -258,7 +264,8 @@ find_loop(struct outlook_maker *maker, struct outlook *outlook, const struct reh
 }
 
 static int
-take_targets(struct outlook_maker *maker, struct outlook *outlook, const struct rehearsed *rehearsed)
+take_targets(struct outlook_maker *maker, struct outlook *outlook,
+	const struct rehearsed *rehearsed)
 {
 	const char *sender = sender_of(maker, outlook);
 	int loop = find_loop(maker, outlook, rehearsed);
@@ -350,7 +357,7 @@ deliver(struct outlook_maker *maker, struct outlook *outlook, const char *addres
 	return result;
 }
 
-/* ---- The intake -------------------------------------------------------------------------------- */
+/* ---- The intake ------------------------------------------------------------------------------ */
 
 /* How a recipient comes in. */
 enum entrance {
@@ -381,7 +388,8 @@ new_message(struct outlook_maker *maker, const char *sender, enum entrance entra
 	if (message == NULL)
 		return NULL;
 	*message = (struct ph_filter_message){.pool = maker->pool, .settings = maker->settings,
-		.origin = {.size = sizeof(message->origin), .origin = again ? PH_ORIGIN_INTERNAL : PH_ORIGIN_SMTP,
+		.origin = {.size = sizeof(message->origin),
+		.origin = again ? PH_ORIGIN_INTERNAL : PH_ORIGIN_SMTP,
 			.again = again}};
 	strcpy(message->envelope.id, "rehearsal");
 	message->envelope.sender = sender;
@@ -406,7 +414,8 @@ refuse(const struct outlook_maker *maker, struct outlook *outlook,
 	if (reply->code == 0)
 		return -1;
 	return settle(outlook, reply->code >= 500 ? FATE_RETURNS : FATE_WAITS,
-		ph_pool_strdup(maker->pool, reply->status), ph_pool_strdup(maker->pool, reply->text));
+		ph_pool_strdup(maker->pool, reply->status),
+		ph_pool_strdup(maker->pool, reply->text));
 }
 
 /* The only one that comes of it is the address itself. */
@@ -467,7 +476,8 @@ static int
 follow(struct outlook_maker *maker, struct outlook *outlook)
 {
 	if (depth_of(outlook) >= DEPTH_MAX)
-		return settle(outlook, FATE_RETURNS, "5.4.6", "so many steps lead here that no more are looked at");
+		return settle(outlook, FATE_RETURNS, "5.4.6",
+			"so many steps lead here that no more are looked at");
 	if (outlook->kind == PH_TARGET_FORWARD)
 		return take_in(maker, outlook, ENTRANCE_AGAIN);
 	return deliver(maker, outlook, outlook->address);
@@ -481,7 +491,7 @@ outlook_make(struct outlook_maker *maker, const char *address)
 	return outlook != NULL && take_in(maker, outlook, ENTRANCE_NEW) == 0 ? outlook : NULL;
 }
 
-/* ---- Copies ------------------------------------------------------------------------------------ */
+/* ---- Copies ---------------------------------------------------------------------------------- */
 
 static int
 copy_to(struct outlook_maker *maker, struct outlook *root, const char *address)

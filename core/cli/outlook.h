@@ -1,7 +1,7 @@
 /*
  * What would become of a recipient: the tables that rewrite it, where each address goes, and what
- * local delivery makes of it, to the last mailbox, command, file or relay. The live code says it; nothing
- * is delivered.
+ * local delivery makes of it, to the last mailbox, command, file or relay. The live code says it;
+ * nothing is delivered.
  */
 #ifndef CLI_OUTLOOK_H
 #define CLI_OUTLOOK_H
@@ -44,15 +44,16 @@ struct outlook_maker {
 	const struct settings *settings;
 	const struct resolver *resolver;
 	const char *sender;          /* "": the empty one */
-	const char *filter;          /* FILTER of the message; NULL */
+	const char *filter;          /* the route of the message, whoever it is for; NULL: none */
+	const char *filter_why;      /* who says so: FILTER, content_filter */
 	struct outlook *now;         /* whose notes are being taken; NULL: nobody's */
 	size_t count;                /* of outlooks */
 };
 
 /* Of a recipient as a client gives it. In a task. NULL: no memory. */
 struct outlook *outlook_make(struct outlook_maker *maker, const char *address);
-/* Of the copies that go to others when these recipients were taken, a list. In a task; NULL: none, or no
- * memory. */
+/* Of the copies that go to others when these recipients were taken, a list. In a task; NULL: none,
+ * or no memory. */
 struct outlook *outlook_copies(struct outlook_maker *maker, const ph_strings *recipients);
 /* A note where the maker is now. */
 void outlook_note(struct outlook_maker *maker, const char *text);

@@ -11,8 +11,8 @@ enum { STEP = 2, NOTE = 4 };
 const char *
 outlook_kind_name(enum ph_target_kind kind)
 {
-	static const char *const names[] = {"address", "user", "mailbox", "command", "file", "transport",
-		"forward"};
+	static const char *const names[] = {"address", "user", "mailbox", "command", "file",
+		"transport", "forward"};
 
 	return (size_t)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown";
 }
@@ -63,8 +63,8 @@ print_fate(const struct outlook *outlook)
 	if (outlook->fate == FATE_DELIVERED)
 		printf("%s\n", outlook->text);
 	else
-		printf("%s: %s %s\n", outlook->fate == FATE_RETURNS ? "comes back" : "waits", outlook->status,
-			outlook->text);
+		printf("%s: %s %s\n", outlook->fate == FATE_RETURNS ? "comes back" : "waits",
+			outlook->status, outlook->text);
 }
 
 /* What stands on the first line, and ends it. */
@@ -74,10 +74,11 @@ print_head(const struct outlook *outlook)
 	bool last = outlook->fate != FATE_BECOMES && outlook->fate != FATE_GOES;
 
 	if (outlook->transport != NULL && (!is_at_home(outlook) || outlook->fate == FATE_GOES))
-		printf("goes to transport %s, next hop %s: %s\n", outlook->transport, outlook->nexthop,
-			outlook->why);
+		printf("goes to transport %s, next hop %s: %s\n", outlook->transport,
+			outlook->nexthop, outlook->why);
 	else if (outlook->transport == NULL && last && outlook->why[0] != '\0')
-		printf("goes nowhere: it %s: %s %s; %s\n", outlook->fate == FATE_RETURNS ? "comes back" : "waits",
+		printf("goes nowhere: it %s: %s %s; %s\n",
+			outlook->fate == FATE_RETURNS ? "comes back" : "waits",
 			outlook->status, outlook->text, outlook->why);
 	else if (last)
 		print_fate(outlook);
@@ -97,7 +98,8 @@ outlook_print(const struct outlook *outlook, int indent)
 		printf("%*s", indent + NOTE, "");
 		print_fate(outlook);
 	}
-	for (const struct outlook *target = outlook->targets; target != NULL; target = target->next) {
+	for (const struct outlook *target = outlook->targets; target != NULL;
+		target = target->next) {
 		printf("%*s", indent + STEP, "");
 		print_name(target);
 		fputs(": ", stdout);

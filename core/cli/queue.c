@@ -190,7 +190,8 @@ struct deed {
 
 /* The messages of a selection: what is done to each, or with -n only who they are. */
 static int
-change_selected(struct talk *talk, const struct deed *deed, struct selection *selection, uint64_t *total)
+change_selected(struct talk *talk, const struct deed *deed, struct selection *selection,
+	uint64_t *total)
 {
 	uint64_t count;
 	int result = talk_ask(talk, CONTROL_LIST, "", 0, selection_frame, selection, &count), worst;
@@ -222,8 +223,8 @@ change(const char *config, int argc, char **argv, const struct deed *deed)
 	if ((result = talk_open(&talk, config)) == EX_OK) {
 		result = named ? ask_each(&talk, deed->type, argv + first, argc - first, &total)
 			: change_selected(&talk, deed, &selection, &total);
-		printf("%s: %" PRIu64 " message%s\n", selection.dry ? deed->would : deed->done, total,
-			total == 1 ? "" : "s");
+		printf("%s: %" PRIu64 " message%s\n", selection.dry ? deed->would : deed->done,
+			total, total == 1 ? "" : "s");
 	}
 	selection_free(&selection);
 	talk_close(&talk);
@@ -233,7 +234,8 @@ change(const char *config, int argc, char **argv, const struct deed *deed)
 static int
 queue_delete(const char *config, int argc, char **argv)
 {
-	return change(config, argc, argv, &(struct deed){CONTROL_DELETE, "deleted", "would be deleted"});
+	return change(config, argc, argv,
+		&(struct deed){CONTROL_DELETE, "deleted", "would be deleted"});
 }
 
 static int
@@ -245,13 +247,15 @@ queue_hold(const char *config, int argc, char **argv)
 static int
 queue_release(const char *config, int argc, char **argv)
 {
-	return change(config, argc, argv, &(struct deed){CONTROL_RELEASE, "released", "would be released"});
+	return change(config, argc, argv,
+		&(struct deed){CONTROL_RELEASE, "released", "would be released"});
 }
 
 static int
 queue_requeue(const char *config, int argc, char **argv)
 {
-	return change(config, argc, argv, &(struct deed){CONTROL_REQUEUE, "requeued", "would be requeued"});
+	return change(config, argc, argv,
+		&(struct deed){CONTROL_REQUEUE, "requeued", "would be requeued"});
 }
 
 static int
@@ -394,7 +398,8 @@ super_run(const char *config, struct super *supers, size_t count, int argc, char
 	while (result == EX_OK && (option = getopt(argc, argv, "+c:d:h:H:pr:sv")) != -1)
 		for (size_t i = 0; i < count; i++)
 			if (supers[i].option == option) {
-				int one = ask_each(&talk, supers[i].type, &optarg, 1, &supers[i].total);
+				int one = ask_each(&talk, supers[i].type, &optarg, 1,
+					&supers[i].total);
 
 				worst = one != EX_OK ? one : worst;
 			}
@@ -405,7 +410,8 @@ super_run(const char *config, struct super *supers, size_t count, int argc, char
 int
 command_postsuper(int argc, char **argv)
 {
-	static const char help[] = "usage: postsuper [-c FILE] [-psv] [-d ID] [-h ID] [-H ID] [-r ID]"
+	static const char help[] =
+		"usage: postsuper [-c FILE] [-psv] [-d ID] [-h ID] [-H ID] [-r ID]"
 		" (ID: a queue ID, ALL, or - for a list on standard input)\n";
 	struct super supers[] = {
 		{'d', CONTROL_DELETE, "Deleted", 0},

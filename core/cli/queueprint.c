@@ -117,7 +117,8 @@ message_row(struct queueprint *print, const struct queue_head *head)
 	struct tm tm;
 
 	if (print->messages == 1)
-		fputs("-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n", print->out);
+		fputs("-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n",
+			print->out);
 	if (localtime_r(&seconds, &tm) != NULL)
 		strftime(when, sizeof(when), "%a %b %e %H:%M:%S", &tm);
 	snprintf(id, sizeof(id), "%s%c", head->id, flag_of(head->queue));
@@ -125,7 +126,8 @@ message_row(struct queueprint *print, const struct queue_head *head)
 	queue_put_tame(print->out, *head->sender == '\0' ? "MAILER-DAEMON" : head->sender);
 	fputc('\n', print->out);
 	if (*head->reason != '\0')
-		fprintf(print->out, "%*s%s\n", REASON_COLUMN - (int)strlen(head->reason), "", head->reason);
+		fprintf(print->out, "%*s%s\n", REASON_COLUMN - (int)strlen(head->reason), "",
+			head->reason);
 }
 
 int
@@ -248,7 +250,7 @@ queueprint_total(const struct queueprint *print)
 	if (print->messages == 0)
 		fputs("Mail queue is empty\n", print->out);
 	else
-		fprintf(print->out, "-- %" PRIu64 " Kbytes in %zu Request%s.\n", print->bytes / 1024,
-			print->messages, print->messages == 1 ? "" : "s");
+		fprintf(print->out, "-- %" PRIu64 " Kbytes in %zu Request%s.\n",
+			print->bytes / 1024, print->messages, print->messages == 1 ? "" : "s");
 	fflush(print->out);
 }

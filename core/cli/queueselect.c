@@ -90,8 +90,8 @@ begin_message(struct selection *selection, const struct queue_head *head)
 	int64_t age = ph_wall_clock() - (int64_t)head->arrival;
 
 	selection->id = memory_or_die(strdup(head->id));
-	selection->fits = (selection->sender == NULL || is_sender(selection->sender, head->sender)) &&
-		age >= selection->older;
+	selection->fits = (selection->sender == NULL ||
+		is_sender(selection->sender, head->sender)) && age >= selection->older;
 	selection->to_found = selection->recipient == NULL;
 	selection->destination_found = selection->destination == NULL;
 }

@@ -77,7 +77,8 @@ row_of(struct queuestats *stats, const char *address)
 	memory_or_die(tsearch(row, &stats->tree, compare_domains));
 	if (stats->count == stats->room) {
 		stats->room = stats->room * 2 + 64;
-		stats->rows = memory_or_die(realloc(stats->rows, stats->room * sizeof(struct queuestats_row *)));
+		stats->rows = memory_or_die(realloc(stats->rows,
+			stats->room * sizeof(struct queuestats_row *)));
 	}
 	stats->rows[stats->count++] = row;
 	return row;
@@ -185,7 +186,8 @@ queuestats_print(struct queuestats *stats, FILE *out)
 	}
 	for (size_t i = 0; i < stats->count; i++) {
 		if (stats->json)
-			print_json(stats->rows[i], stats->senders ? "sender_domain" : "destination", out);
+			print_json(stats->rows[i], stats->senders ? "sender_domain" : "destination",
+				out);
 		else
 			print_row(stats->rows[i], stats->rows[i]->domain, out);
 	}

@@ -69,7 +69,8 @@ say_down(const struct settings *settings, const ph_error *error)
 	cli_error("the mail system is down (%s)", error->text);
 	if (dropped > 0)
 		cli_error("%ld message%s wait%s in %s/drop for it to be started", dropped,
-			dropped == 1 ? "" : "s", dropped == 1 ? "s" : "", settings->queue_directory);
+			dropped == 1 ? "" : "s", dropped == 1 ? "s" : "",
+			settings->queue_directory);
 	return EX_UNAVAILABLE;
 }
 
@@ -117,7 +118,8 @@ talk_open(struct talk *talk, const char *option)
 		return EX_OSERR;
 	if ((result = load_config(talk, option)) != EX_OK)
 		return result;
-	return connect_patiently(talk, &waited, &error) == 0 ? EX_OK : say_down(talk->settings, &error);
+	return connect_patiently(talk, &waited, &error) == 0 ? EX_OK
+		: say_down(talk->settings, &error);
 }
 
 void
@@ -153,8 +155,8 @@ enum heard {
 
 /* Reads the answer; frames other than the end go to fn. count: how many messages it was about. */
 static enum heard
-read_answer(const struct talk *talk, const char *about, talk_frame_fn *fn, void *context, uint64_t *count,
-	int *code, ph_error *error)
+read_answer(const struct talk *talk, const char *about, talk_frame_fn *fn, void *context,
+	uint64_t *count, int *code, ph_error *error)
 {
 	for (enum heard heard = HEARD_NOTHING;; heard = HEARD_PART) {
 		struct wire_reader reader;
@@ -185,7 +187,8 @@ read_answer(const struct talk *talk, const char *about, talk_frame_fn *fn, void 
 static bool
 is_asked_again(const struct talk *talk, unsigned type, bool sent)
 {
-	return (!sent || type == CONTROL_LIST || type == CONTROL_SHOW) && is_running(talk->settings);
+	return (!sent || type == CONTROL_LIST || type == CONTROL_SHOW) &&
+		is_running(talk->settings);
 }
 
 int

@@ -23,7 +23,7 @@ void talk_close(struct talk *talk);
 
 /* One request (enum in queue/protocol.h) and its answer. count: how many messages it was about. A
  * code of sysexits.h; what went wrong was said. */
-int talk_ask(struct talk *talk, unsigned type, const char *argument, unsigned what, talk_frame_fn *fn,
-	void *context, uint64_t *count);
+int talk_ask(struct talk *talk, unsigned type, const char *argument, unsigned what,
+	talk_frame_fn *fn, void *context, uint64_t *count);
 
 #endif

@@ -32,7 +32,8 @@ read_reply(struct player *player)
 	for (int i = 0; i < REPLY_LINES; i++) {
 		if (ph_stream_read_line(player->stream, &line, LINE_MOST, deadline) <= 0)
 			return -1;
-		while (line.size > 0 && (line.data[line.size - 1] == '\n' || line.data[line.size - 1] == '\r'))
+		while (line.size > 0 &&
+			(line.data[line.size - 1] == '\n' || line.data[line.size - 1] == '\r'))
 			line.size--;
 		if (i == 0)
 			story_reply(player->story, line);
@@ -50,7 +51,8 @@ exchange(struct player *player, const char *verb, const char *command, const cha
 	struct story *story = player->story;
 
 	story_command(story, verb, command, object);
-	if (text[0] != '\0' && (ph_stream_write(player->stream, text, strlen(text), ph_in(REPLY_TIME)) < 0 ||
+	if (text[0] != '\0' &&
+		(ph_stream_write(player->stream, text, strlen(text), ph_in(REPLY_TIME)) < 0 ||
 		ph_stream_flush(player->stream, ph_in(REPLY_TIME)) < 0))
 		story_reply(story, (ph_span){"", 0});
 	else if (read_reply(player) == -1)
@@ -109,17 +111,20 @@ play(struct player *player)
 	if (!exchange(player, "CONNECT", "CONNECT", "", ""))
 		return;
 	if (script->helo != NULL &&
-		!command(player, "EHLO", ph_pool_printf(pool, "EHLO %s", script->helo), script->helo))
+		!command(player, "EHLO", ph_pool_printf(pool, "EHLO %s", script->helo),
+		script->helo))
 		return;
 	if (script->etrn != NULL)
-		command(player, "ETRN", ph_pool_printf(pool, "ETRN %s", script->etrn), script->etrn);
+		command(player, "ETRN", ph_pool_printf(pool, "ETRN %s", script->etrn),
+			script->etrn);
 	if (script->sender != NULL && !is_over(player))
 		play_mail(player);
 }
 
 int
 script_play(const struct script *script, struct story *story,
-	void (*show)(void *context, const struct exchange *exchange), void *context, ph_error *error)
+	void (*show)(void *context, const struct exchange *exchange), void *context,
+	ph_error *error)
 {
 	struct player player = {.script = script, .story = story, .show = show, .context = context};
 	int pair[2];

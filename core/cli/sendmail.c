@@ -1,7 +1,7 @@
 /*
  * sendmail: the command through which programs have posted mail since 1981. It takes the options of
- * its ancestor (LSB 5, and what is seen in the wild) and hands the message to the daemon; when there
- * is none, the message waits in the drop directory.
+ * its ancestor (LSB 5, and what is seen in the wild) and hands the message to the daemon; when
+ * there is none, the message waits in the drop directory.
  */
 #include "cli/sendmail.h"
 
@@ -33,7 +33,7 @@ struct options {
 	struct outgoing outgoing;
 };
 
-/* ---- Options ------------------------------------------------------------------------------------ */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 static int
 usage(const char *text)
@@ -152,7 +152,8 @@ take_option(struct options *options, int letter, const char *value)
 	return 0; /* accepted for the sake of its callers */
 }
 
-/* Options end at the first word that is none: what follows are addresses, whatever they look like. */
+/* Options end at the first word that is none: what follows are addresses, whatever they look
+ * like. */
 static int
 parse_options(int argc, char **argv, struct options *options)
 {
@@ -168,7 +169,7 @@ parse_options(int argc, char **argv, struct options *options)
 	return 0;
 }
 
-/* ---- Addresses ---------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 static int
 add_recipient(void *outgoing, const char *address)
@@ -212,7 +213,8 @@ add_arguments(ph_pool *pool, char **arguments, struct outgoing *outgoing)
 	for (; *arguments != NULL; arguments++) {
 		ph_error error = {"out of memory"};
 
-		if (mailbox_list_parse(pool, ph_span_of(*arguments), add_recipient, outgoing, &error) != 0) {
+		if (mailbox_list_parse(pool, mailbox_list_commas(pool, *arguments), add_recipient, outgoing,
+			&error) != 0) {
 			cli_error("%s", error.text);
 			return EX_USAGE;
 		}
@@ -233,7 +235,8 @@ sendmail_full_name(ph_pool *pool)
 	if (before == size)
 		return ph_pool_copy(pool, (ph_span){gecos, size});
 	return ph_pool_printf(pool, "%.*s%c%s%.*s", (int)before, gecos,
-		toupper((unsigned char)entry->pw_name[0]), entry->pw_name + (entry->pw_name[0] != '\0'),
+		toupper((unsigned char)entry->pw_name[0]),
+		entry->pw_name + (entry->pw_name[0] != '\0'),
 		(int)(size - before - 1), gecos + before + 1);
 }
 
@@ -249,14 +252,15 @@ choose_name(ph_pool *pool, const char *given)
 	return sendmail_full_name(pool);
 }
 
-/* ---- Submission --------------------------------------------------------------------------------- */
+/* ---- Submission ------------------------------------------------------------------------------ */
 
 void
 sendmail_submit(const struct sendmail_site *site, const struct outgoing *outgoing, ph_reply *reply)
 {
 	ph_error error = {""};
 
-	switch (submit_outgoing(outgoing, site->run_directory, site->queue_directory, reply, &error)) {
+	switch (submit_outgoing(outgoing, site->run_directory, site->queue_directory, reply,
+		&error)) {
 	case SUBMIT_ANSWERED:
 		return;
 	case SUBMIT_DROPPED:
@@ -332,14 +336,14 @@ run_submission(const struct sendmail_site *site, struct options *options, char *
 	return result;
 }
 
-/* ---- Other modes -------------------------------------------------------------------------------- */
+/* ---- Other modes ----------------------------------------------------------------------------- */
 
 /* -bv: as the tables and the transports say now; nothing is sent. */
 static int
 verify(ph_pool *pool, const struct options *options, char **arguments)
 {
 	struct outgoing outgoing = {.from = NULL};
-	const char *sender = NULL;
+	const char *sender = NULL, **addresses = NULL;
 	int result = 0;
 
 	if (options->sender != NULL)
@@ -348,9 +352,13 @@ verify(ph_pool *pool, const struct options *options, char **arguments)
 		result = EX_DATAERR;
 	if (result == 0 && outgoing.recipient_count == 0)
 		result = usage("-bv: the addresses are given on the command line");
+	if (result == 0 && (addresses = ph_pool_array(pool, outgoing.recipient_count, sizeof(*addresses))) == NULL)
+		result = EX_OSERR;
+	for (size_t i = 0; result == 0 && i < outgoing.recipient_count; i++)
+		addresses[i] = outgoing.recipients[i].address;
 	if (result == 0)
 		result = explain_addresses(options->config, sender,
-			&(ph_strings){outgoing.recipient_count, (const char *const *)outgoing.recipients});
+			&(ph_strings){outgoing.recipient_count, addresses});
 	outgoing_forget(&outgoing);
 	return result;
 }
@@ -400,7 +408,8 @@ run_at_site(struct sendmail_site *site, struct options *options, char **argument
 		return result;
 	if (options->mode != 's')
 		return run_submission(site, options, arguments);
-	if (options->sender != NULL && (result = parse_sender(site->pool, options->sender, &sender)) != 0)
+	if (options->sender != NULL &&
+		(result = parse_sender(site->pool, options->sender, &sender)) != 0)
 		return result;
 	return sendmail_dialogue(site, sender);
 }
@@ -423,6 +432,7 @@ command_sendmail(int argc, char **argv)
 	if (result != 0)
 		return result;
 	pass_config_on(&options);
+	options.outgoing.watch = options.verbose;
 	if (options.verbose && options.outgoing.notify == 0)
 		options.outgoing.notify = PH_NOTIFY_SUCCESS | PH_NOTIFY_FAILURE | PH_NOTIFY_DELAY;
 	if (options.mode == 'd' || (options.mode == 0 && options.interval))

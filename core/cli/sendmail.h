@@ -12,14 +12,15 @@ struct sendmail_site {
 	const char *run_directory, *queue_directory;
 };
 
-/* Submits; the answer, also for mail that was left in the drop directory or nowhere. Its text is for
- * people. */
+/* Submits; the answer, also for mail that was left in the drop directory or nowhere. Its text is
+ * for people. */
 void sendmail_submit(const struct sendmail_site *site, const struct outgoing *outgoing,
 	ph_reply *reply);
 /* The invoker's full name from its passwd entry, in the pool; NULL: none. */
 const char *sendmail_full_name(ph_pool *pool);
 
-/* sendmail -bs: SMTP on standard input and output (RFC 5321), lines in CR LF or LF. The exit code. */
+/* sendmail -bs: SMTP on standard input and output (RFC 5321), lines in CR LF or LF. The exit
+ * code. */
 int sendmail_dialogue(const struct sendmail_site *site, const char *sender);
 
 #endif

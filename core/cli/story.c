@@ -8,7 +8,7 @@
 
 enum { UNASKED_NAMES = 3, WISHES_MOST = 100 };
 
-/* ---- Making ----------------------------------------------------------------------------------- */
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 static const char *
 keep(struct story *story, const char *text)
@@ -30,8 +30,8 @@ add_step(struct story *story, struct steps *steps, enum step_kind kind, const ch
 	return step;
 }
 
-/* Where something of a depth belongs: to the restriction that is being asked there, the list, or the
- * command. */
+/* Where something of a depth belongs: to the restriction that is being asked there, the list, or
+ * the command. */
 static struct steps *
 place(struct story *story, unsigned depth)
 {
@@ -56,7 +56,7 @@ story_note(struct story *story, const char *text)
 		add_step(story, place(story, story->depth), STEP_NOTE, text);
 }
 
-/* ---- The trail -------------------------------------------------------------------------------- */
+/* ---- The trail ------------------------------------------------------------------------------- */
 
 static void
 on_client(void *context, const ph_session *session)
@@ -175,10 +175,10 @@ on_verdict(void *context, const struct ph_rule *rule, ph_verdict verdict, const 
 		story->message.discard = step->text;
 }
 
-/* ---- Who refused it --------------------------------------------------------------------------- */
+/* ---- Who refused it -------------------------------------------------------------------------- */
 
-/* Among some steps, the last one that said so and meant it; those that a restriction had asked say it
- * before it says it again. */
+/* Among some steps, the last one that said so and meant it; those that a restriction had asked say
+ * it before it says it again. */
 static const struct step *
 find_refuser(const struct steps *steps, const ph_reply *reply)
 {
@@ -225,14 +225,15 @@ on_outcome(void *context, const char *command, int result, const ph_reply *reply
 		find_decider(story, reply);
 }
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 void
 story_begin(struct story *story, ph_pool *pool)
 {
 	*story = (struct story){.pool = pool, .client = "", .client_text = "",
 		.trail = {.context = story, .client = on_client, .list = on_list, .rule = on_rule,
-			.note = on_note, .wish = on_wish, .verdict = on_verdict, .outcome = on_outcome}};
+			.note = on_note, .wish = on_wish, .verdict = on_verdict,
+			.outcome = on_outcome}};
 	story->end = &story->exchanges;
 }
 
@@ -260,7 +261,8 @@ status_size(ph_span text)
 	while (size < text.size && ((text.data[size] >= '0' && text.data[size] <= '9') ||
 		text.data[size] == '.'))
 		dots += text.data[size++] == '.';
-	return dots == 2 && size >= 5 && text.data[1] == '.' && (size == text.size || text.data[size] == ' ')
+	return dots == 2 && size >= 5 && text.data[1] == '.' &&
+		(size == text.size || text.data[size] == ' ')
 		? size : 0;
 }
 
@@ -277,7 +279,8 @@ story_reply(struct story *story, ph_span line)
 	}
 	exchange->code = (int)code;
 	exchange->accepted = code < 400;
-	line = line.size > 3 ? (ph_span){line.data + 4, line.size - 4} : (ph_span){line.data + 3, 0};
+	line = line.size > 3 ? (ph_span){line.data + 4, line.size - 4}
+		: (ph_span){line.data + 3, 0};
 	size = status_size(line);
 	exchange->status = memory_or_die(ph_pool_copy(story->pool, (ph_span){line.data, size}));
 	while (size < line.size && size > 0 && line.data[size] == ' ')
@@ -301,7 +304,8 @@ story_unasked(const struct story_list *list, char *text, size_t size)
 			more++;
 			continue;
 		}
-		used += (size_t)snprintf(text + used, size - used, "%s%.60s", named++ ? ", " : "", name);
+		used += (size_t)snprintf(text + used, size - used, "%s%.60s", named++ ? ", " : "",
+			name);
 	}
 	if (more > 0 && used < size)
 		snprintf(text + used, size - used, " and %zu more", more);

@@ -15,7 +15,7 @@
 /* The daemon answers when the message is on disk; seconds. */
 #define ANSWER_TIMEOUT 600
 
-/* ---- Bytes that grow ---------------------------------------------------------------------------- */
+/* ---- Bytes that grow ------------------------------------------------------------------------- */
 
 char *
 buffer_reserve(struct buffer *buffer, size_t size)
@@ -51,7 +51,7 @@ buffer_add(struct buffer *buffer, const void *data, size_t size)
 	return 0;
 }
 
-int
+static int
 buffer_add_text(struct buffer *buffer, const char *text)
 {
 	return buffer_add(buffer, text, strlen(text));
@@ -64,22 +64,28 @@ buffer_free(struct buffer *buffer)
 	*buffer = (struct buffer){.data = NULL};
 }
 
-/* ---- The message -------------------------------------------------------------------------------- */
+/* ---- The message ----------------------------------------------------------------------------- */
 
 int
-outgoing_add_recipient(struct outgoing *outgoing, const char *address)
+outgoing_add(struct outgoing *outgoing, const struct outgoing_recipient *recipient)
 {
 	if (outgoing->recipient_count == outgoing->recipient_room) {
 		size_t room = outgoing->recipient_room < 8 ? 8 : outgoing->recipient_room * 2;
-		const char **grown = reallocarray(outgoing->recipients, room, sizeof(*grown));
+		struct outgoing_recipient *grown = reallocarray(outgoing->recipients, room, sizeof(*grown));
 
 		if (grown == NULL)
 			return -1;
 		outgoing->recipients = grown;
 		outgoing->recipient_room = room;
 	}
-	outgoing->recipients[outgoing->recipient_count++] = address;
+	outgoing->recipients[outgoing->recipient_count++] = *recipient;
 	return 0;
+}
+
+int
+outgoing_add_recipient(struct outgoing *outgoing, const char *address)
+{
+	return outgoing_add(outgoing, &(struct outgoing_recipient){.address = address});
 }
 
 void
@@ -108,27 +114,44 @@ add_line(struct buffer *head, const char *keyword, const char *value)
 	return buffer_add(head, "\n", 1);
 }
 
+/* They are written where they change. */
+static int
+add_notify(struct buffer *head, uint32_t *last, uint32_t notify)
+{
+	char number[32];
+
+	if (notify == *last)
+		return 0;
+	*last = notify;
+	snprintf(number, sizeof(number), "%u", notify);
+	return add_line(head, "notify", number);
+}
+
 int
 outgoing_frame(const struct outgoing *outgoing, struct buffer *head)
 {
 	char number[32];
+	uint32_t notify = 0;
 
-	snprintf(number, sizeof(number), "%u", outgoing->notify);
 	if (buffer_add_text(head, PH_SUBMIT_MAGIC) == -1 || add_line(head, "from", outgoing->from) == -1 ||
 		add_line(head, "name", outgoing->name) == -1 || add_line(head, "body", outgoing->body) == -1 ||
 		add_line(head, "ret", outgoing->ret) == -1 || add_line(head, "envid", outgoing->envid) == -1 ||
-		add_line(head, "notify", outgoing->notify != 0 ? number : NULL) == -1)
+		add_line(head, "watch", outgoing->watch ? "" : NULL) == -1)
 		return -1;
-	for (size_t i = 0; i < outgoing->recipient_count; i++)
-		if (add_line(head, "to", outgoing->recipients[i]) == -1)
+	for (size_t i = 0; i < outgoing->recipient_count; i++) {
+		const struct outgoing_recipient *to = &outgoing->recipients[i];
+
+		if (add_notify(head, &notify, to->notify != 0 ? to->notify : outgoing->notify) == -1 ||
+			add_line(head, "orcpt", to->orcpt) == -1 || add_line(head, "to", to->address) == -1)
 			return -1;
+	}
 	snprintf(number, sizeof(number), "%zu", outgoing->content.size);
 	return add_line(head, "data", number);
 }
 
 static const ph_span last_frame = {"end\n", 4};
 
-/* ---- The socket --------------------------------------------------------------------------------- */
+/* ---- The socket ------------------------------------------------------------------------------ */
 
 static int
 send_all(int fd, ph_span bytes)
@@ -153,7 +176,8 @@ parse_answer(ph_span line, ph_reply *reply)
 	const char *status = memchr(line.data, ' ', line.size);
 	int64_t code;
 
-	if (status == NULL || ph_parse_int((ph_span){line.data, (size_t)(status - line.data)}, 200, 599,
+	if (status == NULL ||
+		ph_parse_int((ph_span){line.data, (size_t)(status - line.data)}, 200, 599,
 				      &code) == -1)
 		return -1;
 	ph_span rest = {status + 1, line.size - (size_t)(status + 1 - line.data)};
@@ -194,7 +218,8 @@ connect_to(const char *directory)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT};
-	int size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", directory, PH_SUBMIT_SOCKET);
+	int size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", directory,
+		PH_SUBMIT_SOCKET);
 	int fd;
 
 	if (size < 0 || (size_t)size >= sizeof(address.sun_path))
@@ -227,7 +252,7 @@ submit_to_socket(const char *run_directory, ph_span head, ph_span content, ph_re
 	return result;
 }
 
-/* ---- The drop directory ------------------------------------------------------------------------- */
+/* ---- The drop directory ---------------------------------------------------------------------- */
 
 static int
 write_all(int fd, ph_span bytes)
@@ -267,7 +292,8 @@ write_file(int dir, const char *name, ph_span head, ph_span content)
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return -1;
-	if (write_all(fd, head) == 0 && write_all(fd, content) == 0 && write_all(fd, last_frame) == 0 &&
+	if (write_all(fd, head) == 0 && write_all(fd, content) == 0 &&
+		write_all(fd, last_frame) == 0 &&
 		fchmod(fd, 0640) == 0 && fsync(fd) == 0 && renameat(dir, temporary, dir, name) == 0)
 		result = sync_name(dir, fd);
 	else {
@@ -290,7 +316,8 @@ drop(const char *queue_directory, ph_span head, ph_span content, ph_error *error
 	snprintf(path, sizeof(path), "%s/%s", queue_directory, PH_SUBMIT_DROP);
 	dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir == -1)
-		return ph_error_set(error, "the mail system is down, and mail cannot be left in %s: %s", path,
+		return ph_error_set(error,
+			"the mail system is down, and mail cannot be left in %s: %s", path,
 			strerror(errno));
 	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
 		close(dir);
@@ -301,8 +328,8 @@ drop(const char *queue_directory, ph_span head, ph_span content, ph_error *error
 	int result = write_file(dir, name, head, content);
 
 	if (result == -1)
-		ph_error_set(error, "the mail system is down, and mail cannot be left in %s: %s", path,
-			strerror(errno));
+		ph_error_set(error, "the mail system is down, and mail cannot be left in %s: %s",
+			path, strerror(errno));
 	close(dir);
 	return result;
 }

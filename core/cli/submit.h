@@ -1,6 +1,6 @@
 /*
- * The client's side of <posthouse/submit.h>: hands a message to the daemon, or leaves it in the drop
- * directory. No loop, no tasks.
+ * The client's side of <posthouse/submit.h>: hands a message to the daemon, or leaves it in the
+ * drop directory. No loop, no tasks.
  */
 #ifndef CLI_SUBMIT_H
 #define CLI_SUBMIT_H
@@ -14,10 +14,16 @@ struct buffer {
 	size_t size, room;
 };
 int buffer_add(struct buffer *buffer, const void *data, size_t size);
-int buffer_add_text(struct buffer *buffer, const char *text);
 /* Room for size more bytes behind the last; NULL: no memory. */
 char *buffer_reserve(struct buffer *buffer, size_t size);
 void buffer_free(struct buffer *buffer);
+
+/* Somebody who is to get it. */
+struct outgoing_recipient {
+	const char *address;
+	uint32_t notify;        /* as in ph_rcpt_parameters; 0: as the message has it */
+	const char *orcpt;      /* as SMTP has it: "rfc822;a+2Bb@example.com"; NULL: not given */
+};
 
 /* A message to be submitted. Texts belong to the caller; NULL: not given. */
 struct outgoing {
@@ -26,13 +32,15 @@ struct outgoing {
 	const char *body;       /* "8BITMIME" */
 	const char *ret;        /* "FULL", "HDRS" */
 	const char *envid;
+	bool watch;             /* a report of the first attempt is wanted */
 	uint32_t notify;        /* as in ph_rcpt_parameters */
-	const char **recipients;
+	struct outgoing_recipient *recipients;
 	size_t recipient_count, recipient_room;
 	ph_span content;        /* lines in LF or CR LF */
 };
 
 /* Adds a recipient; the list is on the heap. 0 or -1 (memory). */
+int outgoing_add(struct outgoing *outgoing, const struct outgoing_recipient *recipient);
 int outgoing_add_recipient(struct outgoing *outgoing, const char *address);
 void outgoing_forget(struct outgoing *outgoing);
 /* What stands before and after the content. 0 or -1 (memory). */

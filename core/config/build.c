@@ -16,8 +16,8 @@ make_section_instances(struct config *config)
 
 		if (!section->module)
 			continue;
-		section->instance = instance_new(config, section->module, section->title, section->file,
-			section->line);
+		section->instance = instance_new(config, section->module, section->title,
+			section->file, section->line);
 		section->instance->ops = section->ops;
 	}
 }
@@ -30,7 +30,8 @@ make_default_transports(struct config *config, const struct module *module)
 
 	for (size_t i = 0; i < module->descriptor.operation_count; i++)
 		if (!config_find(config, PH_CLASS_TRANSPORT, transports[i].name))
-			instance_new(config, module, transports[i].name, config->path, 0)->ops = &transports[i];
+			instance_new(config, module, transports[i].name, config->path,
+				0)->ops = &transports[i];
 }
 
 /* And one of each queue, filter and restriction module. */
@@ -44,7 +45,8 @@ make_default_instances(struct config *config)
 
 		if (module->class->number == PH_CLASS_TRANSPORT)
 			make_default_transports(config, module);
-		else if (module->class->number != PH_CLASS_LISTENER && module->class->number != PH_CLASS_MAP &&
+		else if (module->class->number != PH_CLASS_LISTENER &&
+			module->class->number != PH_CLASS_MAP &&
 			!config_find(config, module->class->number, name))
 			instance_new(config, module, name, config->path, 0);
 	}
@@ -59,7 +61,8 @@ fill_instance(struct config *config, struct instance *instance, const struct sec
 	size_t before = config->fill_problems;
 	struct policy_settings *policy;
 
-	fill_struct(&fill, module->descriptor.params, module->descriptor.param_count, instance->self);
+	fill_struct(&fill, module->descriptor.params, module->descriptor.param_count,
+		instance->self);
 	if (module->class->number == PH_CLASS_LISTENER) {
 		policy = memory_or_die(ph_pool_alloc(config->pool, sizeof(*policy)));
 		fill_struct(&fill, policy_params, policy_param_count, policy);
@@ -69,15 +72,6 @@ fill_instance(struct config *config, struct instance *instance, const struct sec
 		instance_set_broken(instance);
 }
 
-static const struct section *
-section_of(const struct config *config, const struct instance *instance)
-{
-	for (size_t i = 0; i < config->section_count; i++)
-		if (config->sections[i]->instance == instance)
-			return config->sections[i];
-	return NULL;
-}
-
 /* Maps come into being while the others are filled, with their values. */
 static void
 fill_instances(struct config *config)
@@ -85,7 +79,7 @@ fill_instances(struct config *config)
 	for (unsigned class = 1; class < CLASS_COUNT; class++)
 		for (size_t i = 0; i < config->instance_count[class]; i++) {
 			struct instance *instance = config->instances[class][i];
-			const struct section *section = section_of(config, instance);
+			const struct section *section = config_section_of(config, instance);
 
 			if (class != PH_CLASS_MAP || section)
 				fill_instance(config, instance, section);
@@ -105,7 +99,8 @@ fill_unused(struct config *config)
 	} field;
 
 	for (size_t i = 0; i < config->set.count; i++) {
-		const struct parameter *parameter = parameter_find(config, config->set.items[i].name);
+		const struct parameter *parameter = parameter_find(config,
+			config->set.items[i].name);
 
 		if (parameter && !config->set.items[i].used)
 			fill_field(&fill, parameter->param, &field);

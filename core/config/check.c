@@ -12,7 +12,7 @@
 #include "config/grow.h"
 #include "config/nearest.h"
 
-/* ---- Relaying ----------------------------------------------------------------------------------- */
+/* ---- Relaying -------------------------------------------------------------------------------- */
 
 /* What a list comes to for a stranger who wants mail relayed. */
 enum relaying {
@@ -82,7 +82,7 @@ check_relaying(struct config *config)
 	}
 }
 
-/* ---- Queues and transports ----------------------------------------------------------------------- */
+/* ---- Queues and transports ------------------------------------------------------------------- */
 
 static void
 check_queue(struct config *config)
@@ -114,9 +114,8 @@ check_listener_queues(struct config *config)
 /* The transport in "local", "smtp:[mx.example]"; where the parameter was set is what the problem
  * names. Nothing to say when no transport at all is loaded. */
 static void
-check_route(struct config *config, const char *parameter, const char *route)
+check_route_at(struct config *config, const struct setting *setting, const char *parameter, const char *route)
 {
-	const struct setting *setting = setting_find(&config->set, parameter);
 	size_t size = strcspn(route, ":");
 	const char *name = memory_or_die(ph_pool_copy(config->pool, (ph_span){route, size}));
 	struct nearest nearest = nearest_to(name);
@@ -136,13 +135,40 @@ check_route(struct config *config, const char *parameter, const char *route)
 	if (provider)
 		snprintf(hint, sizeof(hint), "; load(%s) makes one", provider);
 	else if (!hint[0])
-		snprintf(hint, sizeof(hint), "; load(transport_NAME) or a section transport NAME { … } makes one");
+		snprintf(hint, sizeof(hint),
+			"; load(transport_NAME) or a section transport NAME { … } makes one");
 	if (setting)
 		problems_add(config->problems, setting->file, setting->line,
 			"%s: there is no transport named \"%s\"%s", parameter, name, hint);
 	else
 		problems_warn(config->problems, config->path, 0,
 			"%s is %s (its default), but there is no transport of that name%s", parameter, route, hint);
+}
+
+static void
+check_route(struct config *config, const char *parameter, const char *route)
+{
+	check_route_at(config, setting_find(&config->set, parameter), parameter, route);
+}
+
+/* Each listener may have one. The syntax is that of FILTER in access tables. */
+static void
+check_filter(struct config *config, const struct setting *setting)
+{
+	const char *route = setting && setting->count ? setting->items[0].text : "";
+
+	if (route[0] && route[0] != '$')
+		check_route_at(config, setting, setting->name, route);
+}
+
+static void
+check_filters(struct config *config)
+{
+	static const char name[] = "content_filter";
+
+	check_filter(config, setting_find(&config->set, name));
+	for (size_t i = 0; i < config->section_count; i++)
+		check_filter(config, setting_find(&config->sections[i]->set, name));
 }
 
 /* "example.com", "[mail.example.com]:587". */
@@ -167,7 +193,7 @@ check_relayhost(struct config *config)
 			"relayhost: \"%s\": expected :PORT or nothing after the host", host);
 }
 
-/* ---- Times --------------------------------------------------------------------------------------- */
+/* ---- Times ----------------------------------------------------------------------------------- */
 
 /* Elsewhere a plain number of these means days, or hours. */
 static void
@@ -225,7 +251,7 @@ check_free_space(struct config *config)
 			"1.5 times the limit is a good queue_minfree");
 }
 
-/* ---- Words of lists ------------------------------------------------------------------------------ */
+/* ---- Words of lists -------------------------------------------------------------------------- */
 
 #define CLASSES "envelope_sender envelope_recipient header_sender header_recipient"
 
@@ -264,8 +290,8 @@ check_setting_words(struct config *config, const struct setting *setting, const 
 		const struct text_item *item = &setting->items[i];
 
 		if (item->text[0] != '$' && item->text[0] && !is_word_of(words, item->text))
-			problems_add(config->problems, item->file, item->line, "%s: \"%s\" is none of: %s",
-				setting->name, item->text, words);
+			problems_add(config->problems, item->file, item->line,
+				"%s: \"%s\" is none of: %s", setting->name, item->text, words);
 	}
 }
 
@@ -273,7 +299,8 @@ static void
 check_overrides(struct config *config)
 {
 	static const char name[] = "receive_override_options";
-	static const char words[] = "no_address_mappings no_header_body_checks";
+	static const char words[] =
+		"no_address_mappings no_header_body_checks no_milters no_unknown_recipient_checks";
 
 	check_setting_words(config, setting_find(&config->set, name), words);
 	for (size_t i = 0; i < config->section_count; i++)
@@ -291,12 +318,36 @@ check_rewriting(struct config *config)
 		"envelope_sender header_sender");
 	check_words(config, "recipient_canonical_classes", &settings->recipient_canonical_classes,
 		"envelope_recipient header_recipient");
-	check_words(config, "propagate_unmatched_extensions", &settings->propagate_unmatched_extensions,
+	check_words(config, "propagate_unmatched_extensions",
+		&settings->propagate_unmatched_extensions,
 		"alias canonical forward generic include virtual");
 	check_words(config, "local_header_rewrite_clients", &settings->local_header_rewrite_clients,
 		"permit_inet_interfaces permit_mynetworks permit_sasl_authenticated");
 	check_words(config, "internal_mail_filter_classes", &settings->internal_mail_filter_classes,
 		"bounce notify");
+}
+
+/* RFC 5322, 2.2: what stands before the colon. */
+static bool
+is_header_name(const char *name)
+{
+	for (const char *c = name; *c != '\0'; c++)
+		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 127 || *c == ':')
+			return false;
+	return *name != '\0';
+}
+
+static void
+check_header_names(struct config *config)
+{
+	static const char name[] = "message_drop_headers";
+	const ph_strings *list = &config->settings.message_drop_headers;
+	const struct setting *setting = setting_find(&config->set, name);
+
+	for (size_t i = 0; setting && i < list->count; i++)
+		if (!is_header_name(list->items[i]))
+			problems_add(config->problems, setting->file, setting->line, "%s: \"%s\" is no name of "
+				"a header; expected names without colons, as in {bcc, return-path}", name, list->items[i]);
 }
 
 /* ---- Tables of tables ---------------------------------------------------------------------------- */
@@ -330,7 +381,7 @@ check_nesting(struct config *config)
 	}
 }
 
-/* ---- Modules ------------------------------------------------------------------------------------- */
+/* ---- Modules --------------------------------------------------------------------------------- */
 
 /* The setting that a module's text begins with the name of. */
 static const struct setting *
@@ -354,13 +405,16 @@ check_instance(struct config *config, struct instance *instance)
 	const struct setting *setting;
 	ph_error error = {""};
 
-	if (instance_is_broken(instance) || !life || !life->check || life->check(instance->self, &error) == 0)
+	if (instance_is_broken(instance) || !life || !life->check ||
+		life->check(instance->self, &error) == 0)
 		return;
 	/* What was made by default has no place of its own; the parameter has. */
 	setting = instance->line ? NULL : setting_named(config, instance, error.text);
 	problems_add(config->problems, setting ? setting->file : instance->file,
-		setting ? setting->line : instance->line, "%s %s: %s", instance_module(instance)->class->name,
-		instance->name, error.text[0] ? error.text : "its parameters are not right together");
+		setting ? setting->line : instance->line, "%s %s: %s",
+		instance_module(instance)->class->name,
+		instance->name, error.text[0] ? error.text
+		: "its parameters are not right together");
 }
 
 void
@@ -370,6 +424,7 @@ config_check(struct config *config)
 		check_relaying(config);
 	check_queue(config);
 	check_listener_queues(config);
+	check_filters(config);
 	check_route(config, "local_transport", config->settings.local_transport);
 	check_route(config, "relay_transport", config->settings.relay_transport);
 	check_route(config, "default_transport", config->settings.default_transport);
@@ -390,6 +445,7 @@ config_check(struct config *config)
 	check_free_space(config);
 	check_overrides(config);
 	check_rewriting(config);
+	check_header_names(config);
 	check_nesting(config);
 	for (size_t class = 1; class < CLASS_COUNT; class++)
 		for (size_t i = 0; i < config->instance_count[class]; i++)

@@ -86,7 +86,8 @@ rule_classes_collect(struct config *config)
 			setting->count, &items, &count, &error) != 0)
 		return;
 	config->rule_classes =
-		memory_or_die(ph_pool_array(config->pool, count + 1, sizeof(*config->rule_classes)));
+		memory_or_die(ph_pool_array(config->pool, count + 1,
+		sizeof(*config->rule_classes)));
 	for (size_t i = 0; i < count; i++)
 		add_class(config, &items[i]);
 }
@@ -99,7 +100,8 @@ rule_class_rules(struct config *config, struct rule_class *class, ph_error *erro
 	if (class->state == CLASS_MADE)
 		return class->rules;
 	if (class->state == CLASS_BEING_MADE) {
-		ph_error_set(error, "%s: this class of restrictions refers to itself", class->param.name);
+		ph_error_set(error, "%s: this class of restrictions refers to itself",
+			class->param.name);
 		return NULL;
 	}
 	if (!setting_find(&config->set, class->param.name)) {

@@ -105,7 +105,8 @@ global_value(const struct config *config, const char *name, bool expanded)
 const char *
 config_value(const struct config *config, const char *name, bool expanded)
 {
-	const struct section *section = strchr(name, '/') ? find_section(config, name, &name) : NULL;
+	const struct section *section = strchr(name, '/') ? find_section(config, name, &name)
+		: NULL;
 	const struct ph_param *param =
 		section ? section_param(section->class, section->module, name) : NULL;
 	ph_error error;
@@ -135,40 +136,38 @@ ph_global(const char *name)
 	return value ? value : "";
 }
 
-/* ---- Instances that serve others ------------------------------------------------------------------------ */
+bool
+config_has_module(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->module_count; i++)
+		if (strcmp(config->modules[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+const struct section *
+config_section_of(const struct config *config, const struct instance *instance)
+{
+	for (size_t i = 0; i < config->section_count; i++)
+		if (config->sections[i]->instance == instance)
+			return config->sections[i];
+	return NULL;
+}
+
+/* ---- Instances that serve others ------------------------------------------------------------- */
 
 static const enum ph_class helpers[] = {PH_CLASS_MAP, PH_CLASS_RESTRICTION, PH_CLASS_FILTER};
 
 #define HELPERS (sizeof(helpers) / sizeof(helpers[0]))
 
-static int
-each_helper(const struct config *config, int (*fn)(struct instance *, ph_error *), ph_error *error)
-{
-	for (size_t i = 0; i < HELPERS; i++)
-		for (size_t j = 0; j < config->instance_count[helpers[i]]; j++)
-			if (fn(config->instances[helpers[i]][j], error) != 0)
-				return -1;
-	return 0;
-}
-
 int
 config_open_maps(const struct config *config, ph_error *error)
 {
-	return each_helper(config, instance_open, error);
-}
-
-int
-config_start_maps(const struct config *config, ph_error *error)
-{
-	return each_helper(config, instance_start, error);
-}
-
-void
-config_stop_maps(const struct config *config)
-{
-	for (size_t i = HELPERS; i-- > 0;)
-		for (size_t j = config->instance_count[helpers[i]]; j-- > 0;)
-			instance_stop(config->instances[helpers[i]][j]);
+	for (size_t i = 0; i < HELPERS; i++)
+		for (size_t j = 0; j < config->instance_count[helpers[i]]; j++)
+			if (instance_open(config->instances[helpers[i]][j], error) != 0)
+				return -1;
+	return 0;
 }
 
 void

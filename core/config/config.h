@@ -55,7 +55,8 @@ const struct settings *config_settings(const struct config *config);
 /* The instances of a class, by number; NULL behind the last. */
 struct instance *config_instance(const struct config *config, enum ph_class class_number, size_t i);
 /* By name within a class; NULL: none. For a transport also "" → NULL. */
-struct instance *config_find(const struct config *config, enum ph_class class_number, const char *name);
+struct instance *config_find(const struct config *config, enum ph_class class_number,
+	const char *name);
 /* The storage that a listener's or the default queue name means; never NULL in a loaded config. */
 struct instance *config_queue(const struct config *config, const char *name);
 /* The value of a parameter as text, "$name" expanded or not; NULL: no such parameter. */
@@ -71,10 +72,8 @@ int instance_start(struct instance *instance, ph_error *error);
 void instance_stop(struct instance *instance);
 void instance_close(struct instance *instance);
 struct instance *instance_of(const void *self);
-/* Opens (starts, …) every map instance, and the restriction and filter instances. */
+/* Opens every map instance, and the restriction and filter instances; closes them. */
 int config_open_maps(const struct config *config, ph_error *error);
-int config_start_maps(const struct config *config, ph_error *error);
-void config_stop_maps(const struct config *config);
 void config_close_maps(const struct config *config);
 
 /* Opens the tables of one map. 0 or -1. */
@@ -87,16 +86,17 @@ struct map_answer {
 	const char *text;                    /* the value, or why it failed; NULL: it was not asked for */
 };
 typedef void map_watch_fn(void *context, const struct map_answer *answer);
-/* Has it called for each lookup that finds something or fails: for a command that explains. Texts are
- * gone when it returns. NULL: no more. */
+/* Has it called for each lookup that finds something or fails: for a command that explains. Texts
+ * are gone when it returns. NULL: no more. */
 void map_set_watch(map_watch_fn *fn, void *context);
 
 /* The map that "type:path" means, for a command: the type's module is loaded if the configuration
- * does not load it, and a path is taken from the working directory. It is checked, not opened: build() it, or instance_open() it. NULL with the
- * error. Lives as long as the configuration. */
-struct instance *config_map_open(struct config *config, const char *type_colon_path, ph_error *error);
+ * does not load it, and a path is taken from the working directory. It is checked, not opened:
+ * build() it, or instance_open() it. NULL with the error. Lives as long as the configuration. */
+struct instance *config_map_open(struct config *config, const char *type_colon_path,
+	ph_error *error);
 
-/* ---- Rules: what a parameter of type PH_RESTRICTIONS holds ------------------------------------- */
+/* ---- Rules: what a parameter of type PH_RESTRICTIONS holds ----------------------------------- */
 
 struct ph_restriction;
 

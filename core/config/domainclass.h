@@ -17,7 +17,8 @@ enum domain_class {
 };
 
 /* May wait. error: why it failed. */
-enum domain_class domain_class(const struct settings *settings, const char *domain, ph_error *error);
+enum domain_class domain_class(const struct settings *settings, const char *domain,
+	ph_error *error);
 /* The parameter that lists the domains of a class; "" for a foreign one. */
 const char *domain_class_parameter(enum domain_class class);
 

@@ -29,7 +29,7 @@ edit_parse(ph_pool *pool, const char *argument, struct edit *edit, ph_error *err
 	return 0;
 }
 
-/* ---- The value, as the file has it ---------------------------------------------------------------- */
+/* ---- The value, as the file has it ----------------------------------------------------------- */
 
 /* A list in the file's syntax that grows. */
 struct list {
@@ -42,7 +42,8 @@ add(struct list *list, const char *element)
 {
 	const char *quoted = scan_quote(list->pool, element);
 
-	list->text = memory_or_die(list->text ? ph_pool_printf(list->pool, "%s, %s", list->text, quoted)
+	list->text = memory_or_die(list->text ? ph_pool_printf(list->pool, "%s, %s", list->text,
+		quoted)
 		: ph_pool_strdup(list->pool, quoted));
 }
 
@@ -56,8 +57,8 @@ add_restrictions(struct list *list, const struct config *config, const char *ele
 		const char *name = memory_or_die(ph_pool_copy(list->pool, word));
 
 		if (rule_takes_argument(config, name) && (argument = value_take_word(&rest)).size)
-			name = memory_or_die(ph_pool_printf(list->pool, "%s %.*s", name, (int)argument.size,
-				argument.data));
+			name = memory_or_die(ph_pool_printf(list->pool, "%s %.*s", name,
+				(int)argument.size, argument.data));
 		add(list, name);
 	}
 }
@@ -108,7 +109,7 @@ scalar_value(ph_pool *pool, const char *value)
 	return scan_quote(pool, value);
 }
 
-/* ---- Where it goes --------------------------------------------------------------------------------- */
+/* ---- Where it goes --------------------------------------------------------------------------- */
 
 /* One edit of a text. */
 struct place {
@@ -119,7 +120,7 @@ struct place {
 
 /* The section of "listener/submission/port", and its last part. */
 static int
-find_place(ph_pool *pool, const struct scan *scan, const struct edit *edit, struct place *place,
+find_place(const struct scan *scan, const struct edit *edit, struct place *place,
 	ph_error *error)
 {
 	const char *first = strchr(edit->name, '/');
@@ -130,8 +131,8 @@ find_place(ph_pool *pool, const struct scan *scan, const struct edit *edit, stru
 	if (!first)
 		return 0;
 	if (!second || strchr(second + 1, '/') || !second[1])
-		return ph_error_set(error, "%s: a parameter of a section is written class/section/name",
-			edit->name);
+		return ph_error_set(error,
+			"%s: a parameter of a section is written class/section/name", edit->name);
 	keyword = (ph_span){edit->name, (size_t)(first - edit->name)};
 	title = (ph_span){first + 1, (size_t)(second - first) - 1};
 	place->name = second + 1;
@@ -228,7 +229,8 @@ insert_outside(ph_pool *pool, const char *text, const struct place *place, const
 		at = line_start(text, scan->statements[i].begin);
 		line = memory_or_die(ph_pool_printf(pool, "%s%s", line, eol));
 	}
-	/* The statement before may share its line with the section, or the file end without a newline. */
+	/* The statement before may share its line with the section, or the file end without a
+	 * newline. */
 	if (i < scan->count && at > scan->statements[i].begin) {
 		at = scan->statements[i].begin;
 		line = memory_or_die(ph_pool_printf(pool, "%s%s", eol, line));
@@ -263,14 +265,16 @@ insert_inside(ph_pool *pool, const char *text, const struct place *place, const 
 		end = last->end;
 	at = next_line(text, end);
 	if (at > section->body_end)
-		return replaced(pool, text, end, end, memory_or_die(ph_pool_printf(pool, "%s%s = %s%s",
-			last ? "  " : " ", place->name, value, last || text[end] != '}' ? "" : " ")));
+		return replaced(pool, text, end, end,
+			memory_or_die(ph_pool_printf(pool, "%s%s = %s%s",
+			last ? "  " : " ", place->name, value,
+			last || text[end] != '}' ? "" : " ")));
 	indent = last ? indentation(text, last->begin) : (ph_span){"\t", 1};
 	return replaced(pool, text, at, at, memory_or_die(ph_pool_printf(pool, "%.*s%s = %s%s",
 		(int)indent.size, indent.data, place->name, value, newline(text))));
 }
 
-/* ---- Taking away ------------------------------------------------------------------------------------- */
+/* ---- Taking away ----------------------------------------------------------------------------- */
 
 /* Is there nothing else on the lines of the statement but a comment? */
 static bool
@@ -291,8 +295,8 @@ comment_out(ph_pool *pool, const char *text, size_t begin, size_t end)
 	while (begin < end) {
 		size_t next = next_line(text, begin);
 
-		commented = memory_or_die(ph_pool_printf(pool, "%s#%.*s", commented, (int)(next - begin),
-			text + begin));
+		commented = memory_or_die(ph_pool_printf(pool, "%s#%.*s", commented,
+			(int)(next - begin), text + begin));
 		begin = next;
 	}
 	return commented;
@@ -318,7 +322,7 @@ take_away(ph_pool *pool, const char *text, const struct scan_statement *statemen
 		edit->kind == EDIT_COMMENT ? comment_out(pool, text, begin, end) : "");
 }
 
-/* ---- One edit ---------------------------------------------------------------------------------------- */
+/* ---- One edit -------------------------------------------------------------------------------- */
 
 /* The parameter's definition: what syntax its value has. */
 static const struct ph_param *
@@ -351,7 +355,7 @@ take_away_all(ph_pool *pool, const char *text, const struct edit *edit, ph_error
 		struct scan scan;
 
 		if (scan_text(pool, ph_span_of(text), &scan, error) != 0 ||
-			find_place(pool, &scan, edit, &place, error) != 0)
+			find_place(&scan, edit, &place, error) != 0)
 			return NULL;
 		assignment = find_assignment(&place);
 		if (!assignment)
@@ -378,7 +382,7 @@ edit_text(ph_pool *pool, const struct config *config, const char *text, const st
 		ph_error_set(error, "line %d: %s", scan.error_line, why.text);
 		return NULL;
 	}
-	if (find_place(pool, &scan, edit, &place, error) != 0)
+	if (find_place(&scan, edit, &place, error) != 0)
 		return NULL;
 	if (edit->kind != EDIT_SET)
 		return take_away_all(pool, text, edit, error);
@@ -397,7 +401,7 @@ edit_text(ph_pool *pool, const struct config *config, const char *text, const st
 		: insert_inside(pool, text, &place, value);
 }
 
-/* ---- The file ------------------------------------------------------------------------------------------ */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 /* A problem without its place: an edit moves lines. */
 static const char *
@@ -536,8 +540,8 @@ lock_folder(const char *path, ph_error *error)
 	return fd;
 }
 
-/* All edits, one after another. NULL: the only one has the error, of several each that is wrong is in
- * problems. */
+/* All edits, one after another. NULL: the only one has the error, of several each that is wrong is
+ * in problems. */
 static const char *
 edit_all(const struct config *config, const char *text, const struct edit *edits, size_t count,
 	struct problems *problems, ph_error *error)

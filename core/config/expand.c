@@ -9,11 +9,12 @@
 static bool
 is_name_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		c == '_';
 }
 
-/* The reference at the start of text, which begins with a dollar sign: its size, and the name. 0: it
- * is none. */
+/* The reference at the start of text, which begins with a dollar sign: its size, and the name. 0:
+ * it is none. */
 static size_t
 reference(const char *text, ph_span *name)
 {
@@ -46,7 +47,8 @@ expand_check_loop(const struct expand_chain *chain, const char *name, ph_error *
 	if (!found)
 		return 0;
 	while (depth-- > 0 && used < sizeof(text))
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s -> ", links[depth]->name);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s -> ",
+			links[depth]->name);
 	return ph_error_set(error, "refers to itself: %s%s", text, name);
 }
 
@@ -85,8 +87,8 @@ put_reference(struct output *output, ph_pool *pool, ph_span span, expand_fn *loo
 }
 
 static int
-expand_into(struct output *output, ph_pool *pool, const char *text, expand_fn *lookup, void *context,
-	const struct expand_chain *chain)
+expand_into(struct output *output, ph_pool *pool, const char *text, expand_fn *lookup,
+	void *context, const struct expand_chain *chain)
 {
 	while (*text) {
 		size_t plain = strcspn(text, "$"), size;

@@ -92,7 +92,8 @@ ph_file_open(void *self, const char *parameter, const char *suffix, ph_error *er
 		return ph_error_set(error, "%.100s…: the path is too long", base);
 	if (file_reopen) {
 		if (!was_opened(path))
-			return ph_error_set(error, "%s: was not opened when the process began", path);
+			return ph_error_set(error, "%s: was not opened when the process began",
+				path);
 		return file_reopen(path, error);
 	}
 	/* Remembered even when it fails: a file that is missing now may be there later. */
@@ -119,7 +120,8 @@ instance_names(const struct instance *instance, const char *path)
 		const char *base = path_in(instance, &instance->module->params[i]);
 		size_t size = base ? strlen(base) : 0;
 
-		if (size && base[0] == '/' && strncmp(path, base, size) == 0 && is_suffix(path + size))
+		if (size && base[0] == '/' && strncmp(path, base, size) == 0 &&
+			is_suffix(path + size))
 			return true;
 	}
 	return false;
@@ -131,7 +133,8 @@ files_allowed(const struct config *config, const char *path)
 	for (unsigned class = PH_CLASS_LISTENER; class <= PH_CLASS_TRANSPORT; class++) {
 		const struct instance *instance;
 
-		for (size_t i = 0; (instance = config_instance(config, (enum ph_class)class, i)); i++)
+		for (size_t i = 0; (instance = config_instance(config, (enum ph_class)class, i));
+			i++)
 			if (instance_names(instance, path))
 				return true;
 	}

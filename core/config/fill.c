@@ -44,9 +44,11 @@ fill_problem(const struct fill *fill, const struct ph_param *param, const struct
 }
 
 static void
-fill_strings(const struct fill *fill, const struct text_item *items, size_t count, ph_strings *field)
+fill_strings(const struct fill *fill, const struct text_item *items, size_t count,
+	ph_strings *field)
 {
-	const char **list = memory_or_die(ph_pool_array(fill->config->pool, count + 1, sizeof(*list)));
+	const char **list = memory_or_die(ph_pool_array(fill->config->pool, count + 1,
+		sizeof(*list)));
 
 	for (size_t i = 0; i < count; i++)
 		list[i] = items[i].text;
@@ -57,7 +59,8 @@ static void
 fill_addresses(const struct fill *fill, const struct ph_param *param, const struct text_item *items,
 	size_t count, ph_addresses *field)
 {
-	ph_address *list = memory_or_die(ph_pool_array(fill->config->pool, count + 1, sizeof(*list)));
+	ph_address *list = memory_or_die(ph_pool_array(fill->config->pool, count + 1,
+		sizeof(*list)));
 	size_t used = 0;
 	ph_error error;
 
@@ -155,7 +158,8 @@ fill_list(const struct fill *fill, const struct ph_param *param, const struct te
 void
 fill_field(const struct fill *fill, const struct ph_param *param, void *field)
 {
-	const struct text_item *items, none = {.text = ""}, path = {.text = fill->path, .file = fill->file, .line = fill->line};
+	const struct text_item *items, none = {.text = ""},
+		path = {.text = fill->path, .file = fill->file, .line = fill->line};
 	struct text_item place = {0};
 	size_t count;
 	struct setting *setting;

@@ -71,7 +71,8 @@ instance_new(struct config *config, const struct module *module, const char *nam
 	instance->line = line;
 	instance->number = (unsigned)config->instance_count[number];
 	config->instances[number] = grow(config->pool, config->instances[number],
-		config->instance_count[number], &config->instance_room[number], sizeof(struct instance *));
+		config->instance_count[number], &config->instance_room[number],
+		sizeof(struct instance *));
 	config->instances[number][config->instance_count[number]++] = instance;
 	return instance;
 }
@@ -115,7 +116,7 @@ ph_instance_name(const void *self)
 	return instance ? instance->name : "";
 }
 
-/* ---- Life --------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static const struct ph_life *
 life_of(const struct instance *instance)
@@ -131,8 +132,8 @@ failed(const struct instance *instance, const ph_error *why, ph_error *error)
 {
 	if (strncmp(why->text, instance->name, strlen(instance->name)) == 0)
 		return ph_error_set(error, "%s", why->text);
-	return ph_error_set(error, "%s %s: %s", instance_module(instance)->class->name, instance->name,
-		why->text[0] ? why->text : "failed without a reason");
+	return ph_error_set(error, "%s %s: %s", instance_module(instance)->class->name,
+		instance->name, why->text[0] ? why->text : "failed without a reason");
 }
 
 int

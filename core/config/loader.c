@@ -46,21 +46,13 @@ static size_t loaded_count, loaded_room;
 static ph_pool *loader_pool;
 
 const struct module_class *
-module_class_by_number(unsigned number)
-{
-	for (size_t i = 0; i < module_class_count; i++)
-		if ((unsigned)module_classes[i].number == number)
-			return &module_classes[i];
-	return NULL;
-}
-
-const struct module_class *
 module_class_of(const char *module_name)
 {
 	for (size_t i = 0; i < module_class_count; i++) {
 		size_t size = strlen(module_classes[i].name);
 
-		if (strncmp(module_name, module_classes[i].name, size) == 0 && module_name[size] == '_')
+		if (strncmp(module_name, module_classes[i].name, size) == 0 &&
+			module_name[size] == '_')
 			return &module_classes[i];
 	}
 	return NULL;
@@ -85,7 +77,7 @@ pool(void)
 	return loader_pool;
 }
 
-/* ---- The file: who may write it, and is it whole? --------------------------------------------- */
+/* ---- The file: who may write it, and is it whole? -------------------------------------------- */
 
 static int
 check_owner(const char *path, const struct stat *status, ph_error *error)
@@ -109,7 +101,8 @@ check_folder(const char *folder, ph_error *error)
 	return check_owner(folder, &status, error);
 }
 
-/* The file and the folder that it really lies in, before anything of it runs: dlopen runs constructors. */
+/* The file and the folder that it really lies in, before anything of it runs: dlopen runs
+ * constructors. */
 static int
 check_trust(const char *path, ph_error *error)
 {
@@ -126,7 +119,8 @@ check_trust(const char *path, ph_error *error)
 	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path);
 	if (check_folder(folder[0] ? folder : "/", error) != 0)
 		return -1;
-	return trust_above(path, (gid_t)-1, &why) == 0 ? 0 : ph_error_set(error, "%s: %.180s", path, why.text);
+	return trust_above(path, (gid_t)-1, &why) == 0 ? 0
+		: ph_error_set(error, "%s: %.180s", path, why.text);
 }
 
 /* Does every segment lie within the file? Mapping one that does not ends in SIGBUS. */
@@ -172,7 +166,7 @@ check_whole(const char *path, ph_error *error)
 	return whole ? 0 : ph_error_set(error, "%s is cut off: install it again", path);
 }
 
-/* ---- The descriptor ---------------------------------------------------------------------------- */
+/* ---- The descriptor -------------------------------------------------------------------------- */
 
 /* The size that a field of this type has in an instance. */
 static size_t
@@ -224,18 +218,21 @@ adopt_params(struct module *module, ph_error *error)
 			descriptor->instance_size);
 	if (descriptor->param_count && (!descriptor->params || descriptor->param_stride <
 		offsetof(struct ph_param, doc) || descriptor->param_count > 1000))
-		return ph_error_set(error, "%s: broken: its table of parameters is none", module->path);
+		return ph_error_set(error, "%s: broken: its table of parameters is none",
+			module->path);
 	params = pad(descriptor->params, descriptor->param_count, descriptor->param_stride,
 		sizeof(*params));
 	for (size_t i = 0; i < descriptor->param_count; i++) {
 		size_t size = field_size(params[i].type);
 
 		if (!params[i].name || size == 0)
-			return ph_error_set(error, "%s: broken: parameter %zu has no name or a type that "
+			return ph_error_set(error,
+				"%s: broken: parameter %zu has no name or a type that "
 				"posthouse %s does not know", module->path, i + 1, PACKAGE_VERSION);
 		if (params[i].offset > descriptor->instance_size ||
 			size > descriptor->instance_size - params[i].offset)
-			return ph_error_set(error, "%s: broken: the field of %s lies outside of the instance",
+			return ph_error_set(error,
+				"%s: broken: the field of %s lies outside of the instance",
 				module->path, params[i].name);
 		if (params[i].type == PH_ENUM && !params[i].choices)
 			return ph_error_set(error, "%s: broken: %s has no choices", module->path,
@@ -301,8 +298,8 @@ adopt_words(struct module *module, ph_error *error)
 			return ph_error_set(error, "%s: broken: \"%.40s\" is no name for a %s",
 				module->path, *word, map ? "type of tables" : "transport");
 		if (find_word(module, i, *word) != -1)
-			return ph_error_set(error, "%s: broken: it provides the %s %s twice", module->path,
-				map ? "type" : "transport", *word);
+			return ph_error_set(error, "%s: broken: it provides the %s %s twice",
+				module->path, map ? "type" : "transport", *word);
 	}
 	return 0;
 }
@@ -311,7 +308,8 @@ static int
 adopt_operations(struct module *module, ph_error *error)
 {
 	struct ph_module *descriptor = &module->descriptor;
-	bool words = module->class->number == PH_CLASS_MAP || module->class->number == PH_CLASS_TRANSPORT;
+	bool words = module->class->number == PH_CLASS_MAP ||
+		module->class->number == PH_CLASS_TRANSPORT;
 	bool one = !words && module->class->number != PH_CLASS_RESTRICTION;
 
 	if (!descriptor->operations || descriptor->operation_count == 0 ||
@@ -326,7 +324,8 @@ adopt_operations(struct module *module, ph_error *error)
 	if (descriptor->life && descriptor->life->size < sizeof(uint32_t))
 		return ph_error_set(error, "%s: broken: its life has no size", module->path);
 	if (descriptor->life)
-		descriptor->life = pad(descriptor->life, 1, descriptor->life->size, sizeof(struct ph_life));
+		descriptor->life = pad(descriptor->life, 1, descriptor->life->size,
+			sizeof(struct ph_life));
 	return 0;
 }
 
@@ -337,16 +336,18 @@ check_descriptor(const struct ph_module *found, const char *name, const char *pa
 	const struct module_class *class = module_class_of(name);
 
 	if (found->magic != PH_MODULE_MAGIC)
-		return ph_error_set(error, "%s: posthouse_module_%s is not a module's descriptor", path,
-			name);
+		return ph_error_set(error, "%s: posthouse_module_%s is not a module's descriptor",
+			path, name);
 	if (found->abi_major != PH_ABI_MAJOR)
 		return ph_error_set(error,
 			"%s: built for module ABI %u; posthouse %s has ABI %u: build it again", path,
 			found->abi_major, PACKAGE_VERSION, PH_ABI_MAJOR);
 	if (found->size < offsetof(struct ph_module, operation_stride) + sizeof(size_t))
-		return ph_error_set(error, "%s: broken: a descriptor of %u bytes", path, found->size);
+		return ph_error_set(error, "%s: broken: a descriptor of %u bytes", path,
+			found->size);
 	if (!found->name || strcmp(found->name, name) != 0)
-		return ph_error_set(error, "%s: the module in it is %s: the file must be named after it",
+		return ph_error_set(error,
+			"%s: the module in it is %s: the file must be named after it",
 			path, found->name ? found->name : "nameless");
 	if (found->class_number != (unsigned)class->number)
 		return ph_error_set(error, "%s: the module in it is not a %s", path, class->name);
@@ -358,7 +359,8 @@ check_descriptor(const struct ph_module *found, const char *name, const char *pa
 }
 
 const struct module *
-loader_adopt(const struct ph_module *descriptor, const char *name, const char *path, ph_error *error)
+loader_adopt(const struct ph_module *descriptor, const char *name, const char *path,
+	ph_error *error)
 {
 	struct module *module;
 
@@ -384,7 +386,7 @@ loader_adopt(const struct ph_module *descriptor, const char *name, const char *p
 	return module;
 }
 
-/* ---- Loading ------------------------------------------------------------------------------------ */
+/* ---- Loading --------------------------------------------------------------------------------- */
 
 /* dlopen's text, made plain: "version `POSTHOUSE_1.1' not found" is a matter of our own version. */
 static void
@@ -457,8 +459,8 @@ explain_missing(const char *directory, const char *name, ph_error *error)
 		ph_error_set(error, "there is no %s/%s.so; did you mean %s_%s?", directory, name,
 			class->name, best);
 	else
-		ph_error_set(error, "there is no %s/%s.so; is the package posthouse-%s installed?", directory,
-			name, package);
+		ph_error_set(error, "there is no %s/%s.so; is the package posthouse-%s installed?",
+			directory, name, package);
 	ph_pool_free(scratch);
 }
 
@@ -531,7 +533,8 @@ loader_list(ph_pool *names_pool, const char *directory)
 		size_t size = strlen(entry->d_name);
 		char name[NAME_MAX_SIZE];
 
-		if (size < 4 || size >= sizeof(name) || strcmp(entry->d_name + size - 3, ".so") != 0)
+		if (size < 4 || size >= sizeof(name) ||
+			strcmp(entry->d_name + size - 3, ".so") != 0)
 			continue;
 		snprintf(name, sizeof(name), "%.*s", (int)(size - 3), entry->d_name);
 		if (!loader_is_name(name))

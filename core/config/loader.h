@@ -20,7 +20,6 @@ struct module_class {
 
 extern const struct module_class module_classes[];
 extern const size_t module_class_count;
-const struct module_class *module_class_by_number(unsigned number);
 /* By the word before the underscore in "listener_smtp", or NULL. */
 const struct module_class *module_class_of(const char *module_name);
 

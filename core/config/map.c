@@ -12,7 +12,8 @@
 #include "config/nearest.h"
 #include "config/value.h"
 
-/* The longest key: of tables of fixed strings, and of patterns, which a whole header is matched with. */
+/* The longest key: of tables of fixed strings, and of patterns, which a whole header is matched
+ * with. */
 enum { KEY_MAX = 4096, SUBJECT_MAX = 1 << 20 };
 
 struct ph_map {
@@ -77,7 +78,7 @@ map_each_nested(const struct instance *instance, int (*fn)(struct instance *, ph
 	return result;
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static const struct ph_map_ops *
 ops_of(const struct instance *instance)
@@ -164,7 +165,8 @@ lookup(ph_pool *pool, const ph_map *map, const char *key, bool fixed_only, const
 }
 
 ph_found
-ph_map_lookup(ph_pool *pool, const ph_map *map, const char *key, const char **value, ph_error *error)
+ph_map_lookup(ph_pool *pool, const ph_map *map, const char *key, const char **value,
+	ph_error *error)
 {
 	return lookup(pool, map, key, false, value, error);
 }
@@ -236,7 +238,8 @@ join_names(ph_pool *pool, struct instance *const *instances, size_t count)
 static const ph_map *
 make_parts(ph_pool *pool, struct instance *const *items, size_t count)
 {
-	ph_map *parts = count > 1 ? memory_or_die(ph_pool_array(pool, count, sizeof(*parts))) : NULL;
+	ph_map *parts = count > 1 ? memory_or_die(ph_pool_array(pool, count, sizeof(*parts)))
+		: NULL;
 
 	for (size_t i = 0; parts && i < count; i++)
 		parts[i] = (ph_map){.count = 1, .items = &items[i], .name = items[i]->name};
@@ -258,7 +261,7 @@ map_make(ph_pool *pool, struct instance *const *instances, size_t count, const c
 	return map;
 }
 
-/* ---- Finding the instance ----------------------------------------------------------------------- */
+/* ---- Finding the instance -------------------------------------------------------------------- */
 
 bool
 map_is_section(const struct config *config, const char *name)
@@ -296,8 +299,8 @@ section_instance(const struct config *config, const char *name, ph_error *error)
 
 /* The tables of "{hash:/a, hash:/b}"; NULL with the error. */
 static const ph_map *
-make_nested(struct config *config, const char *reference, const char *text, const char *file, int line,
-	ph_error *error)
+make_nested(struct config *config, const char *reference, const char *text, const char *file,
+	int line, ph_error *error)
 {
 	struct instance **items = NULL, *item;
 	size_t count = 0, room = 0;
@@ -327,7 +330,8 @@ static int
 check_path(const struct ph_param *param, const struct ph_map_ops *ops, const char *reference,
 	const char *path, ph_error *error)
 {
-	if (!param || (param->type != PH_PATH && param->type != PH_STRING && param->type != PH_MAP_REF))
+	if (!param || (param->type != PH_PATH && param->type != PH_STRING &&
+		param->type != PH_MAP_REF))
 		return ph_error_set(error,
 			"%s: a table of type %s is made in a section: map NAME { module = %s }", reference,
 			ops->type, ops->type);
@@ -336,7 +340,8 @@ check_path(const struct ph_param *param, const struct ph_map_ops *ops, const cha
 			param->type == PH_PATH ? "a path" :
 			param->type == PH_STRING ? "a text" : "{type:path, type:path}");
 	if (param->type == PH_PATH && path[0] != '/')
-		return ph_error_set(error, "%s: expected an absolute path after %s:", reference, ops->type);
+		return ph_error_set(error, "%s: expected an absolute path after %s:", reference,
+			ops->type);
 	return 0;
 }
 
@@ -356,7 +361,8 @@ make_instance(struct config *config, const struct module *module, const struct p
 		return NULL;
 	instance = instance_new(config, module, reference, file, line);
 	instance->ops = ops;
-	fill_struct(&fill, module->descriptor.params, module->descriptor.param_count, instance->self);
+	fill_struct(&fill, module->descriptor.params, module->descriptor.param_count,
+		instance->self);
 	return instance;
 }
 
@@ -410,5 +416,6 @@ ph_map_type(const void *self)
 {
 	const struct instance *instance = instance_of(self);
 
-	return instance && instance->module->class_number == PH_CLASS_MAP ? ops_of(instance)->type : "";
+	return instance && instance->module->class_number == PH_CLASS_MAP ? ops_of(instance)->type
+		: "";
 }

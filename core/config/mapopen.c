@@ -18,7 +18,8 @@ from_here(struct config *config, const char *reference, const char *path, ph_err
 	char *folder = getcwd(NULL, 0);
 
 	if (!folder) {
-		ph_error_set(error, "%s: the working directory cannot be told: %s", reference, strerror(errno));
+		ph_error_set(error, "%s: the working directory cannot be told: %s", reference,
+			strerror(errno));
 		return NULL;
 	}
 	reference = memory_or_die(ph_pool_printf(config->pool, "%.*s%s/%s", (int)(path - reference),
@@ -33,7 +34,8 @@ static const char *absolute(struct config *config, const char *reference, ph_err
 static const char *
 absolute_nested(struct config *config, const char *reference, const char *text, ph_error *error)
 {
-	const char *result = memory_or_die(ph_pool_printf(config->pool, "%.*s{", (int)(text - reference),
+	const char *result =
+		memory_or_die(ph_pool_printf(config->pool, "%.*s{", (int)(text - reference),
 		reference)), *between = "", *word;
 	bool changed = false;
 	ph_span rest;
@@ -46,7 +48,8 @@ absolute_nested(struct config *config, const char *reference, const char *text, 
 		if (!table)
 			return NULL;
 		changed = changed || table != word;
-		result = memory_or_die(ph_pool_printf(config->pool, "%s%s{%s}", result, between, table));
+		result = memory_or_die(ph_pool_printf(config->pool, "%s%s{%s}", result, between,
+			table));
 		between = ", ";
 	}
 	return changed ? memory_or_die(ph_pool_printf(config->pool, "%s}", result)) : reference;

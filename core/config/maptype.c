@@ -137,7 +137,8 @@ map_types_load(struct config *config, const char *reference, ph_error *error)
 	return load_nested(config, type, colon + 1, error);
 }
 
-/* The nearest word among the types of the loaded modules too: they need not be installed any more. */
+/* The nearest word among the types of the loaded modules too: they need not be installed any
+ * more. */
 static const char *
 near_type(const struct config *config, struct nearest *nearest)
 {
@@ -176,8 +177,8 @@ map_type_explain(struct config *config, const char *reference, const char *type,
 		return;
 	}
 	if (name) {
-		ph_error_set(error, "%s: no table of type %s is loaded; load(%s) provides it", reference,
-			type, name);
+		ph_error_set(error, "%s: no table of type %s is loaded; load(%s) provides it",
+			reference, type, name);
 		return;
 	}
 	best = near_type(config, &nearest);
@@ -185,8 +186,8 @@ map_type_explain(struct config *config, const char *reference, const char *type,
 		ph_error_set(error, "%s: no table of type %s is known; hash:%s is made of the same source",
 			reference, type, reference + strlen(type) + 1);
 	else if (best)
-		ph_error_set(error, "%s: no table of type %s is known; did you mean %s?", reference, type,
-			best);
+		ph_error_set(error, "%s: no table of type %s is known; did you mean %s?", reference,
+			type, best);
 	else
 		ph_error_set(error, "%s: no table of type %s is known; is the package posthouse-map-%s "
 			"installed, and is there load(map_%s)?", reference, type, type, type);

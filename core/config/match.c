@@ -1,6 +1,6 @@
 /*
- * Lists of names and tables (type:path, or the name of a map section), and lists of networks, from their elements. An element "/file" stands
- * for the lines of that file.
+ * Lists of names and tables (type:path, or the name of a map section), and lists of networks, from
+ * their elements. An element "/file" stands for the lines of that file.
  */
 #include "config/match.h"
 
@@ -23,7 +23,7 @@ struct ph_match_list {
 	const struct match *items; /* in the pool of the configuration */
 };
 
-/* ---- Asking ------------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 /* Is the pattern the end of the name, a whole label or more? */
 static bool
@@ -32,7 +32,8 @@ is_below(ph_span name, const char *pattern)
 	size_t size = strlen(pattern);
 
 	return name.size > size && (pattern[0] == '.' || name.data[name.size - size - 1] == '.') &&
-		ph_span_equal_nocase((ph_span){name.data + name.size - size, size}, (ph_span){pattern, size});
+		ph_span_equal_nocase((ph_span){name.data + name.size - size, size},
+		(ph_span){pattern, size});
 }
 
 /* Is it the name, or, with a leading dot or when that is not needed, a parent domain of it? */
@@ -41,7 +42,8 @@ name_matches(ph_span name, const char *pattern, bool parents)
 {
 	if (pattern[0] == '.')
 		return is_below(name, pattern);
-	return ph_span_equal_nocase(name, ph_span_of(pattern)) || (parents && is_below(name, pattern));
+	return ph_span_equal_nocase(name, ph_span_of(pattern)) ||
+		(parents && is_below(name, pattern));
 }
 
 static ph_found
@@ -96,7 +98,7 @@ match_with_parents(const ph_match_list *list, const char *name, ph_error *error)
 	return match(list, name, true, error);
 }
 
-/* ---- Making ------------------------------------------------------------------------------------- */
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 /* Calls each for every element, and for every word in the lines of a file that is one. */
 struct reader {
@@ -168,7 +170,8 @@ add_match(struct reader *reader, const char *text, const struct text_item *item)
 	} else {
 		match.name = text;
 	}
-	reader->items = grow(config->pool, reader->items, reader->count, &reader->room, sizeof(match));
+	reader->items = grow(config->pool, reader->items, reader->count, &reader->room,
+		sizeof(match));
 	((struct match *)reader->items)[reader->count++] = match;
 }
 
@@ -195,11 +198,13 @@ add_network(struct reader *reader, const char *text, const struct text_item *ite
 		fill_problem(reader->fill, reader->param, item, "%s", error.text);
 		return;
 	}
-	if (network.length == 0 && !network.excluded && strcmp(reader->param->name, "mynetworks") == 0)
+	if (network.length == 0 && !network.excluded &&
+		strcmp(reader->param->name, "mynetworks") == 0)
 		problems_warn(config->problems, item->file ? item->file : reader->fill->file,
 			item->file ? item->line : reader->fill->line,
 			"%s: %s trusts every address of the world to relay mail", reader->param->name, text);
-	reader->items = grow(config->pool, reader->items, reader->count, &reader->room, sizeof(network));
+	reader->items = grow(config->pool, reader->items, reader->count, &reader->room,
+		sizeof(network));
 	((struct network *)reader->items)[reader->count++] = network;
 }
 

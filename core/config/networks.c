@@ -56,12 +56,13 @@ network_parse(ph_span text, struct network *network, ph_error *error)
 	if (host.size >= 2 && host.data[0] == '[' && host.data[host.size - 1] == ']')
 		host = (ph_span){host.data + 1, host.size - 2};
 	if (ph_address_parse(host, &network->address) != 0)
-		return ph_error_set(error, "\"%.*s\" is not a network: expected address/length or an address",
+		return ph_error_set(error,
+			"\"%.*s\" is not a network: expected address/length or an address",
 			(int)(text.size > 60 ? 60 : text.size), text.size ? text.data : "");
 	network->length = bits_of(&network->address);
 	if (slash && parse_length(length, &network->address, &network->length, &why) != 0)
-		return ph_error_set(error, "\"%.*s\": %s", (int)(text.size > 60 ? 60 : text.size), text.data,
-			why.text);
+		return ph_error_set(error, "\"%.*s\": %s", (int)(text.size > 60 ? 60 : text.size),
+			text.data, why.text);
 	if (clear_host_bits(&network->address, network->length))
 		return ph_error_set(error,
 			"\"%.*s\" has host bits set; did you mean %s%s%s/%u?",

@@ -17,8 +17,8 @@ struct ph_networks {
 	const struct network *items; /* in the pool of the configuration */
 };
 
-/* "192.0.2.0/24", "[2001:db8::]/32", "::1", with "!" before it: not. 0 or -1; host bits that are set
- * are an error that shows the network which was meant. */
+/* "192.0.2.0/24", "[2001:db8::]/32", "::1", with "!" before it: not. 0 or -1; host bits that are
+ * set are an error that shows the network which was meant. */
 int network_parse(ph_span text, struct network *network, ph_error *error);
 bool network_has(const struct network *network, const ph_address *address);
 

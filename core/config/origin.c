@@ -46,7 +46,8 @@ origin_domain(const struct settings *settings)
 	if (file.path != settings->myorigin) {
 		file.path = settings->myorigin;
 		if (read_first_line(settings->myorigin, file.domain) == -1) {
-			ph_log(PH_LOG_WARNING, "myorigin: %s does not have a domain name in its first line: using %s",
+			ph_log(PH_LOG_WARNING,
+				"myorigin: %s does not have a domain name in its first line: using %s",
 				settings->myorigin, settings->myhostname);
 			file.domain[0] = '\0';
 		}

@@ -15,7 +15,7 @@
 #include "config/nearest.h"
 #include "config/value.h"
 
-/* ---- Names ------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 /* By name; stable, so that the core's comes first among equals. */
 static int
@@ -38,7 +38,8 @@ add_table(struct config *config, const struct ph_param *params, size_t count,
 	for (size_t i = 0; i < count; i++)
 		if (!(params[i].flags & PH_SECTION_ONLY))
 			config->parameters[config->parameter_count++] =
-				(struct parameter){.param = &params[i], .owner = owner, .policy = policy};
+				(struct parameter){.param = &params[i], .owner = owner,
+				.policy = policy};
 }
 
 void
@@ -74,7 +75,8 @@ parameter_find(const struct config *config, const char *name)
 		else
 			high = middle;
 	}
-	return low < config->parameter_count && strcmp(config->parameters[low].param->name, name) == 0
+	return low < config->parameter_count &&
+		strcmp(config->parameters[low].param->name, name) == 0
 		? &config->parameters[low] : NULL;
 }
 
@@ -148,14 +150,15 @@ setting_find(const struct settings_set *set, const char *name)
 	return NULL;
 }
 
-/* ---- Defaults ---------------------------------------------------------------------------------- */
+/* ---- Defaults -------------------------------------------------------------------------------- */
 
 /* The host's fully qualified name. Asked of the resolver only when the kernel's has no dot. */
 static const char *
 host_name(struct config *config)
 {
 	char name[256] = "";
-	struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM}, *found = NULL;
+	struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM},
+		*found = NULL;
 
 	if (config->myhostname)
 		return config->myhostname;
@@ -171,12 +174,13 @@ host_name(struct config *config)
 	return config->myhostname;
 }
 
-/* The text of a default. That of myhostname is asked of the system, once, when it is wanted. Without a
- * module that delivers to the users of this host there is no table of them either. */
+/* The text of a default. That of myhostname is asked of the system, once, when it is wanted.
+ * Without a module that delivers to the users of this host there is no table of them either. */
 static const char *
 default_text(const struct config *config, const struct ph_param *param)
 {
-	if (strcmp(param->name, "local_recipient_maps") == 0 && !parameter_find(config, "alias_maps"))
+	if (strcmp(param->name, "local_recipient_maps") == 0 &&
+		!parameter_find(config, "alias_maps"))
 		return "";
 	if (param->default_value)
 		return param->default_value;
@@ -245,7 +249,7 @@ setting_in_force(const struct config *config, const struct section *section,
 	return setting;
 }
 
-/* ---- Expansion --------------------------------------------------------------------------------- */
+/* ---- Expansion ------------------------------------------------------------------------------- */
 
 struct scope {
 	const struct config *config;
@@ -265,7 +269,8 @@ items_join(ph_pool *pool, const struct text_item *items, size_t count)
 		size += strlen(items[i].text) + 2;
 	text = memory_or_die(ph_pool_alloc(pool, size));
 	for (size_t i = 0; i < count; i++)
-		used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", items[i].text);
+		used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "",
+			items[i].text);
 	return text;
 }
 
@@ -317,7 +322,8 @@ lookup(void *context, ph_pool *pool, const char *name, const struct expand_chain
 }
 
 static const char *
-expand_item(struct scope *scope, const char *text, const struct expand_chain *chain, ph_error *error)
+expand_item(struct scope *scope, const char *text, const struct expand_chain *chain,
+	ph_error *error)
 {
 	return expand_text(scope->config->pool, text, lookup, scope, chain, error);
 }
@@ -350,14 +356,16 @@ expand_elements(struct scope *scope, const struct text_item *items, size_t count
 		const char *name, *text;
 
 		if (expand_is_reference(config->pool, items[i].text, &name) &&
-			(parameter = parameter_find(config, name)) && param_is_list(parameter->param)) {
+			(parameter = parameter_find(config, name)) &&
+			param_is_list(parameter->param)) {
 			struct expand_chain link = {.name = name, .up = chain};
 			const struct text_item *inner;
 			size_t inner_count, first;
 
 			if (expand_check_loop(chain, name, error) != 0)
 				return -1;
-			setting_in_force(config, scope->section, parameter->param, &inner, &inner_count);
+			setting_in_force(config, scope->section, parameter->param, &inner,
+				&inner_count);
 			first = out->count;
 			if (expand_elements(scope, inner, inner_count, &link, out, error) != 0)
 				return -1;
@@ -377,8 +385,8 @@ expand_elements(struct scope *scope, const struct text_item *items, size_t count
 
 int
 items_expand(const struct config *config, const struct section *section,
-	const struct ph_param *param, const struct text_item *items, size_t count, const struct text_item **out,
-	size_t *out_count, ph_error *error)
+	const struct ph_param *param, const struct text_item *items, size_t count,
+	const struct text_item **out, size_t *out_count, ph_error *error)
 {
 	struct scope scope = {config, section};
 	struct expand_chain chain = {.name = param->name};
@@ -390,7 +398,8 @@ items_expand(const struct config *config, const struct section *section,
 		*out_count = count;
 		return 0;
 	}
-	if (count == 0 && strcmp(param->name, "mydomain") == 0 && !setting_find(&config->set, "mydomain")) {
+	if (count == 0 && strcmp(param->name, "mydomain") == 0 &&
+		!setting_find(&config->set, "mydomain")) {
 		text = default_domain(&scope, &chain, error);
 		if (!text)
 			return -1;

@@ -83,8 +83,8 @@ add_extra(struct parser *parser, const char *keyword, const char *name)
 			(!keyword || strcmp(keyword, extra->keyword) == 0))
 			return;
 	}
-	parser->extras = grow(parser->pool, parser->extras, parser->extra_count, &parser->extra_room,
-		sizeof(*parser->extras));
+	parser->extras = grow(parser->pool, parser->extras, parser->extra_count,
+		&parser->extra_room, sizeof(*parser->extras));
 	parser->extras[parser->extra_count++] = (struct extra){
 		keyword ? memory_or_die(ph_pool_strdup(parser->pool, keyword)) : NULL,
 		memory_or_die(ph_pool_strdup(parser->pool, name))};
@@ -93,7 +93,8 @@ add_extra(struct parser *parser, const char *keyword, const char *name)
 
 static void on_error(cfg_t *cfg, const char *format, va_list arguments) PH_PRINTF(2, 0);
 
-/* An unknown name joins the schema, and the file is parsed again: all of them are to be reported. */
+/* An unknown name joins the schema, and the file is parsed again: all of them are to be
+ * reported. */
 static void
 on_error(cfg_t *cfg, const char *format, va_list arguments)
 {
@@ -173,7 +174,8 @@ schema(struct parser *parser)
 	for (size_t i = 0; i < parser->extra_count; i++)
 		if (!parser->extras[i].keyword)
 			options[at++] = is_section(parser, parser->extras[i].name)
-				? section(parser, parser->extras[i].name) : option(parser->extras[i].name);
+				? section(parser, parser->extras[i].name)
+				: option(parser->extras[i].name);
 	options[at] = (cfg_opt_t)CFG_END();
 	return options;
 }
@@ -249,7 +251,8 @@ check_forms(struct parser *parser, struct problems *problems)
 		bool keyword = find_section(parser, statement->name) != NULL;
 
 		if (statement->kind == SCAN_CALL && !function)
-			problems_add(problems, parser->path, statement->line, "%s(…): no such function%s",
+			problems_add(problems, parser->path, statement->line,
+				"%s(…): no such function%s",
 				statement->name, nearest_hint(&nearest, hint, sizeof(hint)));
 		else if (statement->kind == SCAN_CALL && statement->section != -1)
 			problems_add(problems, parser->path, statement->line,
@@ -269,7 +272,8 @@ check_forms(struct parser *parser, struct problems *problems)
 
 /* The values of a statement are the next events: both readings of the file must agree. */
 static bool
-take_events(struct parser *parser, const struct scan_statement *from, struct statement *to, size_t *at)
+take_events(struct parser *parser, const struct scan_statement *from, struct statement *to,
+	size_t *at)
 {
 	struct text_item *items;
 
@@ -339,7 +343,8 @@ parse_text(ph_pool *pool, const char *path, ph_span text, const struct vocabular
 	struct parsed *parsed, struct problems *problems)
 {
 	struct scan scan;
-	struct parser parser = {.pool = pool, .path = path, .vocabulary = vocabulary, .scan = &scan};
+	struct parser parser = {.pool = pool, .path = path, .vocabulary = vocabulary,
+		.scan = &scan};
 	ph_error error;
 	int result;
 

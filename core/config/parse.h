@@ -52,7 +52,8 @@ struct parsed {
 
 /*
  * vocabulary NULL: the first pass, in which any name will do. Else a name that is not in it is
- * marked as unknown, for the caller to report. 0; -1 when the syntax is wrong: the problem is added.
+ * marked as unknown, for the caller to report. 0; -1 when the syntax is wrong: the problem is
+ * added.
  */
 int parse_text(ph_pool *pool, const char *path, ph_span text, const struct vocabulary *vocabulary,
 	struct parsed *parsed, struct problems *problems);

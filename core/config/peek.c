@@ -23,7 +23,7 @@ struct view {
 	size_t count, room;
 };
 
-/* ---- Reading ------------------------------------------------------------------------------------ */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static int read_file(struct view *view, const char *path, bool included);
 
@@ -50,9 +50,11 @@ include(struct view *view, const char *path, const struct statement *statement)
 }
 
 static void
-take_statement(struct view *view, const char *path, const struct statement *statement, bool included)
+take_statement(struct view *view, const char *path, const struct statement *statement,
+	bool included)
 {
-	if (statement->kind == SCAN_CALL && strcmp(statement->name, "include_dir") == 0 && !included)
+	if (statement->kind == SCAN_CALL && strcmp(statement->name, "include_dir") == 0 &&
+		!included)
 		include(view, path, statement);
 	if (statement->kind != SCAN_ASSIGNMENT || statement->section != -1 || statement->append ||
 		statement->item_count > 1)
@@ -80,7 +82,7 @@ read_file(struct view *view, const char *path, bool included)
 	return result;
 }
 
-/* ---- Values ------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 static const char *
 default_text(const char *name)

@@ -88,17 +88,18 @@ slot(struct problems *problems, size_t rank, int line, const char *text)
 	return &problems->items[at];
 }
 
-/* What a file holds may be quoted in it, and may be anything: a terminal does not get to see that. The
- * name of the file too. NULL: no memory. */
+/* What a file holds may be quoted in it, and may be anything: a terminal does not get to see that.
+ * The name of the file too. NULL: no memory. */
 static char *
 printable(const char *text)
 {
 	size_t size = strlen(text), room = 4 * size + 1;
 	char *safe = malloc(room);
-	struct escape_out out = {.at = safe, .end = safe + room - 1};
+	struct escape_out out;
 
 	if (!safe)
 		return NULL;
+	out = (struct escape_out){.at = safe, .end = safe + room - 1};
 	escape_line(&out, text, size);
 	*out.at = '\0';
 	return safe;

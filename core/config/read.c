@@ -32,7 +32,7 @@ struct stream {
 	struct loads *loads;        /* the first pass */
 };
 
-/* ---- Files ---------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* Whoever may write the configuration decides what root loads. */
 static void
@@ -46,11 +46,13 @@ check_mode(struct config *config, const char *path)
 		problems_warn(config->problems, path, 0, "is writable by %s: chmod go-w it",
 			status.st_mode & S_IWOTH ? "everybody" : "its group");
 	if (geteuid() == 0 && status.st_uid != 0)
-		problems_warn(config->problems, path, 0, "belongs to user %lu, who can change what root loads: "
+		problems_warn(config->problems, path, 0,
+			"belongs to user %lu, who can change what root loads: "
 			"chown root it", (unsigned long)status.st_uid);
 }
 
-static void read_file(struct stream *stream, const char *path, int from_line, const char *from_file);
+static void read_file(struct stream *stream, const char *path, int from_line,
+	const char *from_file);
 
 static void
 include_directory(struct stream *stream, const struct statement *statement)
@@ -135,7 +137,7 @@ read_all(struct config *config, const struct vocabulary *vocabulary,
 	return stream.result;
 }
 
-/* ---- What is set ---------------------------------------------------------------------------------- */
+/* ---- What is set ----------------------------------------------------------------------------- */
 
 /* "+=" adds to what was set before it, or to what counts without it. */
 static void
@@ -156,7 +158,8 @@ append(struct config *config, const struct section *section, struct setting *set
 	/* Elements of a default count as set here. */
 	for (size_t i = 0; i < count; i++)
 		if (!joined[i].file)
-			joined[i] = (struct text_item){.text = joined[i].text, .file = statement->file,
+			joined[i] = (struct text_item){.text = joined[i].text,
+				.file = statement->file,
 				.line = statement->line, .by_default = true};
 	setting->items = joined;
 	setting->count = count + statement->item_count;
@@ -167,7 +170,8 @@ set(struct config *config, struct section *section, const struct ph_param *param
 	const struct statement *statement)
 {
 	struct settings_set *set = section ? &section->set : &config->set;
-	struct setting *setting = setting_find(set, statement->name), fresh = {.name = statement->name};
+	struct setting *setting = setting_find(set, statement->name),
+		fresh = {.name = statement->name};
 	struct setting value = setting ? *setting : fresh;
 
 	if (setting && !statement->append)
@@ -185,22 +189,14 @@ set(struct config *config, struct section *section, const struct ph_param *param
 	value.file = statement->file;
 	value.line = statement->line;
 	if (!setting) {
-		set->items = grow(config->pool, set->items, set->count, &set->room, sizeof(*set->items));
+		set->items = grow(config->pool, set->items, set->count, &set->room,
+			sizeof(*set->items));
 		setting = &set->items[set->count++];
 	}
 	*setting = value;
 }
 
-/* ---- The first pass: modules ------------------------------------------------------------------------ */
-
-static bool
-is_loaded(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->module_count; i++)
-		if (strcmp(config->modules[i]->name, name) == 0)
-			return true;
-	return false;
-}
+/* ---- The first pass: modules ----------------------------------------------------------------- */
 
 /* What is meant by a name that is not CLASS_NAME: "smtp" may be a listener or a transport. */
 static void
@@ -235,14 +231,14 @@ load_module(struct config *config, const struct statement *statement, const stru
 		explain_name(config, statement, item);
 		return;
 	}
-	if (is_loaded(config, item->text))
+	if (config_has_module(config, item->text))
 		return;
 	module = loader_load(config->settings.module_directory, item->text,
 		flags & CONFIG_UNTRUSTED ? LOADER_UNTRUSTED : 0, &error);
 	if (!module) {
 		config->load_failed = true;
-		problems_add(config->problems, statement->file, item->line, "load(%s): %s", item->text,
-			error.text);
+		problems_add(config->problems, statement->file, item->line, "load(%s): %s",
+			item->text, error.text);
 		return;
 	}
 	config->modules = grow(config->pool, config->modules, config->module_count,
@@ -305,7 +301,7 @@ load_modules(struct config *config, unsigned flags)
 	return 0;
 }
 
-/* ---- The second pass: everything ---------------------------------------------------------------------- */
+/* ---- The second pass: everything ------------------------------------------------------------- */
 
 /* The names that may stand in sections of a class: those of every module, and the policy's. */
 static struct vocabulary_section
@@ -323,7 +319,8 @@ section_vocabulary(struct config *config, const struct module_class *class)
 	for (size_t i = 0; i < config->module_count; i++) {
 		const struct ph_module *descriptor = &config->modules[i]->descriptor;
 
-		for (size_t j = 0; config->modules[i]->class == class && j < descriptor->param_count; j++)
+		for (size_t j = 0; config->modules[i]->class == class &&
+			j < descriptor->param_count; j++)
 			names[count++] = descriptor->params[j].name;
 	}
 	return (struct vocabulary_section){class->name, names, count};
@@ -332,7 +329,8 @@ section_vocabulary(struct config *config, const struct module_class *class)
 static const struct vocabulary *
 make_vocabulary(struct config *config)
 {
-	struct vocabulary *vocabulary = memory_or_die(ph_pool_alloc(config->pool, sizeof(*vocabulary)));
+	struct vocabulary *vocabulary =
+		memory_or_die(ph_pool_alloc(config->pool, sizeof(*vocabulary)));
 	struct vocabulary_section *sections =
 		memory_or_die(ph_pool_array(config->pool, module_class_count, sizeof(*sections)));
 	const char **names = memory_or_die(
@@ -347,7 +345,8 @@ make_vocabulary(struct config *config)
 	}
 	for (size_t i = 0; i < module_class_count; i++)
 		if (module_classes[i].sections)
-			sections[vocabulary->section_count++] = section_vocabulary(config, &module_classes[i]);
+			sections[vocabulary->section_count++] = section_vocabulary(config,
+				&module_classes[i]);
 	vocabulary->names = names;
 	vocabulary->sections = sections;
 	return vocabulary;
@@ -439,7 +438,8 @@ second_pass(struct stream *stream, const struct parsed *parsed, size_t i)
 {
 	struct config *config = stream->config;
 	const struct statement *statement = &parsed->statements[i];
-	struct section *section = statement->section == -1 ? NULL : stream->sections[statement->section];
+	struct section *section = statement->section == -1 ? NULL
+		: stream->sections[statement->section];
 
 	if (statement->kind == SCAN_CALL)
 		return;
@@ -455,7 +455,7 @@ second_pass(struct stream *stream, const struct parsed *parsed, size_t i)
 		set(config, section, policy_or_global(config, statement->name), statement);
 }
 
-/* ---- All of it ------------------------------------------------------------------------------------------ */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 static struct config *
 config_new(const char *path, struct problems *problems)

@@ -20,8 +20,8 @@ find_parents(struct routes *routes, const ph_map *map, bool dotless)
 	ph_found found = PH_NOT_FOUND;
 
 	while (found == PH_NOT_FOUND && *dot != '[' && (dot = strchr(dot + 1, '.')) != NULL)
-		found = ph_map_lookup_fixed(routes->pool, map, dotless ? dot + 1 : dot, &routes->value,
-			routes->error);
+		found = ph_map_lookup_fixed(routes->pool, map, dotless ? dot + 1 : dot,
+			&routes->value, routes->error);
 	return found;
 }
 
@@ -44,10 +44,11 @@ routes_transport(struct routes *routes)
 
 	if (ph_map_is_empty(map))
 		return PH_NOT_FOUND;
-	found = map_lookup_address(routes->pool, routes->settings, map, routes->address, 0, &routes->value,
-		NULL, routes->error);
+	found = map_lookup_address(routes->pool, routes->settings, map, routes->address, 0,
+		&routes->value, NULL, routes->error);
 	if (found == PH_NOT_FOUND)
-		found = ph_map_lookup(routes->pool, map, routes->domain, &routes->value, routes->error);
+		found = ph_map_lookup(routes->pool, map, routes->domain, &routes->value,
+			routes->error);
 	if (found == PH_NOT_FOUND)
 		found = find_parents(routes, map, is_dotless(routes->settings));
 	if (found == PH_NOT_FOUND)
@@ -58,7 +59,8 @@ routes_transport(struct routes *routes)
 static ph_found
 find_address(struct routes *routes, const ph_map *map, const char *address)
 {
-	return found_in(routes, map, map_lookup_address(routes->pool, routes->settings, map, address,
+	return found_in(routes, map,
+		map_lookup_address(routes->pool, routes->settings, map, address,
 		PH_ADDRESS_USER | PH_ADDRESS_DOMAIN, &routes->value, NULL, routes->error));
 }
 
@@ -76,7 +78,8 @@ find_sender(struct routes *routes, const ph_map *map, const char *nobody)
 	if (ph_map_is_empty(map))
 		return PH_NOT_FOUND;
 	found = find_address(routes, map, *routes->sender == '\0' ? nobody : routes->sender);
-	return found == PH_FOUND && ph_strcasecmp(routes->value, "DUNNO") == 0 ? PH_NOT_FOUND : found;
+	return found == PH_FOUND && ph_strcasecmp(routes->value, "DUNNO") == 0 ? PH_NOT_FOUND
+		: found;
 }
 
 ph_found

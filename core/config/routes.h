@@ -16,7 +16,8 @@ struct routes {
 	ph_error *error;
 };
 
-/* $transport_maps: the address, without its extension, the domain, ".parent" of each parent, "*". */
+/* $transport_maps: the address, without its extension, the domain, ".parent" of each parent,
+ * "*". */
 ph_found routes_transport(struct routes *routes);
 /* $relocated_maps. */
 ph_found routes_relocated(struct routes *routes);

@@ -107,7 +107,7 @@ rule_takes_argument(const struct config *config, const char *word)
 	return false;
 }
 
-/* ---- One element -------------------------------------------------------------------------------- */
+/* ---- One element ----------------------------------------------------------------------------- */
 
 /* A list being made: of the configuration, or of what a table answered while running. */
 struct making {
@@ -169,7 +169,8 @@ nearest_rule(const struct config *config, const char *name)
 	for (size_t i = 0; i < rule_word_count; i++)
 		nearest_try(&nearest, rule_words[i].name);
 	for (size_t i = 0; i < config->instance_count[PH_CLASS_RESTRICTION]; i++) {
-		const struct module *module = instance_module(config->instances[PH_CLASS_RESTRICTION][i]);
+		const struct module *module =
+			instance_module(config->instances[PH_CLASS_RESTRICTION][i]);
 
 		for (size_t j = 0; j < module->descriptor.operation_count; j++)
 			nearest_try(&nearest, in_module(module, j)->name);
@@ -187,7 +188,8 @@ unknown(struct making *making, const char *name)
 	char hint[160];
 
 	if (provider) {
-		problem(making, "%s: no such restriction is loaded; load(%s) provides it", name, provider);
+		problem(making, "%s: no such restriction is loaded; load(%s) provides it", name,
+			provider);
 		return;
 	}
 	nearest_hint(&nearest, hint, sizeof(hint));
@@ -198,7 +200,8 @@ unknown(struct making *making, const char *name)
 		problem(making, "%s: no such restriction%s", name, hint);
 }
 
-/* Is the argument what the restriction takes? example: how it is used; NULL: none is known. 0 or -1. */
+/* Is the argument what the restriction takes? example: how it is used; NULL: none is known. 0 or
+ * -1. */
 static int
 check_argument(struct making *making, enum ph_argument kind, const char *name, const char *example,
 	const char *argument)
@@ -207,7 +210,8 @@ check_argument(struct making *making, enum ph_argument kind, const char *name, c
 	ph_span rest = ph_span_of(argument);
 
 	if (kind == PH_NO_ARGUMENT && argument[0]) {
-		if (value_next_word(&rest, making->pool, &first) && rule_is_known(making->config, first))
+		if (value_next_word(&rest, making->pool, &first) &&
+			rule_is_known(making->config, first))
 			problem(making, "\"%s %s\": two restrictions in one element; a comma goes between them",
 				name, argument);
 		else
@@ -422,7 +426,7 @@ add_element(struct making *making, const char *text)
 	}
 }
 
-/* ---- Lists -------------------------------------------------------------------------------------- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 const ph_rules *
 rules_make(const struct fill *fill, const struct ph_param *param, const struct text_item *items,
@@ -440,8 +444,8 @@ rules_make(const struct fill *fill, const struct ph_param *param, const struct t
 	return rules;
 }
 
-/* The next restriction of "name, name argument name": a name takes the word behind it when it has an
- * argument. false: none is left. */
+/* The next restriction of "name, name argument name": a name takes the word behind it when it has
+ * an argument. false: none is left. */
 static bool
 next_element(struct making *making, ph_span *rest, const char **element)
 {
@@ -450,7 +454,8 @@ next_element(struct making *making, ph_span *rest, const char **element)
 	if (!value_next_word(rest, making->pool, &name))
 		return false;
 	*element = name;
-	if (rule_takes_argument(making->config, name) && value_next_word(rest, making->pool, &argument))
+	if (rule_takes_argument(making->config, name) &&
+		value_next_word(rest, making->pool, &argument))
 		*element = memory_or_die(ph_pool_printf(making->pool, "%s %s", name, argument));
 	return true;
 }
@@ -467,7 +472,8 @@ rules_parse(const struct config *config, ph_pool *pool, const char *text, ph_err
 		problem(&making, "the answer is too long: %zu bytes", rest.size);
 	for (size_t i = 0; !making.failed && next_element(&making, &rest, &element); i++) {
 		if (i == ANSWER_RULES_MAX)
-			problem(&making, "the answer names more than %d restrictions", ANSWER_RULES_MAX);
+			problem(&making, "the answer names more than %d restrictions",
+				ANSWER_RULES_MAX);
 		else
 			add_element(&making, element);
 	}

@@ -56,7 +56,8 @@ is_blank(char c)
 static bool
 is_name_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		c == '_';
 }
 
 /* Characters that end an unquoted word. "*" and "+" libconfuse drops silently: they are refused. */
@@ -133,7 +134,8 @@ take_reference(struct scanner *scanner)
 	if (size == 2 || peek(scanner, size) != close)
 		return false;
 	scanner->scan->clean[scanner->at + 1] = open == '{' ? SCAN_BRACE_OPEN : SCAN_PAREN_OPEN;
-	scanner->scan->clean[scanner->at + size] = open == '{' ? SCAN_BRACE_CLOSE : SCAN_PAREN_CLOSE;
+	scanner->scan->clean[scanner->at + size] = open == '{' ? SCAN_BRACE_CLOSE
+		: SCAN_PAREN_CLOSE;
 	scanner->at += size + 1;
 	return true;
 }
@@ -148,8 +150,8 @@ take_word(struct scanner *scanner)
 			scanner->at++;
 	}
 	if (peek(scanner, 0) == '*' || (peek(scanner, 0) == '+' && peek(scanner, 1) != '='))
-		return FAIL(scanner, scanner->line, "a value that holds %c is written in quotes: '…'",
-			peek(scanner, 0));
+		return FAIL(scanner, scanner->line,
+			"a value that holds %c is written in quotes: '…'", peek(scanner, 0));
 	return 0;
 }
 
@@ -168,7 +170,8 @@ take_string(struct scanner *scanner)
 		advance(scanner, false);
 	}
 	if (scanner->at >= scanner->text.size)
-		return FAIL(scanner, line, "the quote that begins here is never closed: expected %c", quote);
+		return FAIL(scanner, line,
+			"the quote that begins here is never closed: expected %c", quote);
 	advance(scanner, false);
 	return 0;
 }
@@ -250,8 +253,8 @@ new_statement(struct scanner *scanner, int section)
 	struct scan *scan = scanner->scan;
 	const struct token *token = &scanner->token;
 
-	scan->statements = grow(scanner->pool, scan->statements, scan->count, &scanner->statement_room,
-		sizeof(*scan->statements));
+	scan->statements = grow(scanner->pool, scan->statements, scan->count,
+		&scanner->statement_room, sizeof(*scan->statements));
 	scan->statements[scan->count] = (struct scan_statement){.name = token_text(scanner),
 		.line = token->line, .section = section, .begin = token->begin, .end = token->end};
 	return scan->count++;
@@ -268,7 +271,8 @@ add_item(struct scanner *scanner, struct scan_statement *statement, size_t *room
 		(struct scan_item){.begin = token->begin, .end = token->end, .line = token->line};
 }
 
-/* A brace is in hand, right behind a value that ends with a colon: "inline:{a=b}" without quotes. */
+/* A brace is in hand, right behind a value that ends with a colon: "inline:{a=b}" without
+ * quotes. */
 static bool
 is_braced_table(const struct scanner *scanner, const struct scan_statement *statement)
 {
@@ -302,12 +306,16 @@ fail_in_list(struct scanner *scanner, const struct scan_statement *statement, ch
 			statement->name, close);
 	if (is_braced_table(scanner, statement))
 		return fail_braced_table(scanner, statement);
-	if (!last || last->end == token->begin || token->kind == TOKEN_SIGN || last->line == token->line)
-		return FAIL(scanner, token->line, "unexpected \"%.*s\" in the list of %s: %s", shown(token),
-			start_of(scanner), statement->name, close == ')' ? "names are separated by commas"
+	if (!last || last->end == token->begin || token->kind == TOKEN_SIGN ||
+		last->line == token->line)
+		return FAIL(scanner, token->line, "unexpected \"%.*s\" in the list of %s: %s",
+			shown(token),
+			start_of(scanner), statement->name,
+			close == ')' ? "names are separated by commas"
 			: "an element with spaces or one of = ( ) { } , in it is written in quotes, as a "
 			  "restriction with its argument: 'reject_rbl_client zen.example'");
-	return FAIL(scanner, token->line, "expected a comma or %c before \"%.*s\" in the list of %s, which "
+	return FAIL(scanner, token->line,
+		"expected a comma or %c before \"%.*s\" in the list of %s, which "
 		"begins on line %d", close, shown(token), start_of(scanner), statement->name, statement->line);
 }
 
@@ -351,7 +359,8 @@ take_assignment(struct scanner *scanner, size_t index)
 		if (take_list(scanner, index, '}') != 0)
 			return -1;
 	} else if (!is_value(scanner) || scanner->token.line != statement->line) {
-		return FAIL(scanner, statement->line, "expected a value after %s %s ('' is an empty one)",
+		return FAIL(scanner, statement->line,
+			"expected a value after %s %s ('' is an empty one)",
 			statement->name, statement->append ? "+=" : "=");
 	} else {
 		add_item(scanner, statement, &room);
@@ -386,7 +395,8 @@ take_section(struct scanner *scanner, size_t index)
 	if (statement->section != -1) {
 		const struct scan_statement *outer = &scanner->scan->statements[statement->section];
 
-		return FAIL(scanner, statement->line, "%s %s: a section within a section; the } of %s %s, which "
+		return FAIL(scanner, statement->line,
+			"%s %s: a section within a section; the } of %s %s, which "
 			"begins on line %d, is missing before it", statement->name, statement->title, outer->name,
 			outer->title, outer->line);
 	}
@@ -394,7 +404,8 @@ take_section(struct scanner *scanner, size_t index)
 		return -1;
 	statement = &scanner->scan->statements[index];
 	if (!is_sign(scanner, '}'))
-		return FAIL(scanner, statement->line, "the section %s %s is never closed: expected }",
+		return FAIL(scanner, statement->line,
+			"the section %s %s is never closed: expected }",
 			statement->name, statement->title);
 	statement->body_end = statement->value_end = scanner->token.begin;
 	statement->end = scanner->token.end;
@@ -411,10 +422,12 @@ fail_after_name(struct scanner *scanner, size_t index)
 
 	scanner->scan->count--;
 	if (before && before->kind == SCAN_ASSIGNMENT && before->line == statement->line)
-		return FAIL(scanner, statement->line, "unexpected \"%.40s\" after the value of %s: a list is "
+		return FAIL(scanner, statement->line,
+			"unexpected \"%.40s\" after the value of %s: a list is "
 			"written {a, b}, a value with spaces in quotes", statement->name, before->name);
 	if (is_sign(scanner, '{'))
-		return FAIL(scanner, statement->line, "%.40s: a section has a name: %.40s NAME { … }",
+		return FAIL(scanner, statement->line,
+			"%.40s: a section has a name: %.40s NAME { … }",
 			statement->name, statement->name);
 	return FAIL(scanner, statement->line, "expected = after \"%.60s\"", statement->name);
 }
@@ -455,7 +468,8 @@ fail_at_sign(struct scanner *scanner)
 	if (is_braced_table(scanner, last))
 		return fail_braced_table(scanner, last);
 	if (is_sign(scanner, ',') && last && last->kind == SCAN_ASSIGNMENT && !last->braced)
-		return FAIL(scanner, scanner->token.line, "unexpected comma after the value of %s: a list is "
+		return FAIL(scanner, scanner->token.line,
+			"unexpected comma after the value of %s: a list is "
 			"written %s = {a, b}", last->name, last->name);
 	return FAIL(scanner, scanner->token.line, "unexpected \"%.*s\"", shown(&scanner->token),
 		start_of(scanner));
@@ -479,7 +493,8 @@ take_statements(struct scanner *scanner, int section)
 int
 scan_text(ph_pool *pool, ph_span text, struct scan *scan, ph_error *error)
 {
-	struct scanner scanner = {.pool = pool, .text = text, .line = 1, .scan = scan, .error = error};
+	struct scanner scanner = {.pool = pool, .text = text, .line = 1, .scan = scan,
+		.error = error};
 
 	*scan = (struct scan){.clean = memory_or_die(ph_pool_copy(pool, text))};
 	return next(&scanner) != 0 ? -1 : take_statements(&scanner, -1);

@@ -40,8 +40,9 @@ struct scan_statement {
 struct scan {
 	struct scan_statement *statements;
 	size_t count;
-	/* For libconfuse: comments are blank, and ${name} outside of single quotes, which it would take
-	 * for a variable of the environment, has SCAN_… in the place of its brackets. Same length. */
+	/* For libconfuse: comments are blank, and ${name} outside of single quotes, which it would
+	 * take for a variable of the environment, has SCAN_… in the place of its brackets. Same
+	 * length. */
 	char *clean;
 	int error_line;          /* with a failed scan */
 };

@@ -11,7 +11,8 @@ static const struct module *
 find_module(const struct config *config, const struct module_class *class, const char *name)
 {
 	for (size_t i = 0; i < config->module_count; i++)
-		if (config->modules[i]->class == class && (strcmp(config->modules[i]->short_name, name) == 0 ||
+		if (config->modules[i]->class == class &&
+			(strcmp(config->modules[i]->short_name, name) == 0 ||
 			strcmp(config->modules[i]->name, name) == 0))
 			return config->modules[i];
 	return NULL;
@@ -94,7 +95,8 @@ static void
 check_section_setting(struct config *config, const struct section *section,
 	const struct setting *setting)
 {
-	const struct ph_param *param = section_param(section->class, section->module, setting->name);
+	const struct ph_param *param = section_param(section->class, section->module,
+		setting->name);
 	const struct ph_module *descriptor = &section->module->descriptor;
 	struct nearest nearest = nearest_to(setting->name);
 	char hint[160];
@@ -110,7 +112,8 @@ check_section_setting(struct config *config, const struct section *section,
 	}
 	for (size_t i = 0; i < descriptor->param_count; i++)
 		nearest_try(&nearest, descriptor->params[i].name);
-	for (size_t i = 0; section->class->number == PH_CLASS_LISTENER && i < policy_param_count; i++)
+	for (size_t i = 0; section->class->number == PH_CLASS_LISTENER && i < policy_param_count;
+		i++)
 		nearest_try(&nearest, policy_params[i].name);
 	nearest_hint(&nearest, hint, sizeof(hint));
 	if (!hint[0])
@@ -141,6 +144,7 @@ parameters_check(struct config *config)
 		if (strcmp(a->param->name, b->param->name) == 0 && a->param->type != b->param->type)
 			problems_add(config->problems, config->path, 0,
 				"%s: %s and %s mean different things by it: they cannot be loaded together",
-				b->param->name, a->owner ? a->owner->name : "the core", b->owner->name);
+				b->param->name, a->owner ? a->owner->name : "the core",
+				b->owner->name);
 	}
 }

@@ -193,6 +193,10 @@ const struct ph_param settings_params[] = {
 		.doc = "The longest time between two attempts to deliver a message."),
 	SETTING(maximal_queue_lifetime, PH_TIME, .default_value = "5d", .max = YEAR,
 		.doc = "How long delivery of a message is tried before it is returned."),
+	SETTING(message_drop_headers, PH_STRINGS,
+		.default_value = "bcc, content-length, resent-bcc, return-path",
+		.doc = "The names of headers that no message keeps, in any case of letters; they go when "
+		       "header_checks have seen them."),
 	SETTING(message_size_limit, PH_SIZE, .default_value = "10240000", .max = SIZE_TOP,
 		.doc = "The largest message that is accepted; 0: no limit."),
 	SETTING(minimal_backoff_time, PH_TIME, .default_value = "300s", .min = 1, .max = YEAR,
@@ -326,13 +330,17 @@ const struct ph_param policy_params[] = {
 		.max = 499, .doc = "The reply code of DEFER and its like in access tables."),
 	POLICY(access_map_reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "554",
 		.min = 400, .max = 599, .doc = "The reply code of REJECT in access tables."),
+	POLICY(content_filter, PH_STRING, .flags = PH_PER_SECTION,
+		.doc = "Where mail that enters here goes first, whoever it is for: transport:nexthop, as of the action FILTER, "
+		       "which takes its place; empty: to its recipients, as for the listener to which the filter sends it back."),
 	POLICY(defer_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "450", .min = 400,
 		.max = 499, .doc = "The reply code of the restriction defer."),
 	POLICY(queue, PH_STRING, .flags = PH_SECTION_ONLY,
 		.doc = "The name of the queue storage for mail that enters here; empty: the first one."),
 	POLICY(receive_override_options, PH_STRINGS, .flags = PH_PER_SECTION,
 		.doc = "What mail that enters here is spared, as it had it before: no_address_mappings (canonical and "
-		       "virtual addresses, masquerading, copies), no_header_body_checks."),
+		       "virtual addresses, masquerading, copies), no_header_body_checks, no_milters, "
+		       "no_unknown_recipient_checks."),
 	POLICY(reject_code, PH_INT, .flags = PH_PER_SECTION, .default_value = "554", .min = 400,
 		.max = 599, .doc = "The reply code of the restriction reject."),
 	POLICY(show_user_unknown_table_name, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "yes",

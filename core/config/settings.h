@@ -18,6 +18,7 @@ struct settings {
 	/* network */
 	ph_strings inet_interfaces;  /* all, loopback-only, addresses, host names */
 	ph_strings internal_mail_filter_classes;
+	ph_strings message_drop_headers;
 	const char *remote_header_rewrite_domain;
 	int inet_protocols;          /* all, ipv4, ipv6 */
 	const ph_networks *mynetworks;
@@ -143,6 +144,7 @@ struct policy_settings {
 	const ph_rules *smtpd_end_of_data_restrictions;
 	const ph_rules *smtpd_etrn_restrictions;
 	ph_strings receive_override_options;
+	const char *content_filter;                  /* "transport:nexthop", as of FILTER; "": none */
 	bool smtpd_delay_reject;
 	bool smtpd_helo_required;
 	bool smtpd_peername_lookup;

@@ -218,7 +218,8 @@ sources_write_snapshot(const struct sources *sources, int fd, ph_error *error)
 		return -1;
 	for (size_t i = 0; i < sources->count; i++) {
 		const struct source *source = &sources->items[i];
-		int size = snprintf(head, sizeof(head), "%zu %s\n", source->text.size, source->path);
+		int size = snprintf(head, sizeof(head), "%zu %s\n", source->text.size,
+			source->path);
 
 		if (size < 0 || (size_t)size >= sizeof(head))
 			return ph_error_set(error, "%.100s…: the path is too long", source->path);

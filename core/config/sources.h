@@ -25,7 +25,8 @@ void sources_add(struct sources *sources, const char *path, ph_span text);
 /* The text of a file, read once. 0 or -1. */
 int sources_read(struct sources *sources, const char *path, ph_span *text, ph_error *error);
 /* The paths of the files *.conf in a directory, sorted by name. 0 or -1. */
-int sources_list(struct sources *sources, const char *directory, ph_strings *paths, ph_error *error);
+int sources_list(struct sources *sources, const char *directory, ph_strings *paths,
+	ph_error *error);
 /* Writes all of them. 0 or -1. */
 int sources_write_snapshot(const struct sources *sources, int fd, ph_error *error);
 

@@ -102,6 +102,11 @@ struct config *config_read(const char *path, ph_span text, int snapshot_fd, unsi
 /* Problems of this file come behind those of the files named before (problems.c). */
 void problems_file(struct problems *problems, const char *file);
 
+bool config_has_module(const struct config *config, const char *name);
+/* The section that an instance was made of; NULL: none. */
+const struct section *config_section_of(const struct config *config,
+	const struct instance *instance);
+
 /* ---- Parameters (parameter.c) */
 void parameters_collect(struct config *config);
 /* By name among those that may stand outside of sections; NULL: none. */
@@ -121,8 +126,8 @@ struct setting *setting_in_force(const struct config *config, const struct secti
 	const struct ph_param *param, const struct text_item **items, size_t *count);
 /* The same, expanded; 0 or -1. */
 int items_expand(const struct config *config, const struct section *section,
-	const struct ph_param *param, const struct text_item *items, size_t count, const struct text_item **out,
-	size_t *out_count, ph_error *error);
+	const struct ph_param *param, const struct text_item *items, size_t count,
+	const struct text_item **out, size_t *out_count, ph_error *error);
 /* A parameter's text of the section, "listener/submission/port", or outside; NULL: no such. */
 const char *parameter_text(const struct config *config, const struct section *section,
 	const struct ph_param *param, bool expanded, ph_error *error);
@@ -171,12 +176,12 @@ const struct module *instance_module(const struct instance *instance);
 
 /* ---- Maps (map.c) */
 /* The instance that "type:path" or a section's name means; NULL with the error. */
-struct instance *map_instance(struct config *config, const char *reference, const char *file, int line,
-	ph_error *error);
+struct instance *map_instance(struct config *config, const char *reference, const char *file,
+	int line, ph_error *error);
 /* The same for an element of a parameter. That of a default needs no load(): an installed module
  * that provides its type is loaded. */
-struct instance *map_for(const struct fill *fill, const struct text_item *item, const char *reference,
-	ph_error *error);
+struct instance *map_for(const struct fill *fill, const struct text_item *item,
+	const char *reference, ph_error *error);
 bool map_is_section(const struct config *config, const char *name);
 /* In the pool. parameter: whose value it is, for map_set_watch(); NULL: it is not told of. */
 const ph_map *map_make(ph_pool *pool, struct instance *const *instances, size_t count,
@@ -192,21 +197,24 @@ int map_each_nested(const struct instance *instance, int (*fn)(struct instance *
 	ph_error *error);
 
 /* ---- Types of tables (maptype.c) */
-/* The operations of the loaded module that provides a type; NULL: there is none. module may be NULL. */
+/* The operations of the loaded module that provides a type; NULL: there is none. module may be
+ * NULL. */
 const struct ph_map_ops *map_type(const struct config *config, const char *type,
 	const struct module **module);
 /* "proxy:TYPE:name" without "proxy:", unless a module provides that. */
 const char *map_without_proxy(const struct config *config, const char *reference);
-/* The installed module that provides it, or NULL; then the types of all that are installed were tried
- * for a near one (nearest may be NULL). */
+/* The installed module that provides it, or NULL; then the types of all that are installed were
+ * tried for a near one (nearest may be NULL). */
 struct nearest;
 const char *map_type_provider(struct config *config, const char *type, struct nearest *nearest);
 /* Loads the installed modules that provide the types in "type:path", those of tables in its braces
- * too, as far as none of the loaded does. -1: that failed; when there is none that is no failure. */
+ * too, as far as none of the loaded does. -1: that failed; when there is none that is no
+ * failure. */
 int map_types_load(struct config *config, const char *reference, ph_error *error);
 /* What stands in the braces of a table that is made of others. 0, or -1: there are none. */
 int map_nested(const char *text, ph_span *inside);
-/* No loaded module provides the type of the reference: is there one that would, or is it misspelt? */
+/* No loaded module provides the type of the reference: is there one that would, or is it
+ * misspelt? */
 void map_type_explain(struct config *config, const char *reference, const char *type,
 	ph_error *error);
 /* No two modules may provide one type. */
@@ -216,8 +224,8 @@ void map_types_check(struct config *config);
 /* The operations of the loaded module that provides one, and the module; NULL: there is none. */
 const struct ph_transport_ops *transport_named(const struct config *config, const char *name,
 	const struct module **module);
-/* The installed module that provides it, or NULL; then the names of all that are installed were tried
- * for a near one (nearest may be NULL). */
+/* The installed module that provides it, or NULL; then the names of all that are installed were
+ * tried for a near one (nearest may be NULL). */
 const char *transport_provider(struct config *config, const char *name, struct nearest *nearest);
 /* No two modules may provide one. */
 void transport_names_check(struct config *config);
@@ -249,7 +257,7 @@ const ph_rules *rule_class_rules(struct config *config, struct rule_class *class
 void config_check(struct config *config);
 
 /* Adds "NAME: text" at an element, or where the fill says. */
-void fill_problem(const struct fill *fill, const struct ph_param *param, const struct text_item *item,
-	const char *format, ...) PH_PRINTF(4, 5);
+void fill_problem(const struct fill *fill, const struct ph_param *param,
+	const struct text_item *item, const char *format, ...) PH_PRINTF(4, 5);
 
 #endif

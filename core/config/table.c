@@ -132,7 +132,8 @@ alias_entry(const struct parse *p, struct entry *e)
 	if (name.size == 0)
 		return bad_entry(p, e->line, "expected a name before the colon");
 	if (rest.size == 0)
-		return bad_entry(p, e->line, "expected \"name: value\", found a name without a value");
+		return bad_entry(p, e->line,
+			"expected \"name: value\", found a name without a value");
 	return p->fn(p->context, e->line, name, rest, p->error);
 }
 
@@ -153,7 +154,8 @@ finish_entry(const struct parse *p, struct entry *e)
 		result = alias_entry(p, e);
 		break;
 	case PH_TABLE_LINES:
-		result = p->fn(p->context, e->line, (ph_span){e->data, e->size}, (ph_span){"", 0}, p->error);
+		result = p->fn(p->context, e->line, (ph_span){e->data, e->size}, (ph_span){"", 0},
+			p->error);
 		break;
 	}
 	e->line = 0;
@@ -182,7 +184,8 @@ parse_lines(const struct parse *p, ph_span text, struct entry *e)
 			continue;
 		if (is_white(line.data[0])) {
 			if (e->line == 0)
-				return bad_entry(p, number, "a continuation line, but no entry before it");
+				return bad_entry(p, number,
+					"a continuation line, but no entry before it");
 		} else {
 			if ((result = finish_entry(p, e)) != 0)
 				return result;

@@ -90,8 +90,8 @@ read_all(int fd, const char *path, const struct stat *st, size_t max, ph_pool *p
 	if (!S_ISREG(st->st_mode))
 		return ph_error_set(error, "%s: not a regular file", path);
 	if (st->st_size < 0 || (uintmax_t)st->st_size > max)
-		return ph_error_set(error, "%s: larger than %zu bytes, the most for a table of its type",
-			path, max);
+		return ph_error_set(error,
+			"%s: larger than %zu bytes, the most for a table of its type", path, max);
 	room = (size_t)st->st_size;
 	data = ph_pool_alloc(pool, room + 1);
 	if (data == NULL)

@@ -129,7 +129,7 @@ without_blanks(ph_span text)
 	return text;
 }
 
-/* ---- One template ----------------------------------------------------------------------------- */
+/* ---- One template ---------------------------------------------------------------------------- */
 
 static const char **
 header_field(struct template *template, ph_span name)
@@ -176,7 +176,8 @@ read_header(struct input *in, ph_span line, struct template *template)
 	const char **field = colon == NULL ? NULL : header_field(template, name);
 
 	if (field == NULL) {
-		problem(in, in->line, "\"%.*s\": expected Charset:, From:, Subject: or Postmaster-Subject:, and "
+		problem(in, in->line,
+			"\"%.*s\": expected Charset:, From:, Subject: or Postmaster-Subject:, and "
 			"an empty line before the text", (int)(line.size < 60 ? line.size : 60), line.data);
 		return;
 	}
@@ -285,7 +286,8 @@ read_template(struct input *in, ph_span tag, struct template *template)
 	while ((more = next_line(in, &line)) && line.size > 0 && !ph_span_equal(line, tag))
 		read_header(in, line, &read);
 	if (more && ph_span_equal(line, tag)) {
-		problem(in, in->line, "the template has no text: expected an empty line behind its headers, "
+		problem(in, in->line,
+			"the template has no text: expected an empty line behind its headers, "
 			"and lines of text");
 		return;
 	}
@@ -300,7 +302,7 @@ read_template(struct input *in, ph_span tag, struct template *template)
 	*template = read;
 }
 
-/* ---- The file --------------------------------------------------------------------------------- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 static struct template *
 template_named(struct templates *templates, ph_span name)
@@ -340,7 +342,8 @@ read_one(struct input *in, ph_span line, struct templates *templates)
 		return;
 	template = template_named(templates, name);
 	if (template == NULL)
-		problem(in, in->line, "there is no %.*s: expected failure_template, delay_template, "
+		problem(in, in->line,
+			"there is no %.*s: expected failure_template, delay_template, "
 			"success_template or verify_template", (int)(name.size < 60 ? name.size : 60), name.data);
 	/* what is in it is not taken for something else */
 	read_template(in, tag, template == NULL ? &spare : template);
@@ -366,7 +369,7 @@ templates_default(const struct template_reader *reader, struct templates *templa
 	return templates_read(reader, ph_span_of(default_text), templates);
 }
 
-/* ---- Times ------------------------------------------------------------------------------------ */
+/* ---- Times ----------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *end;
@@ -411,6 +414,7 @@ template_time(ph_pool *pool, const char *name, int64_t milliseconds)
 
 	if (unit == sizeof(units) / sizeof(units[0]))
 		return NULL;
-	return ph_pool_printf(pool, "%lld", (long long)((milliseconds + units[unit].milliseconds - 1) /
+	return ph_pool_printf(pool, "%lld",
+		(long long)((milliseconds + units[unit].milliseconds - 1) /
 		units[unit].milliseconds));
 }

@@ -69,7 +69,8 @@ add_problem(void *context, int line, const char *text)
 void
 templates_build(struct config *config)
 {
-	struct templates *templates = memory_or_die(ph_pool_alloc(config->pool, sizeof(*templates)));
+	struct templates *templates =
+		memory_or_die(ph_pool_alloc(config->pool, sizeof(*templates)));
 	const char *path = config->settings.bounce_template_file;
 	const struct setting *setting = setting_find(&config->set, "bounce_template_file");
 	struct place place = {config, path};

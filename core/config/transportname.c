@@ -35,7 +35,8 @@ transport_provider(struct config *config, const char *name, struct nearest *near
 		const struct ph_transport_ops *transports;
 
 		if (strncmp(names.items[i], prefix, sizeof(prefix) - 1) != 0 ||
-			!(module = loader_load(config->settings.module_directory, names.items[i], flags, &error)))
+			!(module = loader_load(config->settings.module_directory, names.items[i],
+			flags, &error)))
 			continue;
 		if (module_transport(module, name))
 			return names.items[i];

@@ -15,14 +15,17 @@ check_folder(const char *folder, gid_t group, ph_error *error)
 	if (stat(folder, &status) == -1)
 		return ph_error_set(error, "%s: %s", folder, strerror(errno));
 	if (status.st_uid != 0)
-		return ph_error_set(error, "the folder %s above it belongs to user %lu and not to root", folder,
+		return ph_error_set(error,
+			"the folder %s above it belongs to user %lu and not to root", folder,
 			(unsigned long)status.st_uid);
 	if (status.st_mode & S_ISVTX)
 		return 0;
 	if (status.st_mode & S_IWOTH)
-		return ph_error_set(error, "the folder %s above it is writable by everybody", folder);
+		return ph_error_set(error, "the folder %s above it is writable by everybody",
+			folder);
 	if (status.st_mode & S_IWGRP && status.st_gid == group)
-		return ph_error_set(error, "the folder %s above it is writable by mail_owner's group", folder);
+		return ph_error_set(error,
+			"the folder %s above it is writable by mail_owner's group", folder);
 	return 0;
 }
 

@@ -55,7 +55,8 @@ value_bool(ph_span text, bool *value, ph_error *error)
 		}
 		hint = i % 2 == 0 ? "; did you mean yes?" : "; did you mean no?";
 	}
-	return ph_error_set(error, "\"%.*s\" is neither yes nor no%s", shown(text), start_of(text), hint);
+	return ph_error_set(error, "\"%.*s\" is neither yes nor no%s", shown(text), start_of(text),
+		hint);
 }
 
 /* A number with its unit: "1" for a plain one, "k" for 1024 bytes. */
@@ -87,8 +88,8 @@ out_of_range(ph_span text, int64_t min, int64_t max, const struct unit *units, s
 		return ph_error_set(error, "%.*s is out of range", shown(text), start_of(text));
 	unit_text(min, units, count, low, sizeof(low));
 	unit_text(max, units, count, high, sizeof(high));
-	return ph_error_set(error, "%.*s is out of range: %s to %s", shown(text), start_of(text), low,
-		high);
+	return ph_error_set(error, "%.*s is out of range: %s to %s", shown(text), start_of(text),
+		low, high);
 }
 
 static bool
@@ -114,7 +115,8 @@ value_int(ph_span text, int64_t min, int64_t max, int64_t *value, ph_error *erro
 		max = INT64_MAX;
 	}
 	if (!is_number(text))
-		return ph_error_set(error, "\"%.*s\" is not a whole number", shown(text), start_of(text));
+		return ph_error_set(error, "\"%.*s\" is not a whole number", shown(text),
+			start_of(text));
 	if (ph_parse_int(text, min, max, value) != 0)
 		return out_of_range(text, min, max, plain, 1, error);
 	return 0;
@@ -131,7 +133,8 @@ value_scaled(ph_span text, const struct unit *units, size_t count, const struct 
 
 	if (min == 0 && max == 0)
 		max = INT64_MAX;
-	while (number.size && (number.data[number.size - 1] < '0' || number.data[number.size - 1] > '9'))
+	while (number.size &&
+		(number.data[number.size - 1] < '0' || number.data[number.size - 1] > '9'))
 		number.size--;
 	if (number.size < text.size) {
 		ph_span suffix = {text.data + number.size, text.size - number.size};
@@ -205,7 +208,8 @@ value_enum(ph_span text, const char *choices, int *value, ph_error *error)
 			return 0;
 		}
 		if (i < 8) {
-			snprintf(candidates[i], sizeof(candidates[i]), "%.*s", (int)choice.size, choice.data);
+			snprintf(candidates[i], sizeof(candidates[i]), "%.*s", (int)choice.size,
+				choice.data);
 			nearest_try(&nearest, candidates[i]);
 		}
 		rest.data += comma ? size + 1 : size;
@@ -224,7 +228,8 @@ value_address(ph_span text, ph_address *value, ph_error *error)
 
 	if (at && (ph_parse_uint((ph_span){at + 1, text.size - host.size - 1}, 65535, &port) != 0 ||
 		port == 0))
-		return ph_error_set(error, "\"%.*s\": the port after @ must lie between 1 and 65535",
+		return ph_error_set(error,
+			"\"%.*s\": the port after @ must lie between 1 and 65535",
 			shown(text), text.data);
 	if (host.size >= 2 && host.data[0] == '[' && host.data[host.size - 1] == ']')
 		host = (ph_span){host.data + 1, host.size - 2};
@@ -240,7 +245,8 @@ int
 value_path(ph_span text, ph_error *error)
 {
 	if (text.size && text.data[0] != '/')
-		return ph_error_set(error, "\"%.*s\" is not an absolute path", shown(text), text.data);
+		return ph_error_set(error, "\"%.*s\" is not an absolute path", shown(text),
+			text.data);
 	if (text.size >= 4096)
 		return ph_error_set(error, "a path of %zu characters is too long", text.size);
 	return 0;
@@ -260,7 +266,8 @@ element_size(ph_span text, bool blanks_separate)
 		if (quote) {
 			if (c == quote)
 				quote = 0;
-		} else if (depth == 0 && (c == '\'' || c == '"') && (i == 0 || is_blank(text.data[i - 1]))) {
+		} else if (depth == 0 && (c == '\'' || c == '"') &&
+			(i == 0 || is_blank(text.data[i - 1]))) {
 			quote = c;
 		} else if (c == '{' || c == '[' || c == '(') {
 			depth++;

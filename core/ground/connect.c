@@ -128,7 +128,8 @@ ph_stream_connect(const ph_address *address, const ph_address *source, ph_deadli
 	if (to_size == 0)
 		return refuse(EAFNOSUPPORT, error);
 	result = connect_to((const struct sockaddr *)&to, to_size,
-		from_size == 0 ? NULL : (const struct sockaddr *)&from, from_size, deadline, &stream);
+		from_size == 0 ? NULL : (const struct sockaddr *)&from, from_size, deadline,
+		&stream);
 	return result == 0 ? stream : refuse(result, error);
 }
 

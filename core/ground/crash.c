@@ -1,6 +1,6 @@
 /*
- * The last words of a process. What runs here runs in a signal handler: no memory is taken, no lock,
- * no stdio.
+ * The last words of a process. What runs here runs in a signal handler: no memory is taken, no
+ * lock, no stdio.
  */
 #include <signal.h>
 #include <string.h>
@@ -166,7 +166,8 @@ crash_install(const char *role, char *blame, size_t size)
 	for (size_t i = 0; i < FATAL_SIGNALS; i++) {
 		struct sigaction before;
 
-		if (sigaction(fatal_signals[i], &action, &before) == 0 && before.sa_sigaction != handle)
+		if (sigaction(fatal_signals[i], &action, &before) == 0 &&
+			before.sa_sigaction != handle)
 			crash.before[i] = before;
 	}
 }

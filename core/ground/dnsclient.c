@@ -55,7 +55,7 @@ static struct {
 	struct query **last;
 } client = {.last = &client.first};
 
-/* ---- Opening ---------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static int
 refuse(int code, const char *what, ph_error *error)
@@ -202,7 +202,7 @@ dnsclient_close(void)
 	client.outstanding = 0;
 }
 
-/* ---- The life of a query ---------------------------------------------------------------------- */
+/* ---- The life of a query --------------------------------------------------------------------- */
 
 static void start_waiting(void *argument);
 
@@ -222,9 +222,11 @@ complete(struct query *query)
 	leave_slot();
 }
 
-/* May come before ub_resolve_event() returns: a cached or local name. The packet is libunbound's. */
+/* May come before ub_resolve_event() returns: a cached or local name. The packet is
+ * libunbound's. */
 static void
-answered(void *argument, int rcode, void *packet, int size, int security, char *why, int ratelimited)
+answered(void *argument, int rcode, void *packet, int size, int security, char *why,
+	int ratelimited)
 {
 	struct query *query = argument;
 
@@ -249,8 +251,8 @@ start(void *argument)
 
 	query->started = true;
 	client.outstanding++;
-	query->error = ub_resolve_event(client.context, query->name, (int)query->type, CLASS_IN, query,
-		answered, &query->id);
+	query->error = ub_resolve_event(client.context, query->name, (int)query->type, CLASS_IN,
+		query, answered, &query->id);
 	if (query->error != 0 && !query->done)
 		complete(query);
 }
@@ -320,31 +322,7 @@ withdraw(struct query *query)
 	leave_slot();
 }
 
-/* ---- Answers ---------------------------------------------------------------------------------- */
-
-static const char *
-type_name(ph_dns_type type)
-{
-	switch (type) {
-	case PH_DNS_A:
-		return "A";
-	case PH_DNS_NS:
-		return "NS";
-	case PH_DNS_CNAME:
-		return "CNAME";
-	case PH_DNS_PTR:
-		return "PTR";
-	case PH_DNS_MX:
-		return "MX";
-	case PH_DNS_TXT:
-		return "TXT";
-	case PH_DNS_AAAA:
-		return "AAAA";
-	case PH_DNS_TLSA:
-		return "TLSA";
-	}
-	return "?";
-}
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 struct judgement {
 	ph_pool *pool;
@@ -357,8 +335,9 @@ static void
 fail(const struct judgement *judgement, const char *why)
 {
 	const struct query *query = judgement->query;
-	const char *reason = ph_pool_printf(judgement->pool, "Name service error for name=%s type=%s: %s",
-		query->name, type_name(query->type), why);
+	const char *reason = ph_pool_printf(judgement->pool,
+		"Name service error for name=%s type=%s: %s",
+		query->name, dns_type_name(query->type), why);
 
 	*judgement->answer = (struct ph_dns_answer){
 		.result = PH_DNS_TEMPFAIL, .reason = reason == NULL ? "out of memory" : reason};
@@ -371,7 +350,8 @@ rcode_text(unsigned rcode)
 		"Host not found, try again", "no such name", "not implemented by the server",
 		"refused by the server"};
 
-	return rcode < sizeof(texts) / sizeof(texts[0]) ? texts[rcode] : "the server reports an error";
+	return rcode < sizeof(texts) / sizeof(texts[0]) ? texts[rcode]
+		: "the server reports an error";
 }
 
 static void
@@ -383,8 +363,8 @@ fail_bogus(const struct judgement *judgement)
 	fail(judgement, text);
 }
 
-/* The order matters: a bogus answer comes with its data and an RCODE of 0, and the RCODE of a packet
- * says nothing before the rest is known to be right. */
+/* The order matters: a bogus answer comes with its data and an RCODE of 0, and the RCODE of a
+ * packet says nothing before the rest is known to be right. */
 static void
 judge(void *argument)
 {
@@ -476,7 +456,8 @@ reverse_ipv6(const uint8_t *bytes, char *text, size_t room)
 
 	for (int i = 15; i >= 0; i--)
 		size += (size_t)snprintf(
-			text + size, room - size, "%x.%x.", bytes[i] & 15u, (unsigned)bytes[i] >> 4);
+			text + size, room - size, "%x.%x.", bytes[i] & 15u,
+			(unsigned)bytes[i] >> 4);
 	snprintf(text + size, room - size, "ip6.arpa");
 }
 
@@ -494,7 +475,8 @@ ph_dns_reverse(ph_pool *pool, const ph_address *address)
 	else if (address->family != AF_INET)
 		return settled(pool, PH_DNS_NXDOMAIN, "");
 	if (four != NULL)
-		snprintf(text, sizeof(text), "%u.%u.%u.%u.in-addr.arpa", four[3], four[2], four[1], four[0]);
+		snprintf(text, sizeof(text), "%u.%u.%u.%u.in-addr.arpa", four[3], four[2], four[1],
+			four[0]);
 	else
 		reverse_ipv6(address->bytes, text, sizeof(text));
 	return ph_dns_query(pool, PH_DNS_PTR, text);

@@ -38,7 +38,7 @@ read_u16(struct reader *reader, unsigned *value)
 	return true;
 }
 
-/* ---- Names ------------------------------------------------------------------------------------ */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 /* A label in lower case; what would be taken for something else in a name is written \DDD. */
 static size_t
@@ -135,7 +135,7 @@ dns_is_name(ph_span name)
 	return label > 0;
 }
 
-/* ---- Records ---------------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 static bool
 read_fixed(struct reader *reader, struct fixed *fixed)
@@ -209,7 +209,7 @@ read_record(ph_pool *pool, const struct reader *reader, const struct fixed *fixe
 	return true;
 }
 
-/* ---- Answers ---------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static int
 by_preference(const void *a, const void *b)
@@ -286,4 +286,28 @@ dns_parse(ph_pool *pool, ph_dns_type type, const uint8_t *packet, size_t size,
 		sort_records(answer);
 	answer->result = answer->count > 0 ? PH_DNS_FOUND : PH_DNS_NODATA;
 	return 0;
+}
+
+const char *
+dns_type_name(ph_dns_type type)
+{
+	switch (type) {
+	case PH_DNS_A:
+		return "A";
+	case PH_DNS_NS:
+		return "NS";
+	case PH_DNS_CNAME:
+		return "CNAME";
+	case PH_DNS_PTR:
+		return "PTR";
+	case PH_DNS_MX:
+		return "MX";
+	case PH_DNS_TXT:
+		return "TXT";
+	case PH_DNS_AAAA:
+		return "AAAA";
+	case PH_DNS_TLSA:
+		return "TLSA";
+	}
+	return "?";
 }

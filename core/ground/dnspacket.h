@@ -34,5 +34,7 @@ int dns_parse(ph_pool *pool, ph_dns_type type, const uint8_t *packet, size_t siz
 	struct ph_dns_answer *answer, unsigned *rcode);
 /* Is it a name that can be asked for: labels of 1 to 63 printable bytes, 253 in all? */
 bool dns_is_name(ph_span name);
+/* "MX". */
+const char *dns_type_name(ph_dns_type type);
 
 #endif

@@ -34,7 +34,6 @@ static struct {
 	struct ring ring;
 	bool open;
 	bool json;
-	bool debug;
 	bool fork_watched;
 	pid_t pid;      /* 0: not asked yet; a child of fork() asks again */
 	char path[256]; /* of a file; "" for the others */
@@ -70,7 +69,7 @@ static const struct level levels[] = {
 	[PH_LOG_DEBUG] = {"", "debug", LOG_DEBUG},
 };
 
-/* ---- The shape of a line ---------------------------------------------------------------------- */
+/* ---- The shape of a line --------------------------------------------------------------------- */
 
 static void
 put_string(struct escape_out *out, const char *string)
@@ -262,7 +261,7 @@ shape_line(const char *component, ph_log_level level, const char *text)
 	return (size_t)(out.at - logger.line);
 }
 
-/* ---- The way of a line ------------------------------------------------------------------------ */
+/* ---- The way of a line ----------------------------------------------------------------------- */
 
 /* A child of fork() does not send what its parent has collected. */
 static void
@@ -273,7 +272,8 @@ after_fork(void)
 	logger.pid = 0;
 }
 
-/* A round that says more than the ring holds (thousands of clients go at once) writes in between. */
+/* A round that says more than the ring holds (thousands of clients go at once) writes in
+ * between. */
 static void
 put_line(const char *component, ph_log_level level, const char *text)
 {
@@ -293,7 +293,8 @@ report_dropped(void)
 
 	if (dropped == 0 || logger.ring.used > RING_SIZE / 2)
 		return;
-	snprintf(text, sizeof(text), "%llu log lines were dropped: the log did not take them in time",
+	snprintf(text, sizeof(text),
+		"%llu log lines were dropped: the log did not take them in time",
 		(unsigned long long)dropped);
 	logger.ring.dropped = 0;
 	put_line(logger.component, PH_LOG_WARNING, text);
@@ -378,7 +379,7 @@ send_request(struct request *request)
 {
 	int saved = errno;
 
-	if (request->level != PH_LOG_DEBUG || logger.debug || logger.capture != NULL)
+	if (request->level != PH_LOG_DEBUG || logger.capture != NULL)
 		ph_on_loop_stack(run_request, request);
 	errno = saved;
 }
@@ -425,7 +426,7 @@ logger_emergency(const char *text)
 		return; /* nobody is left to tell */
 }
 
-/* ---- Opening ---------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static void
 name_host(void)
@@ -448,10 +449,12 @@ use_descriptor(int fd, enum ring_kind kind)
 static int
 open_file(const char *path, ph_error *error)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+		0640);
 
 	if (fd == -1)
-		return ph_error_set(error, "cannot open the log file %s: %s", path, strerror(errno));
+		return ph_error_set(error, "cannot open the log file %s: %s", path,
+			strerror(errno));
 	return fd;
 }
 
@@ -509,12 +512,6 @@ void
 logger_set_component(const char *component)
 {
 	snprintf(logger.component, sizeof(logger.component), "%s", component);
-}
-
-void
-logger_set_debug(bool debug)
-{
-	logger.debug = debug;
 }
 
 void

@@ -15,21 +15,19 @@
 int logger_open(const char *destination, const char *name, const char *component, bool json,
 	ph_error *error);
 void logger_set_component(const char *component);
-/* Lines of PH_LOG_DEBUG are dropped unless this was set. */
-void logger_set_debug(bool debug);
 /* A line at once, from a signal handler: nothing is locked or allocated. What the ring holds goes
  * first where that is safe. Printable ASCII only. */
 void logger_emergency(const char *text);
 /* Opens a log file again, after rotation. */
 void logger_reopen(void);
-/* The descriptor of the log file, -1 when the log goes elsewhere; and another one in its place, which
- * somebody with the rights to open it has sent (duplicated: the caller closes fd). */
+/* The descriptor of the log file, -1 when the log goes elsewhere; and another one in its place,
+ * which somebody with the rights to open it has sent (duplicated: the caller closes fd). */
 int logger_file(void);
 void logger_replace_file(int fd);
 void logger_flush(void);
 void logger_close(void);
 /* Lines of a test, escaped, without head and "warning: ": NULL ends it. */
-void logger_capture(void (*fn)(const char *component, ph_log_level level, const char *line, void *context),
-	void *context);
+void logger_capture(void (*fn)(const char *component, ph_log_level level, const char *line,
+	void *context), void *context);
 
 #endif

@@ -46,7 +46,7 @@ static struct {
 	struct signal_watch *signals;
 } loop = {.timer_at = PH_NEVER};
 
-/* ---- Clocks ----------------------------------------------------------------------------------- */
+/* ---- Clocks ---------------------------------------------------------------------------------- */
 
 static int64_t
 read_clock(void)
@@ -86,7 +86,7 @@ ph_in(int64_t milliseconds)
 	return deadline;
 }
 
-/* ---- Deadlines -------------------------------------------------------------------------------- */
+/* ---- Deadlines ------------------------------------------------------------------------------- */
 
 /* The event only ends the sleep; what is due is seen after it. */
 static void
@@ -116,7 +116,7 @@ arm_timer(void)
 		loop.timer_at = at;
 }
 
-/* ---- The end of a round ----------------------------------------------------------------------- */
+/* ---- The end of a round ---------------------------------------------------------------------- */
 
 static struct hook *
 find_hook(void (*fn)(void *), void *argument)
@@ -191,7 +191,7 @@ run_hooks(void)
 	loop.in_hooks = false;
 }
 
-/* ---- Running ---------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static void
 libevent_says(int severity, const char *text)

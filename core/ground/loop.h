@@ -47,8 +47,8 @@ struct task_context *task_context(void);
 const char *task_name(ph_task task);
 
 /* The crash handler: on a fatal signal writes one line (signal, role, task, queue ID, instance; a
- * stack overrun is told by the guard page) to the log's descriptor and copies "QUEUE_ID INSTANCE" of
- * the running task into blame (shared memory, may be NULL), then dies of that signal. */
+ * stack overrun is told by the guard page) to the log's descriptor and copies "QUEUE_ID INSTANCE"
+ * of the running task into blame (shared memory, may be NULL), then dies of that signal. */
 void crash_install(const char *role, char *blame, size_t size);
 /* Starts the watchdog of this process: a task that did not yield for warn_ms is logged, after
  * abort_ms the process aborts. */

@@ -23,7 +23,8 @@ static int
 put(struct expansion *e, char c)
 {
 	if (e->size + 1 >= RESULT_MAX)
-		return ph_error_set(e->error, "the expanded text is longer than %d bytes", RESULT_MAX - 1);
+		return ph_error_set(e->error, "the expanded text is longer than %d bytes",
+			RESULT_MAX - 1);
 	e->data[e->size++] = c;
 	return 0;
 }
@@ -34,7 +35,8 @@ put_value(struct expansion *e, const char *value)
 	int result = 0;
 
 	for (; *value != '\0' && result == 0; value++)
-		result = put(e, e->allowed == NULL || strchr(e->allowed, *value) != NULL ? *value : '_');
+		result = put(e, e->allowed == NULL || strchr(e->allowed, *value) != NULL ? *value
+			: '_');
 	return result;
 }
 
@@ -43,7 +45,8 @@ name_size(ph_span text)
 {
 	size_t n = 0;
 
-	while (n < text.size && ((text.data[n] >= 'a' && text.data[n] <= 'z') || text.data[n] == '_'))
+	while (n < text.size &&
+		((text.data[n] >= 'a' && text.data[n] <= 'z') || text.data[n] == '_'))
 		n++;
 	return n;
 }
@@ -128,8 +131,8 @@ expand(struct expansion *e, ph_span text, unsigned depth)
 }
 
 const char *
-ph_macros_expand(ph_pool *pool, const char *text, const char *allowed, ph_macro_fn *value, void *context,
-	ph_error *error)
+ph_macros_expand(ph_pool *pool, const char *text, const char *allowed, ph_macro_fn *value,
+	void *context, ph_error *error)
 {
 	struct expansion e = {.pool = pool, .allowed = allowed, .value = value, .context = context,
 		.data = ph_pool_alloc(pool, RESULT_MAX), .error = error};

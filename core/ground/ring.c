@@ -143,8 +143,8 @@ fill_datagrams(struct ring *ring, struct mmsghdr *messages, struct iovec *parts)
 static bool
 is_lost(int error)
 {
-	return error == ECONNREFUSED || error == ENOTCONN || error == ECONNRESET || error == EPIPE ||
-		error == ENOENT || error == EBADF;
+	return error == ECONNREFUSED || error == ENOTCONN || error == ECONNRESET ||
+		error == EPIPE || error == ENOENT || error == EBADF;
 }
 
 static void

@@ -1,5 +1,7 @@
 #include "ground/siphash.h"
 
+#include "ground/number.h"
+
 enum { WORD = 8, WORD_ROUNDS = 2, LAST_ROUNDS = 4 };
 
 static uint64_t
@@ -37,17 +39,6 @@ take(uint64_t v[4], uint64_t word)
 	v[0] ^= word;
 }
 
-/* Up to eight bytes, the first one the lowest. */
-static uint64_t
-read_word(const char *bytes, size_t size)
-{
-	uint64_t word = 0;
-
-	for (size_t i = 0; i < size; i++)
-		word |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
-	return word;
-}
-
 uint64_t
 siphash(const uint64_t secret[2], ph_span text)
 {
@@ -57,9 +48,9 @@ siphash(const uint64_t secret[2], ph_span text)
 	size_t whole = text.size / WORD * WORD;
 
 	for (size_t at = 0; at < whole; at += WORD)
-		take(v, read_word(text.data + at, WORD));
+		take(v, number_get(text.data + at, WORD));
 	/* What is left, with the length above it. */
-	take(v, read_word(text.data + whole, text.size - whole) | (uint64_t)text.size << 56);
+	take(v, number_get(text.data + whole, text.size - whole) | (uint64_t)text.size << 56);
 	v[2] ^= 0xff;
 	rounds(v, LAST_ROUNDS);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];

@@ -1,6 +1,6 @@
 /*
- * The stacks of tasks: slots of one reservation of addresses. A slot is made usable when it is first
- * taken and stays so; the lowest 64 KiB of each are a guard that no access survives.
+ * The stacks of tasks: slots of one reservation of addresses. A slot is made usable when it is
+ * first taken and stays so; the lowest 64 KiB of each are a guard that no access survives.
  */
 #ifndef GROUND_STACK_H
 #define GROUND_STACK_H

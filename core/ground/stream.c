@@ -38,7 +38,7 @@ struct ph_stream {
 	struct buffer *out;
 };
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 make_nonblocking(int fd)
@@ -101,7 +101,8 @@ stream_fail(ph_stream *stream, int error)
 
 /* The results of a wait are those of a stream: timeout -1, cancelled -2. */
 _Static_assert((int)PH_STREAM_TIMEOUT == (int)PH_WAIT_TIMEOUT &&
-	(int)PH_STREAM_CANCELLED == (int)PH_WAIT_CANCELLED, "results of waits and of streams agree");
+	(int)PH_STREAM_CANCELLED == (int)PH_WAIT_CANCELLED,
+	"results of waits and of streams agree");
 
 static int
 stream_wait(ph_stream *stream, int what, ph_deadline deadline)
@@ -115,7 +116,7 @@ would_block(int error)
 	return error == EAGAIN || error == EWOULDBLOCK;
 }
 
-/* ---- Output ----------------------------------------------------------------------------------- */
+/* ---- Output ---------------------------------------------------------------------------------- */
 
 static void
 skip_parts(struct iovec *parts, size_t count, size_t sent)
@@ -242,7 +243,8 @@ ph_stream_write(ph_stream *stream, const void *data, size_t size, ph_deadline de
 	if (size == 0)
 		return 0;
 	if (size > output_room(stream))
-		return send_with(stream, (ph_span){.data = data, .size = size}, (ph_span){0}, deadline);
+		return send_with(stream, (ph_span){.data = data, .size = size}, (ph_span){0},
+			deadline);
 	memcpy(stream->out->bytes + stream->out->end, data, size);
 	stream->out->end += (uint32_t)size;
 	return 0;
@@ -317,7 +319,7 @@ ph_stream_printf(ph_stream *stream, ph_deadline deadline, const char *format, ..
 	return result;
 }
 
-/* ---- Files ------------------------------------------------------------------------------------ */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static ssize_t
 read_piece(int fd, struct buffer *buffer, int64_t offset, int64_t size)
@@ -405,7 +407,7 @@ ph_stream_send_file(ph_stream *stream, int fd, int64_t offset, int64_t size, ph_
 	return send_copied(stream, fd, offset, end - offset, tail, deadline);
 }
 
-/* ---- Input ------------------------------------------------------------------------------------ */
+/* ---- Input ----------------------------------------------------------------------------------- */
 
 /* Before a wait: answers go out, an empty buffer goes back. When the peer does not read any more,
  * what it has said before is still to be had. */
@@ -499,7 +501,8 @@ ph_stream_buffered(const ph_stream *stream)
 {
 	if (stream->in == NULL)
 		return (ph_span){0};
-	return (ph_span){.data = stream->in->bytes + stream->in->start, .size = buffer_count(stream->in)};
+	return (ph_span){.data = stream->in->bytes + stream->in->start,
+		.size = buffer_count(stream->in)};
 }
 
 static int64_t

@@ -42,7 +42,7 @@ task_at(size_t slot)
 	return (struct task *)(void *)(stacks_slot(&tasks.stacks, slot + 1) - room);
 }
 
-struct task *
+static struct task *
 task_find(ph_task handle)
 {
 	struct task *task;
@@ -59,7 +59,7 @@ handle_of(const struct task *task)
 	return (ph_task){.slot = task->slot, .generation = task->generation};
 }
 
-/* ---- Running ---------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static void
 enqueue(struct task *task)
@@ -146,7 +146,7 @@ tasks_run(void)
 	}
 }
 
-/* ---- Birth and end ---------------------------------------------------------------------------- */
+/* ---- Birth and end --------------------------------------------------------------------------- */
 
 static struct task *
 new_stack(void)
@@ -271,7 +271,7 @@ loop_task_limit(void)
 	return tasks.stacks.limit;
 }
 
-/* ---- The wait --------------------------------------------------------------------------------- */
+/* ---- The wait -------------------------------------------------------------------------------- */
 
 void
 task_end_wait(struct task *task, ph_wait result)

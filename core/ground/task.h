@@ -65,7 +65,6 @@ void tasks_close(void);
 void tasks_run(void);
 void tasks_cancel_all(void);
 
-struct task *task_find(ph_task handle);
 struct task *task_at(size_t slot);
 /* Suspends the running task until task_wake() with the same key, the deadline or a cancellation.
  * A deadline that has passed: PH_WAIT_TIMEOUT at once. */

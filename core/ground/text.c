@@ -117,14 +117,16 @@ ph_address_parse(ph_span text, ph_address *address)
 	char copy[PH_ADDRESS_TEXT + 8];
 	ph_address result = {0};
 
-	if (text.size == 0 || text.size >= sizeof(copy) || memchr(text.data, '\0', text.size) != NULL)
+	if (text.size == 0 || text.size >= sizeof(copy) ||
+		memchr(text.data, '\0', text.size) != NULL)
 		return -1;
 	memcpy(copy, text.data, text.size);
 	copy[text.size] = '\0';
 	if (inet_pton(AF_INET, copy, result.bytes) == 1) {
 		result.family = AF_INET;
 	} else {
-		if (parse_scope(copy, &result.scope) == -1 || inet_pton(AF_INET6, copy, result.bytes) != 1)
+		if (parse_scope(copy, &result.scope) == -1 ||
+			inet_pton(AF_INET6, copy, result.bytes) != 1)
 			return -1;
 		result.family = AF_INET6;
 	}

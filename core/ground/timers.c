@@ -52,7 +52,8 @@ sift_down(struct timers *timers, size_t index, struct timer timer)
 
 		if (child >= timers->count)
 			break;
-		if (child + 1 < timers->count && timers->heap[child + 1].at < timers->heap[child].at)
+		if (child + 1 < timers->count &&
+			timers->heap[child + 1].at < timers->heap[child].at)
 			child++;
 		if (timers->heap[child].at >= timer.at)
 			break;

@@ -15,7 +15,7 @@ struct search {
 	const char *extension; /* what the key did not have */
 };
 
-/* ---- Values ------------------------------------------------------------------------------------ */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 struct values {
 	struct search *search;
@@ -74,32 +74,6 @@ take_domain(struct values *values, const char *value)
 		search->local.data, value));
 }
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-/* "joe jane" are two addresses, though RFC 5322 has commas: tables have always been written so. Where there
- * are names, quotes or comments the commas say it. */
-static ph_span
-put_commas(ph_pool *pool, const char *value)
-{
-	char *text;
-
-	if (strpbrk(value, "\"\\()<>:;[]") != NULL || (text = ph_pool_printf(pool, "%s", value)) == NULL)
-		return ph_span_of(value);
-	for (char *at = text; *at != '\0';) {
-		char *blank = at += strcspn(at, " \t"), before = blank > text ? blank[-1] : ',';
-
-		while (is_blank(*at))
-			at++;
-		if (at > blank && *at != '\0' && strchr(",@", before) == NULL && strchr(",@", *at) == NULL)
-			*blank = ',';
-	}
-	return ph_span_of(text);
-}
-
 ph_found
 address_map_find(ph_pool *pool, const struct settings *settings, const ph_map *map,
 	const char *address, bool propagate, ph_strings *list, ph_error *error)
@@ -115,7 +89,7 @@ address_map_find(ph_pool *pool, const struct settings *settings, const ph_map *m
 	if (found != PH_FOUND)
 		return found;
 	int result = *value == '@' ? take_domain(&values, value)
-		: mailbox_list_parse(pool, put_commas(pool, value), take, &values, &syntax);
+		: mailbox_list_parse(pool, mailbox_list_commas(pool, value), take, &values, &syntax);
 
 	if (result == -1 || values.count == 0) {
 		ph_error_set(error, "%s: the value of %s, \"%.100s\", is no list of addresses",

@@ -27,11 +27,23 @@ session_client(const ph_session *session, struct intake_client *client)
 		.address = ph_client_address_text(session),
 		.helo = ph_helo(session),
 		.protocol = ph_protocol(session),
+		.port = ph_client_address(session)->port,
 		.sasl_username = ph_sasl_username(session),
+		.sasl_method = ph_sasl_method(session),
+		.sasl_sender = ph_sasl_sender(session),
 		.tls = *ph_tls_protocol(session) != '\0',
 		.overrides = &session->policy->receive_override_options,
+		.filter = session->policy->content_filter,
 		.in_interfaces = interfaces_have(ph_client_address(session)),
 		.in_mynetworks = ph_client_in_mynetworks(session)};
+}
+
+static const struct policy_settings *
+listener_policy(const void *listener)
+{
+	const struct instance *instance = instance_of(listener);
+
+	return instance != NULL ? instance->policy : NULL;
 }
 
 static bool
@@ -47,6 +59,7 @@ intake_base(void)
 		.filter = configured_filter,
 		.announce = queue_client_announce,
 		.client = session_client,
+		.policy = listener_policy,
 		.has_transport = has_transport};
 
 	base.settings = config_settings(config_current());

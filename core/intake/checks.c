@@ -15,13 +15,15 @@ struct kind {
 	const char *log_word;
 	bool on_delivery;
 	const char *example; /* what must stand behind it */
-	int (*read)(const struct kind *kind, unsigned where, struct ph_check *check, ph_error *error);
+	int (*read)(const struct kind *kind, unsigned where, struct ph_check *check,
+		ph_error *error);
 };
 
 static int
 need(const struct kind *kind, const char *what, ph_error *error)
 {
-	return ph_error_set(error, "%s needs %s: %s %s", kind->word, what, kind->word, kind->example);
+	return ph_error_set(error, "%s needs %s: %s %s", kind->word, what, kind->word,
+		kind->example);
 }
 
 static int
@@ -35,7 +37,8 @@ read_route(const struct kind *kind, unsigned where, struct ph_check *check, ph_e
 {
 	const char *colon = strchr(check->text, ':');
 
-	return colon != NULL && colon != check->text ? 0 : need(kind, "a transport and a destination", error);
+	return colon != NULL && colon != check->text ? 0
+		: need(kind, "a transport and a destination", error);
 }
 
 /* A name of printable characters, a colon (RFC 5322, 2.2). */
@@ -44,7 +47,8 @@ is_field(const char *text)
 {
 	size_t size = 0;
 
-	while ((unsigned char)text[size] > ' ' && (unsigned char)text[size] < 127 && text[size] != ':')
+	while ((unsigned char)text[size] > ' ' && (unsigned char)text[size] < 127 &&
+		text[size] != ':')
 		size++;
 	return size > 0 && text[size + strspn(text + size, " \t")] == ':';
 }
@@ -55,7 +59,8 @@ read_text(const struct kind *kind, unsigned where, struct ph_check *check, ph_er
 	if (where & PH_CHECK_IN_HEADER)
 		return is_field(check->text) ? 0 : need(kind, "a header", error);
 	return check->text[0] != '\0' ? 0
-		: ph_error_set(error, "%s needs the text of a line: %s text", kind->word, kind->word);
+		: ph_error_set(error, "%s needs the text of a line: %s text", kind->word,
+		kind->word);
 }
 
 static int
@@ -68,7 +73,8 @@ read_reply(const struct kind *kind, unsigned where, struct ph_check *check, ph_e
 	check->text += size;
 	check->code = check->status[0] == '4' ? 450 : 550;
 	if (check->text[0] == '\0')
-		check->text = check->code == 450 ? "service unavailable" : "message content rejected";
+		check->text = check->code == 450 ? "service unavailable"
+			: "message content rejected";
 	return 0;
 }
 
@@ -116,7 +122,8 @@ unknown(ph_span span, ph_error *error)
 		nearest_try(&nearest, kinds[i].word);
 	nearest_hint(&nearest, hint, sizeof(hint));
 	return ph_error_set(error, "\"%s\" is no action%s", word,
-		hint[0] != '\0' ? hint : "; expected REJECT, WARN, INFO, IGNORE, STRIP, REPLACE, PREPEND, HOLD, "
+		hint[0] != '\0' ? hint
+		: "; expected REJECT, WARN, INFO, IGNORE, STRIP, REPLACE, PREPEND, HOLD, "
 		"DISCARD, REDIRECT, BCC, FILTER, PASS or DUNNO");
 }
 
@@ -132,7 +139,8 @@ ph_check_parse(const char *answer, unsigned where, struct ph_check *check, ph_er
 	if (kind == NULL)
 		return unknown((ph_span){answer, word}, error);
 	if ((where & PH_CHECK_ON_DELIVERY) && !kind->on_delivery)
-		return ph_error_set(error, "%s has no meaning for mail on its way out; write it into "
+		return ph_error_set(error,
+			"%s has no meaning for mail on its way out; write it into "
 			"header_checks, which are asked when mail comes in", kind->word);
 	*check = (struct ph_check){.action = kind->action,
 		.text = answer + word + strspn(answer + word, " \t")};

@@ -36,7 +36,8 @@ complete(ph_pool *pool, const struct completion *with, const char *address)
 	}
 	if (*domain == '\0')
 		return with->origin == NULL ? address
-			: ph_pool_printf(pool, "%.*s@%s", (int)local.size, local.data, with->origin);
+			: ph_pool_printf(pool, "%.*s@%s", (int)local.size, local.data,
+			with->origin);
 	if (with->domain == NULL || strchr(domain, '.') != NULL || domain[0] == '[')
 		return address;
 	return ph_pool_printf(pool, "%s.%s", address, with->domain);

@@ -89,13 +89,15 @@ next_token(struct reader *reader, struct token *token)
 	if (*start == ';')
 		return false;
 	if (!is_special(*start))
-		while (reader->at < reader->end && !is_special(*reader->at) && !is_white(*reader->at))
+		while (reader->at < reader->end && !is_special(*reader->at) &&
+			!is_white(*reader->at))
 			reader->at++;
 	*token = (struct token){{start, (size_t)(reader->at - start)}, is_special(*start)};
 	return true;
 }
 
-/* The first three tokens of a parameter; the rest of it is passed over. Returns how many there were. */
+/* The first three tokens of a parameter; the rest of it is passed over. Returns how many there
+ * were. */
 static size_t
 next_parameter(struct reader *reader, struct token tokens[3])
 {

@@ -61,7 +61,8 @@ ph_dsn_notify_text(uint32_t notify)
 uint32_t
 ph_dsn_notify_expanded(uint32_t notify)
 {
-	return notify == PH_NOTIFY_SUCCESS ? PH_NOTIFY_NEVER : notify & ~(uint32_t)PH_NOTIFY_SUCCESS;
+	return notify == PH_NOTIFY_SUCCESS ? PH_NOTIFY_NEVER
+		: notify & ~(uint32_t)PH_NOTIFY_SUCCESS;
 }
 
 int
@@ -166,7 +167,8 @@ static bool
 is_type(ph_span type)
 {
 	for (size_t i = 0; i < type.size; i++)
-		if (type.data[i] <= ' ' || type.data[i] > '~' || strchr("()<>[]:;@\\,.\"=", type.data[i]) != NULL)
+		if (type.data[i] <= ' ' || type.data[i] > '~' ||
+			strchr("()<>[]:;@\\,.\"=", type.data[i]) != NULL)
 			return false;
 	return type.size > 0;
 }

@@ -11,6 +11,21 @@
 
 #include <string.h>
 
+#include "ground/number.h"
+
+const struct envelope envelope_empty = {
+	.sender = "",
+	.client_name = "",
+	.client_address = "",
+	.helo = "",
+	.protocol = "",
+	.sasl_username = "",
+	.sasl_method = "",
+	.sasl_sender = "",
+	.envid = "",
+	.filter = "",
+};
+
 #define VERSION 1
 #define PREFIX 5
 #define RECORD 6
@@ -37,7 +52,11 @@ enum {
 	MESSAGE_RECIPIENT = 16,
 	MESSAGE_FILTER = 17,
 	MESSAGE_ALIAS = 18, /* as RECIPIENT; nothing is delivered to it */
-	MESSAGE_TYPES = 19,
+	MESSAGE_CLIENT_PORT = 19,
+	MESSAGE_SASL_METHOD = 20,
+	MESSAGE_SASL_SENDER = 21,
+	MESSAGE_WATCH = 22,
+	MESSAGE_TYPES = 23,
 	/* Whoever does not know that it is a probe would deliver it: critical. */
 	MESSAGE_PROBE = CRITICAL | 17
 };
@@ -54,7 +73,7 @@ enum {
 	RECIPIENT_TYPES = 6
 };
 
-/* ---- Writing ---------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* Counts when at is NULL: the same code measures and writes. */
 struct output {
@@ -65,8 +84,10 @@ struct output {
 static void
 put_number(struct output *out, uint64_t value, size_t bytes)
 {
-	for (size_t i = 0; i < bytes && out->at != NULL; i++)
-		*out->at++ = (char)(value >> (8 * i));
+	if (out->at != NULL) {
+		number_put(out->at, value, bytes);
+		out->at += bytes;
+	}
 	out->size += bytes;
 }
 
@@ -133,7 +154,8 @@ put_recipient(struct output *out, unsigned type, const struct recipient *recipie
 static void
 put_envelope(struct output *out, const struct envelope *envelope, size_t total)
 {
-	uint32_t flags = (envelope->body_8bit ? FLAG_8BIT : 0) | (envelope->smtputf8 ? FLAG_SMTPUTF8 : 0);
+	uint32_t flags = (envelope->body_8bit ? FLAG_8BIT : 0) | (envelope->smtputf8 ? FLAG_SMTPUTF8
+		: 0);
 
 	put_number(out, VERSION, 1);
 	put_number(out, total, 4);
@@ -144,12 +166,16 @@ put_envelope(struct output *out, const struct envelope *envelope, size_t total)
 	put_integer(out, MESSAGE_UID, envelope->uid, 4);
 	put_text(out, MESSAGE_CLIENT_NAME, envelope->client_name);
 	put_text(out, MESSAGE_CLIENT_ADDRESS, envelope->client_address);
+	put_integer(out, MESSAGE_CLIENT_PORT, envelope->client_port, 4);
 	put_text(out, MESSAGE_HELO, envelope->helo);
 	put_text(out, MESSAGE_PROTOCOL, envelope->protocol);
 	put_text(out, MESSAGE_SASL_USERNAME, envelope->sasl_username);
+	put_text(out, MESSAGE_SASL_METHOD, envelope->sasl_method);
+	put_text(out, MESSAGE_SASL_SENDER, envelope->sasl_sender);
 	put_integer(out, MESSAGE_FLAGS, flags, 4);
 	put_text(out, MESSAGE_ENVID, envelope->envid);
 	put_integer(out, MESSAGE_RET, envelope->ret, 4);
+	put_integer(out, MESSAGE_WATCH, envelope->watch, 1);
 	put_integer(out, MESSAGE_HOPS, envelope->hops, 4);
 	put_integer(out, MESSAGE_CONTENT_SIZE, (uint64_t)envelope->content_size, 8);
 	put_text(out, MESSAGE_FILTER, envelope->filter);
@@ -179,23 +205,13 @@ envelope_encode(const struct envelope *envelope, ph_pool *pool, ph_span *bytes)
 	return 0;
 }
 
-/* ---- Reading ---------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 struct record {
 	unsigned type;
 	ph_span value;
 	ph_span whole;
 };
-
-static uint64_t
-number_at(const char *data, size_t bytes)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < bytes; i++)
-		value |= (uint64_t)(unsigned char)data[i] << (8 * i);
-	return value;
-}
 
 /* 1: a record was taken off the list; 0: the list is at its end; -1: it is cut. */
 static int
@@ -205,11 +221,11 @@ next_record(ph_span *list, struct record *record)
 		return 0;
 	if (list->size < RECORD)
 		return -1;
-	size_t size = (size_t)number_at(list->data + 2, 4);
+	size_t size = (size_t)number_get(list->data + 2, 4);
 
 	if (size > list->size - RECORD)
 		return -1;
-	record->type = (unsigned)number_at(list->data, 2);
+	record->type = (unsigned)number_get(list->data, 2);
 	record->value = (ph_span){list->data + RECORD, size};
 	record->whole = (ph_span){list->data, RECORD + size};
 	list->data += RECORD + size;
@@ -231,7 +247,8 @@ once(struct input *in, unsigned type, unsigned types, const char *what)
 	if (type == 0 || type >= types)
 		return 0;
 	if (in->seen & 1u << type)
-		return ph_error_set(in->error, "envelope: type %u of a %s is there twice", type, what);
+		return ph_error_set(in->error, "envelope: type %u of a %s is there twice", type,
+			what);
 	in->seen |= 1u << type;
 	return 0;
 }
@@ -250,9 +267,9 @@ static int
 get_integer(struct input *in, ph_span value, size_t bytes, uint64_t max, uint64_t *number)
 {
 	if (value.size != bytes)
-		return ph_error_set(in->error, "envelope: a number of %zu bytes instead of %zu", value.size,
-			bytes);
-	uint64_t found = number_at(value.data, bytes);
+		return ph_error_set(in->error, "envelope: a number of %zu bytes instead of %zu",
+			value.size, bytes);
+	uint64_t found = number_get(value.data, bytes);
 
 	if (found > max)
 		return ph_error_set(in->error, "envelope: a number is out of range");
@@ -286,12 +303,14 @@ static int
 get_id(struct input *in, ph_span value, char id[PH_QUEUE_ID_SIZE])
 {
 	if (value.size == 0 || value.size >= PH_QUEUE_ID_SIZE)
-		return ph_error_set(in->error, "envelope: a queue ID of %zu characters", value.size);
+		return ph_error_set(in->error, "envelope: a queue ID of %zu characters",
+			value.size);
 	for (size_t i = 0; i < value.size; i++) {
 		unsigned char c = (unsigned char)value.data[i];
 
 		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')))
-			return ph_error_set(in->error, "envelope: a queue ID with a character 0x%02x", c);
+			return ph_error_set(in->error,
+				"envelope: a queue ID with a character 0x%02x", c);
 	}
 	memcpy(id, value.data, value.size);
 	id[value.size] = '\0';
@@ -408,13 +427,13 @@ get_flags(struct input *in, ph_span value, struct envelope *envelope)
 }
 
 static int
-get_probe(struct input *in, ph_span value, struct envelope *envelope)
+get_bool(struct input *in, ph_span value, bool *result)
 {
 	uint64_t number = 0;
 
 	if (get_integer(in, value, 1, 1, &number) == -1)
 		return -1;
-	envelope->probe |= number == 1;
+	*result |= number == 1;
 	return 0;
 }
 
@@ -423,7 +442,8 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 {
 	ph_span value = record->value;
 
-	if (record->type != MESSAGE_RECIPIENT && record->type != MESSAGE_ALIAS && once(in, record->type, MESSAGE_TYPES, "message") == -1)
+	if (record->type != MESSAGE_RECIPIENT && record->type != MESSAGE_ALIAS &&
+		once(in, record->type, MESSAGE_TYPES, "message") == -1)
 		return -1;
 	switch (record->type) {
 	case MESSAGE_ID:
@@ -440,12 +460,18 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 		return get_text(in, value, &envelope->client_name);
 	case MESSAGE_CLIENT_ADDRESS:
 		return get_text(in, value, &envelope->client_address);
+	case MESSAGE_CLIENT_PORT:
+		return get_u32(in, value, UINT16_MAX, &envelope->client_port);
 	case MESSAGE_HELO:
 		return get_text(in, value, &envelope->helo);
 	case MESSAGE_PROTOCOL:
 		return get_text(in, value, &envelope->protocol);
 	case MESSAGE_SASL_USERNAME:
 		return get_text(in, value, &envelope->sasl_username);
+	case MESSAGE_SASL_METHOD:
+		return get_text(in, value, &envelope->sasl_method);
+	case MESSAGE_SASL_SENDER:
+		return get_text(in, value, &envelope->sasl_sender);
 	case MESSAGE_FLAGS:
 		return get_flags(in, value, envelope);
 	case MESSAGE_ENVID:
@@ -459,12 +485,15 @@ get_message_field(struct input *in, const struct record *record, struct envelope
 	case MESSAGE_FILTER:
 		return get_text(in, value, &envelope->filter);
 	case MESSAGE_PROBE:
-		return get_probe(in, value, envelope);
+		return get_bool(in, value, &envelope->probe);
+	case MESSAGE_WATCH:
+		return get_bool(in, value, &envelope->watch);
 	case MESSAGE_RECIPIENT:
 		return get_recipient(in, value, envelope,
 			&envelope->recipients[envelope->recipient_count++]);
 	case MESSAGE_ALIAS:
-		return get_recipient(in, value, envelope, &envelope->aliases[envelope->alias_count++]);
+		return get_recipient(in, value, envelope,
+			&envelope->aliases[envelope->alias_count++]);
 	}
 	return 0;
 }
@@ -478,7 +507,8 @@ get_message(struct input *in, ph_span list, struct envelope *envelope)
 
 	if (survey(list, is_message_type, &census, in->error) == -1)
 		return -1;
-	envelope->recipients = ph_pool_array(in->pool, census.recipients + 1, sizeof(struct recipient));
+	envelope->recipients = ph_pool_array(in->pool, census.recipients + 1,
+		sizeof(struct recipient));
 	envelope->aliases = census.aliases == 0 ? NULL
 		: ph_pool_array(in->pool, census.aliases, sizeof(struct recipient));
 	if (envelope->recipients == NULL || (census.aliases > 0 && envelope->aliases == NULL) ||
@@ -498,21 +528,15 @@ envelope_decode(ph_span bytes, ph_pool *pool, struct envelope *envelope, ph_erro
 {
 	struct input in = {.pool = pool, .error = error};
 
-	*envelope = (struct envelope){.sender = "",
-		.client_name = "",
-		.client_address = "",
-		.helo = "",
-		.protocol = "",
-		.sasl_username = "",
-		.envid = "",
-		.filter = ""};
+	*envelope = envelope_empty;
 	if (bytes.size < PREFIX)
 		return ph_error_set(error, "envelope: %zu bytes are too few", bytes.size);
 	if (bytes.data[0] != VERSION)
-		return ph_error_set(error, "envelope: version %u is unknown", (unsigned char)bytes.data[0]);
-	if (number_at(bytes.data + 1, 4) != bytes.size)
+		return ph_error_set(error, "envelope: version %u is unknown",
+			(unsigned char)bytes.data[0]);
+	if (number_get(bytes.data + 1, 4) != bytes.size)
 		return ph_error_set(error, "envelope: its size is %zu and should be %u", bytes.size,
-			(unsigned)number_at(bytes.data + 1, 4));
+			(unsigned)number_get(bytes.data + 1, 4));
 	if (get_message(&in, (ph_span){bytes.data + PREFIX, bytes.size - PREFIX}, envelope) == -1)
 		return -1;
 	if (!(in.seen & 1u << MESSAGE_ID) || !(in.seen & 1u << MESSAGE_SENDER))

@@ -25,23 +25,30 @@ struct envelope {
 	const char *sender;    /* "" for reports */
 	uint32_t origin;       /* enum ph_origin */
 	uint32_t uid;          /* local origin */
-	const char *client_name, *client_address, *helo, *protocol, *sasl_username; /* "" when unknown */
+	const char *client_name, *client_address, *helo, *protocol; /* "" when unknown */
+	uint32_t client_port;  /* 0 when unknown */
+	const char *sasl_username, *sasl_method, *sasl_sender; /* "": nobody logged in */
 	bool body_8bit;
 	bool smtputf8;
 	bool probe;            /* asks whether the recipient exists: nothing is ever delivered */
 	bool unknown_critical; /* an unknown type that must be understood: hold the message */
 	const char *envid;     /* "" none */
 	uint32_t ret;
+	bool watch;            /* the sender wants to hear what came of the first attempt */
 	uint32_t hops;         /* Received headers counted */
 	const char *filter;    /* "transport:nexthop" for all recipients; "": as each is resolved */
 	int64_t content_size;
 	struct recipient *recipients;
 	size_t recipient_count;
-	/* Recipients in whose place several others stand above, of which the sender wants to hear. */
+	/* Recipients in whose place several others stand above, of which the sender wants to
+	 * hear. */
 	struct recipient *aliases;
 	size_t alias_count;
 	ph_span unknown;
 };
+
+/* Of nobody to nobody: every text is "". */
+extern const struct envelope envelope_empty;
 
 /* The bytes, in the pool. 0, or -1 (memory). */
 int envelope_encode(const struct envelope *envelope, ph_pool *pool, ph_span *bytes);

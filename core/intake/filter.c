@@ -12,7 +12,7 @@
 #include "ground/loop.h"
 #include "intake/complete.h"
 
-/* ---- The chain --------------------------------------------------------------------------------- */
+/* ---- The chain ------------------------------------------------------------------------------- */
 
 static void
 add_step(struct ph_filter_message *message, const struct ph_filter_ops *ops, void *self,
@@ -30,13 +30,14 @@ filter_chain(struct ph_filter_message *message, const struct intake_base *base)
 
 	while (base->filter(count) != NULL)
 		count++;
-	message->steps = ph_pool_array(message->pool, count + 3, sizeof(struct filter_step));
+	message->steps = ph_pool_array(message->pool, count + 4, sizeof(struct filter_step));
 	if (message->steps == NULL)
 		return -1;
 	add_step(message, &filter_complete, NULL, "complete");
 	add_step(message, &filter_rewrite, NULL, "rewrite");
 	for (size_t i = 0; (instance = base->filter(i)) != NULL && i < count; i++)
 		add_step(message, instance->ops, instance->self, instance->name);
+	add_step(message, &filter_drop, NULL, "drop");
 	add_step(message, &filter_received, NULL, "received");
 	return 0;
 }
@@ -138,7 +139,8 @@ call(struct ph_filter_message *message, struct filter_step *step, enum filter_st
 		return ops->body_end != NULL ? ops->body_end(step->self, message, step->state)
 					     : PH_FILTER_CONTINUE;
 	case FILTER_END:
-		return ops->end != NULL ? ops->end(step->self, message, step->state) : PH_FILTER_CONTINUE;
+		return ops->end != NULL ? ops->end(step->self, message, step->state)
+			: PH_FILTER_CONTINUE;
 	}
 	return PH_FILTER_CONTINUE;
 }
@@ -196,7 +198,7 @@ filter_run_done(struct ph_filter_message *message)
 	}
 }
 
-/* ---- What a filter may ask --------------------------------------------------------------------- */
+/* ---- What a filter may ask ------------------------------------------------------------------- */
 
 ph_session *
 ph_filter_session(ph_filter_message *message)

@@ -42,7 +42,8 @@ filter_run_body_end(struct ph_filter_message *message)
 	ph_filter_result result = PH_FILTER_CONTINUE;
 
 	for (size_t i = 0; i < message->step_count && result == PH_FILTER_CONTINUE; i++)
-		result = call_writer(message, &message->steps[i], FILTER_BODY_END, (ph_span){NULL, 0});
+		result = call_writer(message, &message->steps[i], FILTER_BODY_END,
+			(ph_span){NULL, 0});
 	return result;
 }
 

@@ -13,8 +13,8 @@ add_message_id(ph_filter_message *message)
 	char moment[15];
 
 	date_compact(message->envelope.arrival, moment);
-	const char *value = ph_pool_printf(message->pool, "<%s.%s@%s>", moment, message->envelope.id,
-		message->settings->myhostname);
+	const char *value = ph_pool_printf(message->pool, "<%s.%s@%s>", moment,
+		message->envelope.id, message->settings->myhostname);
 
 	return value != NULL ? ph_header_insert(message, SIZE_MAX, "Message-Id", value) : -1;
 }
@@ -24,7 +24,8 @@ add_date(ph_filter_message *message)
 {
 	char text[DATE_SIZE];
 
-	return ph_header_insert(message, SIZE_MAX, "Date", date_text(message->envelope.arrival, text));
+	return ph_header_insert(message, SIZE_MAX, "Date",
+		date_text(message->envelope.arrival, text));
 }
 
 /* A name as the text of a comment: what would end it is escaped, control characters vanish. */
@@ -80,7 +81,8 @@ complete(ph_filter_message *message)
 	} wanted[] = {{"Message-Id", add_message_id}, {"Date", add_date}, {"From", add_from}};
 
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		if (ph_header_find(message, wanted[i].name, 0) == SIZE_MAX && wanted[i].add(message) == -1)
+		if (ph_header_find(message, wanted[i].name, 0) == SIZE_MAX &&
+			wanted[i].add(message) == -1)
 			return -1;
 	return 0;
 }

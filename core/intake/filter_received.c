@@ -14,7 +14,8 @@ neutral(ph_pool *pool, const char *text)
 	char *copy = ph_pool_strdup(pool, text);
 
 	for (char *p = copy; p != NULL && *p != '\0'; p++)
-		if ((unsigned char)*p <= ' ' || (unsigned char)*p > '~' || strchr("()<>\"\\,;", *p) != NULL)
+		if ((unsigned char)*p <= ' ' || (unsigned char)*p > '~' ||
+			strchr("()<>\"\\,;", *p) != NULL)
 			*p = '?';
 	return copy;
 }
@@ -46,7 +47,8 @@ from_network(ph_filter_message *message, const char *date)
 	const char *helo = *envelope->helo != '\0' ? envelope->helo : name;
 	const char *v6 = strchr(envelope->client_address, ':') != NULL ? "IPv6:" : "";
 	const char *with = protocol_text(message);
-	const char *target = envelope->recipient_count == 1 ? envelope->recipients[0].original : NULL;
+	const char *target = envelope->recipient_count == 1 ? envelope->recipients[0].original
+		: NULL;
 
 	if (target != NULL && *target == '\0')
 		target = envelope->recipients[0].address;
@@ -57,11 +59,12 @@ from_network(ph_filter_message *message, const char *date)
 	if (target != NULL)
 		return ph_pool_printf(message->pool,
 			"from %s (%s [%s%s])\r\n\tby %s (%s) with %s id %s\r\n\tfor <%s>; %s", helo, name, v6,
-			envelope->client_address, settings->myhostname, settings->mail_name, with, envelope->id,
-			target, date);
+			envelope->client_address, settings->myhostname, settings->mail_name, with,
+			envelope->id, target, date);
 	return ph_pool_printf(message->pool,
 		"from %s (%s [%s%s])\r\n\tby %s (%s) with %s id %s;\r\n\t%s", helo, name, v6,
-		envelope->client_address, settings->myhostname, settings->mail_name, with, envelope->id, date);
+		envelope->client_address, settings->myhostname, settings->mail_name, with,
+		envelope->id, date);
 }
 
 static const char *
@@ -75,8 +78,8 @@ received_value(ph_filter_message *message)
 		return from_network(message, date);
 	if (message->origin.origin == PH_ORIGIN_LOCAL)
 		return ph_pool_printf(message->pool, "by %s (%s, from userid %u)\r\n\tid %s; %s",
-			settings->myhostname, settings->mail_name, message->origin.uid, message->envelope.id,
-			date);
+			settings->myhostname, settings->mail_name, message->origin.uid,
+			message->envelope.id, date);
 	return ph_pool_printf(message->pool, "by %s (%s)\r\n\tid %s; %s", settings->myhostname,
 		settings->mail_name, message->envelope.id, date);
 }

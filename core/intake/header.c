@@ -35,7 +35,8 @@ name_size(ph_span line)
 static bool
 is_empty_line(ph_span line)
 {
-	return line.data[0] == '\n' || (line.size >= 2 && line.data[0] == '\r' && line.data[1] == '\n');
+	return line.data[0] == '\n' ||
+		(line.size >= 2 && line.data[0] == '\r' && line.data[1] == '\n');
 }
 
 static enum header_end
@@ -56,7 +57,8 @@ judge_line(struct header_scan *scan, ph_span line, bool complete)
 	if (complete && is_empty_line(line))
 		return ends(scan, start, start + line.size, HEADER_BLANK);
 	if (is_blank(line.data[0]) && start > 0)
-		return too_large ? ends(scan, scan->field, scan->field, HEADER_TOO_LARGE) : HEADER_MORE;
+		return too_large ? ends(scan, scan->field, scan->field, HEADER_TOO_LARGE)
+			: HEADER_MORE;
 	if (name_size(line) == 0)
 		return ends(scan, start, start, HEADER_NO_BLANK);
 	scan->field = start;

@@ -45,7 +45,8 @@ size_t header_split(ph_span section, struct header *headers);
 ph_span header_name(const struct header *header);
 /* Everything after the colon, without the final line end. */
 ph_span header_value(const struct header *header);
-/* Puts another value in place: name, colon and line end stay as they are. 0, or -1 without memory. */
+/* Puts another value in place: name, colon and line end stay as they are. 0, or -1 without
+ * memory. */
 int header_set_value(ph_pool *pool, struct header *header, ph_span value);
 bool header_is(const struct header *header, const char *name);
 /* The value without blanks and line ends at both ends. */

@@ -38,7 +38,7 @@ struct ph_intake {
 
 static ph_filter_result store_body(void *context, ph_span bytes);
 
-/* ---- Beginning ---------------------------------------------------------------------------------- */
+/* ---- Beginning ------------------------------------------------------------------------------- */
 
 static const char *
 copy_text(ph_pool *pool, const char *text)
@@ -71,6 +71,16 @@ has_word(const ph_strings *list, const char *word)
 	return false;
 }
 
+/* What mail that enters by a listener is spared, and where it goes first. */
+static int
+take_entry(struct ph_filter_message *message, const ph_strings *overrides, const char *filter)
+{
+	message->envelope.filter = copy_text(message->pool, filter);
+	message->no_mappings = has_word(overrides, "no_address_mappings");
+	message->exempt |= has_word(overrides, "no_header_body_checks");
+	return message->envelope.filter != NULL ? 0 : -1;
+}
+
 /* Facts of the session that go into the envelope; the session may end before the message does. */
 static int
 copy_client(struct ph_filter_message *message, const struct intake_client *client)
@@ -81,13 +91,17 @@ copy_client(struct ph_filter_message *message, const struct intake_client *clien
 	envelope->client_address = copy_text(message->pool, client->address);
 	envelope->helo = copy_text(message->pool, client->helo);
 	envelope->protocol = copy_text(message->pool, client->protocol);
+	envelope->client_port = client->port;
 	envelope->sasl_username = copy_text(message->pool, client->sasl_username);
+	envelope->sasl_method = copy_text(message->pool, client->sasl_method);
+	envelope->sasl_sender = copy_text(message->pool, client->sasl_sender);
 	message->tls = client->tls;
 	message->rewrite_headers = is_local_client(message->settings, client);
-	message->no_mappings = has_word(client->overrides, "no_address_mappings");
-	message->exempt = has_word(client->overrides, "no_header_body_checks");
-	if (envelope->client_name == NULL || envelope->client_address == NULL ||
-		envelope->helo == NULL || envelope->protocol == NULL || envelope->sasl_username == NULL)
+	if (take_entry(message, client->overrides, client->filter) == -1 ||
+		envelope->client_name == NULL || envelope->client_address == NULL ||
+		envelope->helo == NULL || envelope->protocol == NULL ||
+		envelope->sasl_username == NULL ||
+		envelope->sasl_method == NULL || envelope->sasl_sender == NULL)
 		return -1;
 	return 0;
 }
@@ -97,12 +111,28 @@ static bool
 is_exempt(const struct settings *settings, const struct ph_intake_origin *origin)
 {
 	static const char *const classes[] = {
-		[PH_REPORT_OTHER] = "", [PH_REPORT_BOUNCE] = "bounce", [PH_REPORT_NOTIFY] = "notify"};
+		[PH_REPORT_OTHER] = "", [PH_REPORT_BOUNCE] = "bounce",
+			[PH_REPORT_NOTIFY] = "notify"};
 
 	if (origin->again || origin->origin != PH_ORIGIN_INTERNAL)
 		return origin->again;
 	return origin->report > PH_REPORT_NOTIFY ||
 		!has_word(&settings->internal_mail_filter_classes, classes[origin->report]);
+}
+
+/* What the section of a listener without sessions says. 0, or -1 without memory. */
+static int
+take_listener(ph_intake *intake)
+{
+	struct ph_intake_origin *origin = &intake->message.origin;
+	const struct policy_settings *policy =
+		origin->listener != NULL ? intake->base->policy(origin->listener) : NULL;
+
+	if (policy == NULL)
+		return 0;
+	if (*origin->queue == '\0')
+		origin->queue = policy->queue;
+	return take_entry(&intake->message, &policy->receive_override_options, policy->content_filter);
 }
 
 static int
@@ -122,6 +152,8 @@ take_origin(ph_intake *intake, const struct ph_intake_origin *origin)
 		return -1;
 	message->rewrite_headers = copy->origin != PH_ORIGIN_SMTP;
 	message->exempt = is_exempt(message->settings, copy);
+	if (take_listener(intake) == -1)
+		return -1;
 	if (copy->session == NULL)
 		return 0;
 	struct intake_client client = {.name = NULL};
@@ -155,21 +187,15 @@ ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
 	message->body_context = intake;
 	message->has_transport = intake->base->has_transport;
 	message->settings = intake->base->settings;
-	message->envelope = (struct envelope){.sender = "",
-		.arrival = ph_wall_clock(),
-		.client_name = "",
-		.client_address = "",
-		.helo = "",
-		.protocol = "",
-		.sasl_username = "",
-		.envid = "",
-		.filter = ""};
+	message->envelope = envelope_empty;
+	message->envelope.arrival = ph_wall_clock();
 	queue_id_make(message->envelope.id);
 	if (take_origin(intake, origin) == -1)
 		goto fail;
 	intake->queue = intake->base->queue(message->origin.queue);
 	if (intake->queue == NULL) {
-		ph_error_set(error, "there is no queue storage named \"%s\"", message->origin.queue);
+		ph_error_set(error, "there is no queue storage named \"%s\"",
+			message->origin.queue);
 		ph_pool_free(pool);
 		return NULL;
 	}
@@ -209,7 +235,7 @@ ph_intake_abort(ph_intake *intake)
 		intake_free(intake);
 }
 
-/* ---- Failures ----------------------------------------------------------------------------------- */
+/* ---- Failures -------------------------------------------------------------------------------- */
 
 /* The first failure is the reply; what was stored so far is given up. */
 static int
@@ -263,14 +289,15 @@ take_verdict(ph_intake *intake, ph_filter_result result)
 	return 0;
 }
 
-/* ---- Envelope ----------------------------------------------------------------------------------- */
+/* ---- Envelope -------------------------------------------------------------------------------- */
 
 /* A parameters struct of an older module: what it lacks reads as 0. */
 #define TAKE(copy, from) \
 	memcpy(&(copy), (from), (from)->size < sizeof(copy) ? (from)->size : sizeof(copy))
 
 int
-ph_intake_sender(ph_intake *intake, const char *address, const struct ph_mail_parameters *parameters)
+ph_intake_sender(ph_intake *intake, const char *address,
+	const struct ph_mail_parameters *parameters)
 {
 	struct ph_filter_message *message = &intake->message;
 	struct envelope *envelope = &message->envelope;
@@ -279,13 +306,15 @@ ph_intake_sender(ph_intake *intake, const char *address, const struct ph_mail_pa
 	if (parameters != NULL)
 		TAKE(given, parameters);
 	if (message->origin.origin == PH_ORIGIN_LOCAL)
-		ph_log_as("pickup", PH_LOG_INFO, "%s: uid=%u from=<%s>", envelope->id, message->origin.uid,
-			address);
+		ph_log_as("pickup", PH_LOG_INFO, "%s: uid=%u from=<%s>", envelope->id,
+			message->origin.uid, address);
 	envelope->sender = copy_text(message->pool, address);
 	if (envelope->sender != NULL)
-		envelope->sender = address_complete(message->pool, message->settings, envelope->sender);
+		envelope->sender = address_complete(message->pool, message->settings,
+			envelope->sender);
 	envelope->envid = copy_text(message->pool, given.envid);
 	envelope->ret = given.ret;
+	envelope->watch = given.watch;
 	envelope->body_8bit = given.body == 1;
 	envelope->smtputf8 = given.smtputf8;
 	if (envelope->sender != NULL && envelope->envid != NULL)
@@ -320,7 +349,8 @@ void
 ph_intake_hold(ph_intake *intake, const char *reason)
 {
 	if (!(intake->message.content_flags & PH_CONTENT_HOLD))
-		ph_log_as("cleanup", PH_LOG_INFO, "%s: hold: %s", intake->message.envelope.id, reason);
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: hold: %s", intake->message.envelope.id,
+			reason);
 	intake->message.content_flags |= PH_CONTENT_HOLD;
 }
 
@@ -328,7 +358,8 @@ void
 ph_intake_discard(ph_intake *intake, const char *reason)
 {
 	if (!intake->discarded)
-		ph_log_as("cleanup", PH_LOG_INFO, "%s: discard: %s", intake->message.envelope.id, reason);
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: discard: %s", intake->message.envelope.id,
+			reason);
 	intake->discarded = true;
 }
 
@@ -366,7 +397,7 @@ ph_intake_prepend(ph_intake *intake, const char *header)
 	return 0;
 }
 
-/* ---- Body --------------------------------------------------------------------------------------- */
+/* ---- Body ------------------------------------------------------------------------------------ */
 
 /* Is there more free space than queue_minfree? A storage that cannot tell has enough. */
 static bool
@@ -387,7 +418,8 @@ begin_storage(ph_intake *intake)
 	if (intake->writer != NULL)
 		return 0;
 	if (!has_room(intake)) {
-		ph_log_as("cleanup", PH_LOG_WARNING, "%s: queue %s: not enough free space for more mail",
+		ph_log_as("cleanup", PH_LOG_WARNING,
+			"%s: queue %s: not enough free space for more mail",
 			intake->message.envelope.id, intake->queue->name);
 		return fail_with(intake, 452, "4.3.1", "Insufficient system storage");
 	}
@@ -430,7 +462,7 @@ take_body(ph_intake *intake, ph_span bytes)
 	return take_verdict(intake, filter_run_body(&intake->message, 0, bytes));
 }
 
-/* ---- Header section ----------------------------------------------------------------------------- */
+/* ---- Header section -------------------------------------------------------------------------- */
 
 static uint32_t
 count_hops(const struct ph_filter_message *message)
@@ -545,8 +577,10 @@ ph_intake_write(ph_intake *intake, ph_span bytes)
 	intake->received += (int64_t)bytes.size;
 	if (intake->failed)
 		return -1;
-	/* a report with a message that just met the limit is larger, and must go out all the same */
-	if (limit > 0 && intake->received > limit && intake->message.origin.origin != PH_ORIGIN_INTERNAL)
+	/* a report with a message that just met the limit is larger, and must go out all the
+	 * same */
+	if (limit > 0 && intake->received > limit &&
+		intake->message.origin.origin != PH_ORIGIN_INTERNAL)
 		return fail_with(intake, 552, "5.3.4", "Message size exceeds fixed limit");
 	if (bytes.size > 0 && !intake->in_body && take_headers(intake, &bytes) == -1)
 		return -1;
@@ -559,7 +593,7 @@ ph_intake_size(const ph_intake *intake)
 	return intake->received;
 }
 
-/* ---- Commit ------------------------------------------------------------------------------------- */
+/* ---- Commit ---------------------------------------------------------------------------------- */
 
 /* The content has ended: a section without a body, a last line without its end. */
 static int
@@ -572,7 +606,8 @@ finish_content(ph_intake *intake)
 	if (!intake->in_body) {
 		ph_span rest = crlf;
 
-		if (intake->collected_size > 0 && intake->collected[intake->collected_size - 1] != '\n' &&
+		if (intake->collected_size > 0 &&
+			intake->collected[intake->collected_size - 1] != '\n' &&
 			take_headers(intake, &rest) == -1)
 			return -1;
 		if (!intake->in_body && headers_complete(intake,
@@ -629,8 +664,8 @@ commit_storage(ph_intake *intake)
 	ph_queue_writer *writer = intake->writer;
 
 	intake->writer = NULL;
-	if (ops->commit(writer, message->envelope.id, envelope, head, message->content_flags, &handle,
-		&error) == -1)
+	if (ops->commit(writer, message->envelope.id, envelope, head, message->content_flags,
+		&handle, &error) == -1)
 		return fail_storage(intake, &error);
 	intake->base->announce(intake->queue);
 	return 0;

@@ -15,7 +15,7 @@ struct lexer {
 	const char *at, *end;
 };
 
-/* ---- Tokens ------------------------------------------------------------------------------------ */
+/* ---- Tokens ---------------------------------------------------------------------------------- */
 
 /* Skips a comment from its bracket on, nested ones too. 0, or -1: it does not end. */
 static int
@@ -65,7 +65,8 @@ enclosed(struct lexer *lexer, enum token_kind kind, char closing)
 		if (*lexer->at == '\\' && lexer->at + 1 < lexer->end)
 			lexer->at++;
 		else if (*lexer->at == closing)
-			return (struct token){.kind = kind, .text = {start, (size_t)(lexer->at++ - start)}};
+			return (struct token){.kind = kind,
+				.text = {start, (size_t)(lexer->at++ - start)}};
 	}
 	lexer->at = lexer->end;
 	return (struct token){.kind = TOKEN_BAD};
@@ -119,10 +120,10 @@ is_special(const struct token *token, char special)
 	return token->kind == TOKEN_SPECIAL && token->special == special;
 }
 
-/* ---- One address ------------------------------------------------------------------------------- */
+/* ---- One address ----------------------------------------------------------------------------- */
 
-/* Text that grows in one of the parser's two buffers, which have room for all that can come: nothing
- * becomes longer than its source but the local part, once, by quoting. */
+/* Text that grows in one of the parser's two buffers, which have room for all that can come:
+ * nothing becomes longer than its source but the local part, once, by quoting. */
 struct text {
 	char *data;
 	size_t size;
@@ -260,7 +261,8 @@ take_domain(struct parser *parser, struct text *text)
 	return 0;
 }
 
-/* "@a.example,@b.example:" before the address, to be ignored (RFC 5322, 4.4); elements may be empty. */
+/* "@a.example,@b.example:" before the address, to be ignored (RFC 5322, 4.4); elements may be
+ * empty. */
 static int
 skip_route(struct parser *parser)
 {
@@ -301,23 +303,24 @@ take_address(struct parser *parser, const char **address)
 	return *address != NULL ? 0 : -1;
 }
 
-/* ---- The list ---------------------------------------------------------------------------------- */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 static bool
 at_separator(const struct parser *parser)
 {
-	return parser->token.kind == TOKEN_END || at_special(parser, ',') || at_special(parser, ';');
+	return parser->token.kind == TOKEN_END || at_special(parser, ',') ||
+		at_special(parser, ';');
 }
 
-/* Looks ahead: what ends the words that begin here? Leaves the parser at that token. Are they such as
- * name a group, rather than a part of an address? */
+/* Looks ahead: what ends the words that begin here? Leaves the parser at that token. Are they such
+ * as name a group, rather than a part of an address? */
 static bool
 skip_phrase(struct parser *parser)
 {
 	bool words = false, at_sign = false;
 
-	while (!at_separator(parser) && parser->token.kind != TOKEN_BAD && !at_special(parser, '<') &&
-		!at_special(parser, ':')) {
+	while (!at_separator(parser) && parser->token.kind != TOKEN_BAD &&
+		!at_special(parser, '<') && !at_special(parser, ':')) {
 		words = words || parser->token.kind != TOKEN_SPECIAL;
 		at_sign = at_sign || at_special(parser, '@');
 		advance(parser);
@@ -475,4 +478,21 @@ mailbox_next_comment(ph_span *source, ph_span *comment)
 			lexer.at++;
 	}
 	return false;
+}
+
+ph_span
+mailbox_list_commas(ph_pool *pool, const char *text)
+{
+	char *copy;
+
+	if (strpbrk(text, "\"\\()<>:;[]") != NULL || (copy = ph_pool_strdup(pool, text)) == NULL)
+		return ph_span_of(text);
+	for (char *at = copy; *at != '\0';) {
+		char *blank = at += strcspn(at, " \t"), before = blank > copy ? blank[-1] : ',';
+
+		at += strspn(at, " \t");
+		if (at > blank && *at != '\0' && strchr(",@", before) == NULL && strchr(",@", *at) == NULL)
+			*blank = ',';
+	}
+	return ph_span_of(copy);
 }

@@ -61,8 +61,8 @@ message_add_alias(struct ph_filter_message *message, const struct recipient *ali
 	struct envelope *envelope = &message->envelope;
 
 	if (envelope->alias_count == message->alias_room) {
-		struct recipient *grown = grow(message->pool, envelope->aliases, envelope->alias_count,
-			&message->alias_room, sizeof(*grown));
+		struct recipient *grown = grow(message->pool, envelope->aliases,
+			envelope->alias_count, &message->alias_room, sizeof(*grown));
 
 		if (grown == NULL)
 			return -1;
@@ -123,7 +123,8 @@ message_drop_duplicates(struct ph_filter_message *message)
 	if ((slots = ph_pool_array(message->pool, size, sizeof(*slots))) == NULL)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		size_t at = hash_text(list[i].original, hash_text(list[i].address, 2166136261u)) & (size - 1);
+		size_t at = hash_text(list[i].original,
+			hash_text(list[i].address, 2166136261u)) & (size - 1);
 
 		while (slots[at] != 0 && !same_recipient(&list[slots[at] - 1], &list[i]))
 			at = (at + 1) & (size - 1);
@@ -144,7 +145,8 @@ message_take_headers(struct ph_filter_message *message, ph_span section)
 {
 	message->header_count = header_count_fields(section);
 	message->header_room = message->header_count + 8;
-	message->headers = ph_pool_array(message->pool, message->header_room, sizeof(struct header));
+	message->headers = ph_pool_array(message->pool, message->header_room,
+		sizeof(struct header));
 	if (message->headers == NULL)
 		return -1;
 	header_split(section, message->headers);
@@ -172,7 +174,7 @@ message_head(struct ph_filter_message *message, bool blank_line, ph_span *head)
 	return 0;
 }
 
-/* ---- Headers, for filters ---------------------------------------------------------------------- */
+/* ---- Headers, for filters -------------------------------------------------------------------- */
 
 static const ph_span nothing = {"", 0};
 
@@ -251,7 +253,8 @@ message_make_field(struct ph_filter_message *message, const char *field, struct 
 {
 	size_t name = 0, blank;
 
-	while ((unsigned char)field[name] > ' ' && (unsigned char)field[name] < 127 && field[name] != ':')
+	while ((unsigned char)field[name] > ' ' && (unsigned char)field[name] < 127 &&
+		field[name] != ':')
 		name++;
 	blank = strspn(field + name, " \t");
 	if (name == 0 || field[name + blank] != ':')

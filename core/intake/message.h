@@ -57,9 +57,11 @@ struct ph_filter_message {
 
 /* What the intake wants to know of a session. */
 struct intake_client {
-	const char *name, *address, *helo, *protocol, *sasl_username;
+	const char *name, *address, *helo, *protocol, *sasl_username, *sasl_method, *sasl_sender;
+	uint16_t port;
 	bool tls;
 	const ph_strings *overrides;       /* receive_override_options; NULL: none */
+	const char *filter;                /* content_filter; NULL or "": none */
 	bool in_interfaces, in_mynetworks; /* its address is one of ours; of our networks */
 };
 
@@ -70,6 +72,8 @@ struct intake_base {
 	const struct instance *(*filter)(size_t number); /* NULL behind the last */
 	void (*announce)(const struct instance *queue);
 	void (*client)(const ph_session *session, struct intake_client *client);
+	/* Of a listener, by its instance; NULL: it is none. */
+	const struct policy_settings *(*policy)(const void *listener);
 	bool (*has_transport)(const char *name);
 };
 const struct intake_base *intake_base(void); /* base.c */
@@ -80,9 +84,9 @@ ph_filter_result filter_call(struct ph_filter_message *message, struct filter_st
 	enum filter_stage stage, ph_span bytes);
 
 /* The built-in filters. */
-extern const struct ph_filter_ops filter_complete, filter_rewrite, filter_received;
+extern const struct ph_filter_ops filter_complete, filter_rewrite, filter_drop, filter_received;
 
-/* Builds the chain: completion, rewriting, the configured filters, Received. 0 or -1 (memory). */
+/* Builds the chain: completion, rewriting, the configured filters, headers that are dropped, Received. 0 or -1 (memory). */
 int filter_chain(struct ph_filter_message *message, const struct intake_base *base);
 /* Runs a stage over all. PH_FILTER_HOLD is remembered in content_flags and not returned. */
 ph_filter_result filter_run_header(struct ph_filter_message *message);
@@ -97,8 +101,8 @@ int message_add_recipient(struct ph_filter_message *message, const char *address
 	const char *original, const struct ph_rcpt_parameters *parameters);
 /* Appends to the recipients of whose expansion the sender is to hear. Shares the texts. 0 or -1. */
 int message_add_alias(struct ph_filter_message *message, const struct recipient *alias);
-/* Of recipients that are the same, before and after completion, the first stays, with what was asked
- * about either. 0 or -1. */
+/* Of recipients that are the same, before and after completion, the first stays, with what was
+ * asked about either. 0 or -1. */
 int message_drop_duplicates(struct ph_filter_message *message);
 /* One more text in a list of the message's. 0 or -1. */
 int message_append_text(struct ph_filter_message *message, ph_strings *list, const char *text);

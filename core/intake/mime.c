@@ -1,6 +1,6 @@
 /*
- * A message as fields and lines. Lines are cut off first; what cannot be given at once is carried over
- * to the next piece. Then each is a field's, a body's, or a boundary.
+ * A message as fields and lines. Lines are cut off first; what cannot be given at once is carried
+ * over to the next piece. Then each is a field's, a body's, or a boundary.
  */
 #include <posthouse/mime.h>
 
@@ -80,7 +80,7 @@ ph_mime_free(ph_mime *mime)
 	free(mime);
 }
 
-/* ---- Fields ------------------------------------------------------------------------------------- */
+/* ---- Fields ---------------------------------------------------------------------------------- */
 
 /* The size of the name with blanks behind it, up to the colon; 0: no field begins here. */
 static size_t
@@ -108,8 +108,8 @@ is_named(ph_span field, const char *name)
 bool
 ph_mime_describes(ph_span field)
 {
-	static const char *const names[] = {"Content-Description", "Content-Disposition", "Content-Id",
-		"Content-Transfer-Encoding", "Content-Type", "MIME-Version"};
+	static const char *const names[] = {"Content-Description", "Content-Disposition",
+		"Content-Id", "Content-Transfer-Encoding", "Content-Type", "MIME-Version"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (is_named(field, names[i]))
@@ -160,7 +160,8 @@ describe(ph_mime *mime, ph_span field)
 	if (!is_named(field, "Content-Type"))
 		return 0;
 	type.context = &describing;
-	result = content_type_parse(&type, (ph_span){field.data + colon + 1, field.size - colon - 1});
+	result = content_type_parse(&type,
+		(ph_span){field.data + colon + 1, field.size - colon - 1});
 	mime->kind = type.kind;
 	return result;
 }
@@ -229,12 +230,13 @@ add_to_field(ph_mime *mime, ph_span bytes)
 		(ph_span){bytes.data + start.size, bytes.size - start.size});
 }
 
-/* ---- Lines -------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 static bool
 is_blank_line(ph_span line)
 {
-	return line.data[0] == '\n' || (line.size == 2 && line.data[0] == '\r' && line.data[1] == '\n');
+	return line.data[0] == '\n' ||
+		(line.size == 2 && line.data[0] == '\r' && line.data[1] == '\n');
 }
 
 static void
@@ -287,7 +289,8 @@ look_for_boundary(ph_mime *mime, ph_span line)
 		return;
 	while (mime->entities != entity)
 		leave_entity(mime);
-	behind = (ph_span){line.data + 2 + entity->boundary_size, line.size - 2 - entity->boundary_size};
+	behind = (ph_span){line.data + 2 + entity->boundary_size,
+		line.size - 2 - entity->boundary_size};
 	if (behind.size >= 2 && memcmp(behind.data, "--", 2) == 0) {
 		leave_entity(mime);
 		begin_body(mime);

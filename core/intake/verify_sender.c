@@ -34,9 +34,11 @@ sender_of(ph_pool *pool, const char *plain, int64_t period)
 	char text[DIGITS_MAX + 1], *at = text + DIGITS_MAX;
 
 	*at = '\0';
-	for (uint64_t rest = (uint64_t)period; at == text + DIGITS_MAX || (rest > 0 && at > text); rest /= BASE)
+	for (uint64_t rest = (uint64_t)period; at == text + DIGITS_MAX || (rest > 0 && at > text);
+		rest /= BASE)
 		*--at = digits[rest % BASE];
-	return ph_pool_printf(pool, "%.*s%s%s", (int)local.size, local.data, at, plain + local.size);
+	return ph_pool_printf(pool, "%.*s%s%s", (int)local.size, local.data, at,
+		plain + local.size);
 }
 
 const char *
@@ -45,7 +47,8 @@ verify_sender(ph_pool *pool, const struct settings *settings, int64_t now)
 	int64_t ttl = settings->address_verify_sender_ttl / 1000;
 	const char *plain = plain_sender(pool, settings);
 
-	return plain == NULL || *plain == '\0' || ttl <= 0 ? plain : sender_of(pool, plain, now / ttl);
+	return plain == NULL || *plain == '\0' || ttl <= 0 ? plain
+		: sender_of(pool, plain, now / ttl);
 }
 
 const char *

@@ -27,7 +27,8 @@ add_recipient(struct ph_filter_message *message, const char *address,
 {
 	const char *complete = recipient_complete(message->pool, message->settings, address);
 
-	return complete == NULL ? -1 : message_add_recipient(message, complete, address, parameters);
+	return complete == NULL ? -1
+		: message_add_recipient(message, complete, address, parameters);
 }
 
 /* The sender knows nothing of the ones beside the others, and hears nothing of them. */

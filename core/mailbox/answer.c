@@ -6,7 +6,8 @@
 #include <string.h>
 
 void
-ph_user_answer(struct ph_user_result *result, int outcome, const char *status, const char *format, ...)
+ph_user_answer(struct ph_user_result *result, int outcome, const char *status, const char *format,
+	...)
 {
 	va_list args;
 

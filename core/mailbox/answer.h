@@ -6,7 +6,8 @@
 
 #include <posthouse/mailbox.h>
 
-/* An error of the system in writing a mailbox: later, whatever it is; 4.2.2 when there is no room. */
+/* An error of the system in writing a mailbox: later, whatever it is; 4.2.2 when there is no
+ * room. */
 void answer_errno(struct ph_user_result *result, const char *what, const char *path, int failure);
 
 #endif

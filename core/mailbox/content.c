@@ -17,7 +17,8 @@ read_piece(int fd, int64_t at, int64_t left, char *buffer)
 	ssize_t n;
 
 	do
-		n = pread(fd, buffer, left < CONTENT_CHUNK ? (size_t)left : CONTENT_CHUNK, (off_t)at);
+		n = pread(fd, buffer, left < CONTENT_CHUNK ? (size_t)left : CONTENT_CHUNK,
+			(off_t)at);
 	while (n == -1 && errno == EINTR);
 	if (n == 0)
 		errno = ENODATA;

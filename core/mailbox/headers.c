@@ -37,7 +37,8 @@ headers_trace(ph_pool *pool, const struct ph_user_delivery *request, bool bare)
 {
 	return ph_pool_printf(pool, "Return-Path: <%s>\nX-Original-To: %s\n%s%s%s",
 		defused(pool, request->sender), defused(pool, original(request)),
-		bare ? "" : "Delivered-To: ", bare ? "" : defused(pool, request->recipient), bare ? "" : "\n");
+		bare ? "" : "Delivered-To: ", bare ? "" : defused(pool, request->recipient),
+		bare ? "" : "\n");
 }
 
 const char *

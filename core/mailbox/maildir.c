@@ -105,14 +105,16 @@ create(struct maildir *maildir, struct placed *placed)
 	int fd;
 
 	gettimeofday(&now, NULL);
-	snprintf(placed->tmp, sizeof(placed->tmp), "%lld.P%ldQ%lu.%s", (long long)now.tv_sec, (long)getpid(),
-		maildir->number++, maildir->host);
-	fd = openat(maildir->tmp, placed->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	snprintf(placed->tmp, sizeof(placed->tmp), "%lld.P%ldQ%lu.%s", (long long)now.tv_sec,
+		(long)getpid(), maildir->number++, maildir->host);
+	fd = openat(maildir->tmp, placed->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		0600);
 	if (fd == -1)
 		return -1;
 	if (fstat(fd, &st) == -1)
 		st = (struct stat){0};
-	snprintf(placed->new, sizeof(placed->new), "%lld.V%llxI%llxM%ldQ%lu.%s", (long long)now.tv_sec,
+	snprintf(placed->new, sizeof(placed->new), "%lld.V%llxI%llxM%ldQ%lu.%s",
+		(long long)now.tv_sec,
 		(unsigned long long)st.st_dev, (unsigned long long)st.st_ino, (long)now.tv_usec,
 		maildir->number, maildir->host);
 	return fd;
@@ -130,7 +132,8 @@ failed(struct maildir *maildir, struct placed *placed, int failure, struct ph_us
 /* Writes one message into tmp. */
 static void
 write_one(struct maildir *maildir, struct placed *placed, const struct ph_mailbox *box,
-	const struct ph_user_delivery *request, int content, char *buffer, struct ph_user_result *result)
+	const struct ph_user_delivery *request, int content, char *buffer,
+	struct ph_user_result *result)
 {
 	int fd = create(maildir, placed);
 	struct mbox file;
@@ -144,10 +147,12 @@ write_one(struct maildir *maildir, struct placed *placed, const struct ph_mailbo
 	file.bare = (box->flags & PH_MAILBOX_BARE) != 0;
 	if (mailbox_content_copy(&file, request, content, true, buffer + MBOX_BUFFER) == -1) {
 		failed(maildir, placed, errno, result);
-		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "cannot read the message: %s",
+			strerror(errno));
 	} else if (mbox_flush(&file) == -1 && file.over_limit) {
 		failed(maildir, placed, EFBIG, result);
-		ph_user_answer(result, PH_USER_BOUNCED, "5.2.2", "maildir delivery failed: the message is larger "
+		ph_user_answer(result, PH_USER_BOUNCED, "5.2.2",
+			"maildir delivery failed: the message is larger "
 			"than the size limit of mailboxes");
 	} else if (file.failure != 0)
 		failed(maildir, placed, file.failure, result);
@@ -175,7 +180,8 @@ place(struct maildir *maildir, struct placed *placed, struct ph_user_result *res
 
 /* Nothing of the batch counts. */
 static void
-take_back(struct maildir *maildir, struct placed *placed, size_t count, struct ph_user_result *results)
+take_back(struct maildir *maildir, struct placed *placed, size_t count,
+	struct ph_user_result *results)
 {
 	int failure = errno;
 
@@ -196,7 +202,8 @@ deliver_all(struct maildir *maildir, struct placed *placed, const struct ph_mail
 
 	for (size_t i = 0; i < count; i++)
 		if (mailbox_content_begin(&requests[i], fds[i], buffer + MBOX_BUFFER, &results[i]))
-			write_one(maildir, &placed[i], box, &requests[i], fds[i], buffer, &results[i]);
+			write_one(maildir, &placed[i], box, &requests[i], fds[i], buffer,
+				&results[i]);
 	for (size_t i = 0; i < count; i++)
 		if (*placed[i].tmp != '\0') {
 			place(maildir, &placed[i], &results[i]);
@@ -207,8 +214,8 @@ deliver_all(struct maildir *maildir, struct placed *placed, const struct ph_mail
 }
 
 void
-maildir_deliver(const struct ph_mailbox *box, const struct ph_user_delivery *requests, const int *fds,
-	size_t count, char *buffer, struct ph_user_result *results)
+maildir_deliver(const struct ph_mailbox *box, const struct ph_user_delivery *requests,
+	const int *fds, size_t count, char *buffer, struct ph_user_result *results)
 {
 	struct placed *placed = calloc(count, sizeof(*placed));
 	struct maildir maildir;
@@ -217,7 +224,8 @@ maildir_deliver(const struct ph_mailbox *box, const struct ph_user_delivery *req
 		int failure = placed == NULL ? ENOMEM : errno;
 
 		for (size_t i = 0; i < count; i++)
-			answer_errno(&results[i], "maildir delivery failed: cannot open", box->path, failure);
+			answer_errno(&results[i], "maildir delivery failed: cannot open", box->path,
+				failure);
 	} else
 		deliver_all(&maildir, placed, box, requests, fds, count, buffer, results);
 	maildir_close(&maildir);

@@ -9,7 +9,7 @@
 static const char from_word[] = "From ";
 enum { FROM_SIZE = sizeof(from_word) - 1 };
 
-/* ---- The file ---------------------------------------------------------------------------------- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 int
 mbox_open(struct mbox *mbox, int fd, int64_t limit, char *buffer)
@@ -40,7 +40,7 @@ write_out(struct mbox *mbox)
 	mbox->used = 0;
 }
 
-void
+static void
 mbox_put(struct mbox *mbox, const void *data, size_t size)
 {
 	const char *from = data;
@@ -95,7 +95,7 @@ mbox_mend_end(struct mbox *mbox)
 		mbox_puts(mbox, "\n\n");
 }
 
-/* ---- Content ----------------------------------------------------------------------------------- */
+/* ---- Content --------------------------------------------------------------------------------- */
 
 /* At the start of a line: takes what may be "From ". Returns the bytes taken; in_line is set once
  * the matter is decided. */
@@ -104,7 +104,8 @@ match_from(struct mbox_text *text, struct mbox *mbox, ph_span bytes)
 {
 	size_t n = 0;
 
-	while (n < bytes.size && text->matched < FROM_SIZE && bytes.data[n] == from_word[text->matched]) {
+	while (n < bytes.size && text->matched < FROM_SIZE &&
+		bytes.data[n] == from_word[text->matched]) {
 		text->matched++;
 		n++;
 	}
@@ -144,7 +145,8 @@ void
 mbox_text_put(struct mbox_text *text, struct mbox *mbox, ph_span bytes)
 {
 	while (bytes.size > 0) {
-		size_t n = text->in_line || text->plain ? put_line(text, mbox, bytes) : match_from(text, mbox, bytes);
+		size_t n = text->in_line || text->plain ? put_line(text, mbox, bytes)
+			: match_from(text, mbox, bytes);
 
 		bytes.data += n;
 		bytes.size -= n;

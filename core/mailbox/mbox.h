@@ -22,8 +22,7 @@ enum { MBOX_BUFFER = 64 * 1024 };
 
 /* buffer has MBOX_BUFFER bytes. 0, or -1 with errno: the file cannot be asked for its size. */
 int mbox_open(struct mbox *mbox, int fd, int64_t limit, char *buffer);
-/* Buffers bytes; after a failure it does nothing. */
-void mbox_put(struct mbox *mbox, const void *data, size_t size);
+/* Buffers a text; after a failure it does nothing. */
 void mbox_puts(struct mbox *mbox, const char *text);
 /* Writes what is in the buffer. 0, or -1 when anything failed since the last mbox_truncate(). */
 int mbox_flush(struct mbox *mbox);

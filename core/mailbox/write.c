@@ -20,10 +20,11 @@ is_file(const struct ph_mailbox *box)
 	return (box->flags & PH_MAILBOX_FILE) != 0;
 }
 
-/* ---- mbox ---------------------------------------------------------------------------------------- */
+/* ---- mbox ------------------------------------------------------------------------------------ */
 
 static void
-answer_write_error(struct ph_user_result *result, const struct mbox *mbox, const struct ph_mailbox *box)
+answer_write_error(struct ph_user_result *result, const struct mbox *mbox,
+	const struct ph_mailbox *box)
 {
 	bool full = mbox->failure == ENOSPC || mbox->failure == EDQUOT || mbox->failure == EFBIG;
 	const char *what = is_file(box) ? "cannot append message to file" : "cannot update mailbox";
@@ -99,7 +100,8 @@ deliver_mbox(struct mbox *mbox, const struct ph_mailbox *box,
 
 	for (size_t i = 0; i < count; i++) {
 		if (!open)
-			ph_user_answer(&results[i], PH_USER_DEFERRED, "4.2.2", "cannot update mailbox %s for user "
+			ph_user_answer(&results[i], PH_USER_DEFERRED, "4.2.2",
+				"cannot update mailbox %s for user "
 				"%s: a message before this one did not fit", box->path, box->user);
 		else if (deliver_one(mbox, box, &requests[i], fds[i], buffer, &results[i]) == -1)
 			open = false;
@@ -108,13 +110,14 @@ deliver_mbox(struct mbox *mbox, const struct ph_mailbox *box,
 		finish_batch(mbox, start, box, count, results);
 }
 
-/* A mailbox waits for better times; a file that somebody named and that cannot be opened is a mistake
- * of theirs, unless it may pass. */
+/* A mailbox waits for better times; a file that somebody named and that cannot be opened is a
+ * mistake of theirs, unless it may pass. */
 static void
 answer_open_error(const struct ph_mailbox *box, int failure, size_t count,
 	struct ph_user_result *results)
 {
-	bool passes = failure == ENOSPC || failure == EDQUOT || failure == EAGAIN || failure == ESTALE ||
+	bool passes = failure == ENOSPC || failure == EDQUOT || failure == EAGAIN ||
+		failure == ESTALE ||
 		failure == EIO || failure == ENFILE || failure == EMFILE || failure == ENOMEM;
 
 	for (size_t i = 0; i < count; i++) {
@@ -122,12 +125,13 @@ answer_open_error(const struct ph_mailbox *box, int failure, size_t count,
 			answer_errno(&results[i], is_file(box) ? "cannot open destination file" :
 				"cannot open mailbox", box->path, failure);
 		else
-			ph_user_answer(&results[i], PH_USER_BOUNCED, "5.2.0", "cannot open destination file %s: %s",
+			ph_user_answer(&results[i], PH_USER_BOUNCED, "5.2.0",
+				"cannot open destination file %s: %s",
 				box->path, strerror(failure));
 	}
 }
 
-/* ---- Either ------------------------------------------------------------------------------------ */
+/* ---- Either ---------------------------------------------------------------------------------- */
 
 static void
 deliver(const struct ph_mailbox *box, const struct ph_user_delivery *requests, const int *fds,
@@ -149,8 +153,8 @@ deliver(const struct ph_mailbox *box, const struct ph_user_delivery *requests, c
 }
 
 void
-ph_mailbox_write(const struct ph_mailbox *box, const struct ph_user_delivery *requests, const int *fds,
-	size_t count, struct ph_user_result *results)
+ph_mailbox_write(const struct ph_mailbox *box, const struct ph_user_delivery *requests,
+	const int *fds, size_t count, struct ph_user_result *results)
 {
 	char *buffers = malloc(MBOX_BUFFER + CONTENT_CHUNK);
 

@@ -1,6 +1,6 @@
 /*
- * The child of the spawner that carries out one batch. It begins with the spawner's rights, looks the
- * user up, opens and locks the mailbox; then it becomes the user for good, and only then is a
+ * The child of the spawner that carries out one batch. It begins with the spawner's rights, looks
+ * the user up, opens and locks the mailbox; then it becomes the user for good, and only then is a
  * module's code run, a file of the user's opened, or a byte of a message read.
  */
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "ground/logger.h"
+#include "ground/number.h"
 #include "process/spawn.h"
 #include "process/userfile.h"
 
@@ -37,7 +38,7 @@ struct errand {
 	const char *name;    /* NULL: there is none that we have to remove */
 };
 
-/* ---- Answers ------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void
 write_all(int fd, const void *data, size_t size)
@@ -64,7 +65,8 @@ send_results(const struct errand *errand)
 	if (errand->name)
 		mailbox_unlock(errand->directory, errand->name, getpid());
 	write_all(errand->result_fd, &mark, 1);
-	write_all(errand->result_fd, errand->results, errand->batch->count * sizeof(*errand->results));
+	write_all(errand->result_fd, errand->results,
+		errand->batch->count * sizeof(*errand->results));
 }
 
 static noreturn void
@@ -74,8 +76,8 @@ end(void)
 	_exit(0);
 }
 
-static void answer(struct ph_user_result *result, int outcome, const char *status, const char *format,
-	va_list arguments) PH_PRINTF(4, 0);
+static void answer(struct ph_user_result *result, int outcome, const char *status,
+	const char *format, va_list arguments) PH_PRINTF(4, 0);
 
 static void
 answer(struct ph_user_result *result, int outcome, const char *status, const char *format,
@@ -96,7 +98,8 @@ all_the_same(const struct errand *errand, int outcome, const char *status, const
 
 	for (size_t i = 0; i < errand->batch->count; i++) {
 		va_start(arguments, format);
-		answer(&errand->results[i], reads ? PH_READ_LATER : outcome, status, format, arguments);
+		answer(&errand->results[i], reads ? PH_READ_LATER : outcome, status, format,
+			arguments);
 		va_end(arguments);
 	}
 	send_results(errand);
@@ -105,7 +108,7 @@ all_the_same(const struct errand *errand, int outcome, const char *status, const
 	end();
 }
 
-/* ---- The user ------------------------------------------------------------------------------------ */
+/* ---- The user -------------------------------------------------------------------------------- */
 
 static void
 find_rights(struct errand *errand)
@@ -125,9 +128,11 @@ find_rights(struct errand *errand)
 			all_the_same(errand, 2, "5.1.1", "%s", error.text);
 		all_the_same(errand, 1, "4.3.5", "%s", error.text);
 	case RIGHTS_ROOT:
-		/* Deferred and not refused: it is the administrator's mail, and an alias lets it go on. */
+		/* Deferred and not refused: it is the administrator's mail, and an alias lets it go
+		 * on. */
 		if (named)
-			all_the_same(errand, 1, "4.2.1", "mail for %s needs an alias: nothing is delivered with "
+			all_the_same(errand, 1, "4.2.1",
+				"mail for %s needs an alias: nothing is delivered with "
 				"root's rights", user);
 		all_the_same(errand, 1, "4.3.5", "%s", error.text);
 	case RIGHTS_FAILED:
@@ -187,7 +192,7 @@ scrub(const struct rights *rights, const ph_strings *export, int64_t timeout)
 	limit(RLIMIT_CPU, (rlim_t)(timeout / 1000 + 60));
 	signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error of write() */
 	umask(077);
-	if (chdir(rights->home) == -1 && chdir("/") == -1)
+	if ((rights->confined || chdir(rights->home) == -1) && chdir("/") == -1)
 		_exit(1);
 }
 
@@ -201,16 +206,25 @@ batch_become(const struct process_setup *setup, const struct rights *rights, boo
 	scrub(rights, &config_settings(setup->config)->export_environment, timeout);
 }
 
+/* To the transport's own root directory, if it has one, when the user is become. 0, or -1 with
+ * errno. */
+static int
+confine(struct errand *errand)
+{
+	const char *root = rights_root(errand->batch->transport);
+
+	return root ? rights_confine(&errand->rights, root) : 0;
+}
+
 static void
 become_user(struct errand *errand)
 {
 	enum ph_user_kind kind = errand->batch->kind;
-
-	batch_become(errand->setup, &errand->rights, kind == PH_USER_COMMAND || kind == PH_USER_INSTANCE,
-		errand->batch->timeout);
+	batch_become(errand->setup, &errand->rights,
+		kind == PH_USER_COMMAND || kind == PH_USER_INSTANCE, errand->batch->timeout);
 }
 
-/* ---- Mailboxes ----------------------------------------------------------------------------------- */
+/* ---- Mailboxes ------------------------------------------------------------------------------- */
 
 /* The group that mailboxes have. */
 static gid_t
@@ -260,7 +274,8 @@ open_spool_mailbox(struct errand *errand)
 	struct mailbox_place place = place_of(errand);
 	char mark = CHILD_DOTLOCK;
 
-	snprintf(errand->path, PATH_ROOM, "%s%s%s", directory, folder ? "" : "/", errand->rights.name);
+	snprintf(errand->path, PATH_ROOM, "%s%s%s", directory, folder ? "" : "/",
+		errand->rights.name);
 	place.directory = directory;
 	place.name = errand->rights.name;
 	place.change_owner = !errand->setup->owner->rootless;
@@ -291,7 +306,8 @@ open_target(struct errand *errand)
 	slash = strrchr(errand->path, '/');
 	if (slash[1] == '\0')
 		return;
-	errand->directory = strndup(errand->path, slash == errand->path ? 1 : (size_t)(slash - errand->path));
+	errand->directory = strndup(errand->path,
+		slash == errand->path ? 1 : (size_t)(slash - errand->path));
 	if (!errand->directory)
 		_exit(1);
 	place.directory = errand->directory;
@@ -311,14 +327,15 @@ confirm(const struct errand *errand)
 	const struct ph_user_delivery *request = batch_requests(batch);
 	struct ph_user_result result = {.size = sizeof(result)};
 
-	if (!ops->confirm || !*request->user || (batch->kind != PH_USER_COMMAND && batch->kind != PH_USER_FILE) ||
+	if (!ops->confirm || !*request->user ||
+		(batch->kind != PH_USER_COMMAND && batch->kind != PH_USER_FILE) ||
 		ops->confirm(batch->transport->self, &errand->context, request, &result) == 0)
 		return;
 	all_the_same(errand, result.outcome == PH_USER_BOUNCED ? PH_USER_BOUNCED : PH_USER_DEFERRED,
 		result.status, "%s", result.text);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 struct text {
 	char *data;
@@ -339,8 +356,8 @@ read_one(const struct errand *errand, const struct ph_user_delivery *request, si
 		return;
 	}
 	if (userfile_path(request->target, errand->rights.home, errand->path, PATH_ROOM, &error) == 0)
-		result->outcome = (int)userfile_read(errand->path, request->flags, geteuid(), room, &text->data,
-			&text->size, &error);
+		result->outcome = (int)userfile_read(errand->path, request->flags, geteuid(), room,
+			&text->data, &text->size, &error);
 	result->status[0] = '\0';
 	snprintf(result->text, sizeof(result->text), "%.243s", error.text);
 }
@@ -360,15 +377,16 @@ read_files(struct errand *errand)
 	send_results(errand);
 	for (size_t i = 0; i < errand->batch->count; i++) {
 		size_t size = texts[i].size;
-		const unsigned char head[] = {size & 0xff, size >> 8 & 0xff, size >> 16 & 0xff, size >> 24 & 0xff};
+		char head[4];
 
+		number_put(head, size, sizeof(head));
 		write_all(errand->result_fd, head, sizeof(head));
 		write_all(errand->result_fd, texts[i].data, texts[i].size);
 	}
 	end();
 }
 
-/* ---- Tables -------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 /* Those that the instance's part for users asks. They may be readable for root alone, as they are
  * where the roles open them. */
@@ -391,12 +409,13 @@ open_tables(const struct errand *errand)
 	}
 }
 
-/* ---- The module's part --------------------------------------------------------------------------- */
+/* ---- The module's part ----------------------------------------------------------------------- */
 
 size_t
 result_stride(size_t request_size)
 {
-	return request_size < sizeof(struct ph_user_delivery) ? PH_USER_RESULT_1_0 : sizeof(struct ph_user_result);
+	return request_size < sizeof(struct ph_user_delivery) ? PH_USER_RESULT_1_0
+		: sizeof(struct ph_user_result);
 }
 
 /* The module may know shorter structs than we do. */
@@ -424,8 +443,8 @@ deliver(struct errand *errand)
 		_exit(1);
 	for (size_t i = 0; i < batch->count; i++)
 		memcpy(results + i * result_size, &errand->results[i], result_size);
-	ops->deliver_as_user(batch->transport->self, &errand->context, batch_requests(batch), batch->fds,
-		batch->count, (void *)results);
+	ops->deliver_as_user(batch->transport->self, &errand->context, batch_requests(batch),
+		batch->fds, batch->count, (void *)results);
 	for (size_t i = 0; i < batch->count; i++) {
 		memcpy(&errand->results[i], results + i * result_size, result_size);
 		errand->results[i].size = sizeof(errand->results[i]);
@@ -458,10 +477,13 @@ void
 batch_deliver_as(const struct batch *batch, const struct process_setup *setup,
 	const struct rights *rights, struct ph_user_result *results)
 {
-	struct errand errand = {.batch = batch, .setup = setup, .results = results, .rights = *rights,
+	struct errand errand = {.batch = batch, .setup = setup, .results = results,
+		.rights = *rights,
 		.context = {.size = sizeof(errand.context), .mailbox_fd = -1}, .path = ""};
 
 	begin_context(&errand);
+	if (confine(&errand) == -1)
+		_exit(1);
 	become_user(&errand);
 	begin_results(&errand);
 	deliver(&errand);
@@ -483,7 +505,8 @@ batch_run(const struct batch *batch, const struct process_setup *setup, int resu
 {
 	struct errand errand = {.batch = batch, .setup = setup, .result_fd = result_fd,
 		.context = {.size = sizeof(errand.context), .mailbox_fd = -1},
-		.results = calloc(batch->count, sizeof(*errand.results)), .path = calloc(1, PATH_ROOM)};
+		.results = calloc(batch->count, sizeof(*errand.results)),
+		.path = calloc(1, PATH_ROOM)};
 
 	setpgid(0, 0);
 	process_title("deliver");
@@ -498,6 +521,9 @@ batch_run(const struct batch *batch, const struct process_setup *setup, int resu
 		open_spool_mailbox(&errand);
 	if (batch->kind == PH_USER_INSTANCE)
 		open_tables(&errand);
+	if (confine(&errand) == -1)
+		all_the_same(&errand, 1, "4.3.5", "cannot change the root directory to %s: %s",
+			rights_root(batch->transport), strerror(errno));
 	become_user(&errand);
 	begin_results(&errand);
 	confirm(&errand);

@@ -139,7 +139,8 @@ int
 channel_receive_blocking(int fd, ph_pool *pool, unsigned *type, ph_span *payload, int *fds,
 	size_t *fd_count, int64_t timeout_ms, ph_error *error)
 {
-	struct receiver receiver = {.fd = fd, .deadline = timeout_ms < 0 ? -1 : process_clock() + timeout_ms};
+	struct receiver receiver = {.fd = fd,
+		.deadline = timeout_ms < 0 ? -1 : process_clock() + timeout_ms};
 	char header[FRAME_HEADER];
 	size_t size, count;
 	int result = receive_all(&receiver, header, sizeof(header), error);

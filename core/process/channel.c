@@ -127,8 +127,8 @@ handle_frames(struct channel *channel)
 	while (!channel->closed) {
 		switch (frame_next(&channel->in, &frame)) {
 		case FRAME_OK:
-			channel->ops->frame(channel, channel->context, frame.type, frame.payload, frame.fds,
-				frame.fd_count);
+			channel->ops->frame(channel, channel->context, frame.type, frame.payload,
+				frame.fds, frame.fd_count);
 			break;
 		case FRAME_AGAIN:
 			return true;
@@ -233,7 +233,8 @@ channel_close(struct channel *channel)
 }
 
 int
-channel_send_fds(struct channel *channel, unsigned type, ph_span payload, const int *fds, size_t count)
+channel_send_fds(struct channel *channel, unsigned type, ph_span payload, const int *fds,
+	size_t count)
 {
 	if (channel->broken || channel->closed ||
 		frame_put(&channel->out, type, payload, fds, count) == -1)
@@ -271,16 +272,4 @@ channel_peer(const struct channel *channel, uid_t *uid, pid_t *pid)
 	*uid = channel->peer.uid;
 	*pid = channel->peer.pid;
 	return 0;
-}
-
-void *
-channel_context(const struct channel *channel)
-{
-	return channel->context;
-}
-
-void
-channel_set_context(struct channel *channel, void *context)
-{
-	channel->context = context;
 }

@@ -21,17 +21,19 @@ struct channel_ops {
 	 * and nothing more is read meanwhile. The payload holds until it returns. */
 	void (*frame)(struct channel *channel, void *context, unsigned type, ph_span payload,
 		const int *fds, size_t fd_count);
-	/* The channel is gone (peer closed, error); called once, the channel is freed afterwards. Not
-	 * called after channel_close(). */
+	/* The channel is gone (peer closed, error); called once, the channel is freed afterwards.
+	 * Not called after channel_close(). */
 	void (*closed)(struct channel *channel, void *context);
 };
 
 /* Takes over fd and starts reading. NULL: no memory or no task; the descriptor is then still the
  * caller's. */
-struct channel *channel_open(const char *name, int fd, const struct channel_ops *ops, void *context);
+struct channel *channel_open(const char *name, int fd, const struct channel_ops *ops,
+	void *context);
 void channel_close(struct channel *channel);
 /* Queues a frame; it leaves at the end of the loop's round, with all others of that round in one
- * write. 0; -1 when the peer does not read and too much is waiting (16 MiB) or the channel is gone. */
+ * write. 0; -1 when the peer does not read and too much is waiting (16 MiB) or the channel is
+ * gone. */
 int channel_send(struct channel *channel, unsigned type, ph_span payload);
 /* The same with descriptors, which are duplicated. */
 int channel_send_fds(struct channel *channel, unsigned type, ph_span payload, const int *fds,
@@ -42,8 +44,6 @@ bool channel_is_open(const struct channel *channel);
 size_t channel_pending(const struct channel *channel);
 /* The peer's credentials, from the kernel. 0 or -1. */
 int channel_peer(const struct channel *channel, uid_t *uid, pid_t *pid);
-void *channel_context(const struct channel *channel);
-void channel_set_context(struct channel *channel, void *context);
 
 /* Listens on a path (an old socket there is removed); accept is called with each new descriptor, in
  * a task. Returns a handle for channel_unlisten(), or NULL. */

@@ -74,7 +74,8 @@ children_make(struct generation *generation, ph_error *error)
 
 	for (size_t i = 0; i < roster->count; i++)
 		count += entry_count(&roster->entries[i], generation->settings);
-	generation->children = ph_pool_array(generation->pool, count, sizeof(*generation->children));
+	generation->children = ph_pool_array(generation->pool, count,
+		sizeof(*generation->children));
 	generation->blames = mmap(NULL, count * BLAME_ROOM, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!generation->children || generation->blames == MAP_FAILED)
@@ -95,7 +96,7 @@ children_make(struct generation *generation, ph_error *error)
 	return roster->limits_open ? roster->limits_open(generation->options->limits_fd, error) : 0;
 }
 
-/* ---- Forking ---------------------------------------------------------------------------------- */
+/* ---- Forking --------------------------------------------------------------------------------- */
 
 /* In the new process: everything of the parent's that is not for it. */
 static void
@@ -114,7 +115,8 @@ close_parents(struct generation *generation, const struct child *self)
 }
 
 static noreturn void
-child_run(struct generation *generation, struct child *child, int control_fd, int spawner_fd, pid_t parent)
+child_run(struct generation *generation, struct child *child, int control_fd, int spawner_fd,
+	pid_t parent)
 {
 	bool sockets = child->entry && child->entry->sockets;
 	struct process_setup setup = {
@@ -248,7 +250,8 @@ children_retry(struct generation *generation)
 				reconnect_spawner(generation);
 			continue;
 		}
-		ph_log(PH_LOG_ERROR, "%s: cannot be started again: %s", child_name(child), error.text);
+		ph_log(PH_LOG_ERROR, "%s: cannot be started again: %s", child_name(child),
+			error.text);
 		child->started = now;
 		schedule_retry(child);
 	}
@@ -268,7 +271,7 @@ children_next_retry(const struct generation *generation)
 	return next;
 }
 
-/* ---- Blame ------------------------------------------------------------------------------------ */
+/* ---- Blame ----------------------------------------------------------------------------------- */
 
 /* Tells the queue role what is waiting for it, as soon as there is one that listens. */
 static void
@@ -326,7 +329,7 @@ collect_blame(struct generation *generation, const struct child *child)
 	ph_pool_free(pool);
 }
 
-/* ---- Reaping ---------------------------------------------------------------------------------- */
+/* ---- Reaping --------------------------------------------------------------------------------- */
 
 static void
 describe_death(int status, char *text, size_t size)
@@ -344,7 +347,8 @@ stop_spawner(struct generation *generation)
 {
 	struct child *spawner = &generation->children[0];
 
-	if (generation->state < GENERATION_DRAINING || !spawner->pid || spawner->state == CHILD_STOPPING)
+	if (generation->state < GENERATION_DRAINING || !spawner->pid ||
+		spawner->state == CHILD_STOPPING)
 		return;
 	for (size_t i = 1; i < generation->child_count; i++)
 		if (generation->children[i].pid && generation->children[i].entry->spawner)
@@ -395,7 +399,7 @@ children_reap(struct generation *generation)
 				child_died(generation, &generation->children[i], status);
 }
 
-/* ---- What they say ---------------------------------------------------------------------------- */
+/* ---- What they say --------------------------------------------------------------------------- */
 
 struct said {
 	struct generation *generation;
@@ -457,7 +461,8 @@ on_child_frame(void *context, const struct frame *frame)
 		break;
 	case ROLE_FAILED:
 		snprintf(text, sizeof(text), "%s: %.*s", child_name(child),
-			(int)(frame->payload.size < 300 ? frame->payload.size : 300), frame->payload.data);
+			(int)(frame->payload.size < 300 ? frame->payload.size : 300),
+			frame->payload.data);
 		if (said->generation->state == GENERATION_STARTING)
 			generation_fail(said->generation, text);
 		else
@@ -481,11 +486,12 @@ child_service(struct generation *generation, struct child *child, short revents)
 	struct said said = {generation, child};
 
 	/* One that closed its socket is about to end, or must: without it it cannot be led. */
-	if (child->link.fd != -1 && conduit_service(&child->link, revents, on_child_frame, &said) == -1)
+	if (child->link.fd != -1 &&
+		conduit_service(&child->link, revents, on_child_frame, &said) == -1)
 		conduit_close(&child->link);
 }
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 void
 children_drain(struct generation *generation)
@@ -535,7 +541,8 @@ children_stop(struct generation *generation)
 		struct child *child = &generation->children[i];
 
 		child->retry_at = 0;
-		if (!child->pid || child->state == CHILD_STOPPING || (child->entry->last && !last_too))
+		if (!child->pid || child->state == CHILD_STOPPING ||
+			(child->entry->last && !last_too))
 			continue;
 		conduit_send(&child->link, PARENT_STOP, (ph_span){0}, NULL, 0);
 		set_state(generation, child, CHILD_STOPPING);
@@ -559,7 +566,8 @@ children_reopen(struct generation *generation)
 
 	for (size_t i = 0; i < generation->child_count; i++)
 		if (generation->children[i].pid)
-			conduit_send(&generation->children[i].link, PARENT_REOPEN, (ph_span){0}, &fd, fd == -1 ? 0 : 1);
+			conduit_send(&generation->children[i].link, PARENT_REOPEN, (ph_span){0},
+				&fd, fd == -1 ? 0 : 1);
 }
 
 bool

@@ -45,7 +45,7 @@ struct running {
 	bool timed_out;
 };
 
-/* ---- The message ---------------------------------------------------------------------------------- */
+/* ---- The message ----------------------------------------------------------------------------- */
 
 static void
 feed_text(struct feed *feed, const char *text)
@@ -103,7 +103,8 @@ feed_more(struct feed *feed)
 static int
 feed_begin(struct feed *feed, const struct ph_command *command)
 {
-	size_t room = strlen(command->head ? command->head : ""), tail = strlen(command->tail ? command->tail : "");
+	size_t room = strlen(command->head ? command->head : ""),
+		tail = strlen(command->tail ? command->tail : "");
 
 	if (tail > room)
 		room = tail;
@@ -120,7 +121,7 @@ feed_end(struct feed *feed)
 	free(feed->out);
 }
 
-/* ---- The process ---------------------------------------------------------------------------------- */
+/* ---- The process ----------------------------------------------------------------------------- */
 
 static void
 set_environment(const struct ph_command *command)
@@ -135,7 +136,8 @@ static noreturn void
 become_command(const struct ph_command *command)
 {
 	if (command->directory && chdir(command->directory) == -1) {
-		dprintf(STDERR_FILENO, "cannot change directory to \"%s\": %s\n", command->directory, strerror(errno));
+		dprintf(STDERR_FILENO, "cannot change directory to \"%s\": %s\n",
+			command->directory, strerror(errno));
 		_exit(EX_TEMPFAIL);
 	}
 	set_environment(command);
@@ -155,7 +157,8 @@ child(const struct ph_command *command, int in, int out, pid_t parent)
 	/* The spawner ends us where it must: what we run goes along. */
 	if (setsid() == -1 || prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent)
 		_exit(EX_TEMPFAIL);
-	if (dup2(in, STDIN_FILENO) == -1 || dup2(out, STDOUT_FILENO) == -1 || dup2(out, STDERR_FILENO) == -1)
+	if (dup2(in, STDIN_FILENO) == -1 || dup2(out, STDOUT_FILENO) == -1 ||
+		dup2(out, STDERR_FILENO) == -1)
 		_exit(EX_TEMPFAIL);
 	become_command(command);
 }
@@ -233,7 +236,8 @@ has_ended(const struct running *running)
 {
 	siginfo_t info = {.si_pid = 0};
 
-	return waitid(P_PID, (id_t)running->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+	return waitid(P_PID, (id_t)running->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		info.si_pid != 0;
 }
 
 static void
@@ -247,7 +251,8 @@ watch(struct running *running, struct feed *feed, const sigset_t *mask, int64_t 
 {
 	while (!has_ended(running)) {
 		int64_t left = deadline - process_clock();
-		struct pollfd fds[] = {{.fd = running->in, .events = POLLOUT}, {.fd = running->out, .events = POLLIN}};
+		struct pollfd fds[] = {{.fd = running->in, .events = POLLOUT},
+			{.fd = running->out, .events = POLLIN}};
 
 		if (left <= 0 && !running->timed_out) {
 			running->timed_out = true;
@@ -299,10 +304,10 @@ run(const struct ph_command *command, struct running *running, struct feed *feed
 	return result;
 }
 
-/* ---- What to say of it ----------------------------------------------------------------------------- */
+/* ---- What to say of it ----------------------------------------------------------------------- */
 
-static void set(struct ph_user_result *result, int outcome, const char *status, const char *format, ...)
-	PH_PRINTF(4, 5);
+static void set(struct ph_user_result *result, int outcome, const char *status, const char *format,
+	...) PH_PRINTF(4, 5);
 
 static void
 set(struct ph_user_result *result, int outcome, const char *status, const char *format, ...)
@@ -346,7 +351,8 @@ judge(const struct ph_command *command, const struct running *running, const str
 	if (running->timed_out)
 		set(result, 2, "5.3.0", "Command time limit exceeded: \"%s\"", command->title);
 	else if (WIFSIGNALED(running->status))
-		set(result, 1, "4.3.0", "Command died with signal %d: \"%s\"", WTERMSIG(running->status), command->title);
+		set(result, 1, "4.3.0", "Command died with signal %d: \"%s\"",
+			WTERMSIG(running->status), command->title);
 	else if (feed->failed)
 		set(result, 1, "4.3.0", "cannot read the message: %s", strerror(feed->error));
 	else if (code == 0)
@@ -356,7 +362,8 @@ judge(const struct ph_command *command, const struct running *running, const str
 	else if ((meaning = exits_find(code)) != NULL)
 		set(result, outcome_of(meaning->status), meaning->status, "%s", meaning->text);
 	else
-		set(result, 2, "5.3.0", "Command died with status %d: \"%s\"", code, command->title);
+		set(result, 2, "5.3.0", "Command died with status %d: \"%s\"", code,
+			command->title);
 }
 
 void

@@ -64,7 +64,8 @@ conduit_drop_fds(const struct frame *frame)
 }
 
 static int
-conduit_read(struct conduit *conduit, void (*handle)(void *context, const struct frame *frame), void *context)
+conduit_read(struct conduit *conduit, void (*handle)(void *context, const struct frame *frame),
+	void *context)
 {
 	struct frame frame;
 	enum frame_result result;
@@ -89,8 +90,8 @@ conduit_read(struct conduit *conduit, void (*handle)(void *context, const struct
 }
 
 int
-conduit_service(struct conduit *conduit, short revents, void (*frame)(void *context, const struct frame *frame),
-	void *context)
+conduit_service(struct conduit *conduit, short revents,
+	void (*frame)(void *context, const struct frame *frame), void *context)
 {
 	if (conduit->fd == -1)
 		return 0;

@@ -20,7 +20,8 @@ void conduit_close(struct conduit *conduit);
 /* A pair of connected sockets, close-on-exec. 0 or -1. */
 int conduit_pair(int pair[2], ph_error *error);
 /* Sends, as far as the peer reads; the rest waits for conduit_service(). 0 or -1. */
-int conduit_send(struct conduit *conduit, unsigned type, ph_span payload, const int *fds, size_t count);
+int conduit_send(struct conduit *conduit, unsigned type, ph_span payload, const int *fds,
+	size_t count);
 /* What to poll for. */
 struct pollfd conduit_poll(const struct conduit *conduit);
 /* Does what poll() found to do and calls frame() for each frame; the callee closes descriptors. 0;

@@ -40,7 +40,8 @@ add_endpoint(ph_endpoints *endpoints, const struct endpoint *endpoint, ph_error 
 		if (other->listener == endpoint->listener)
 			return 0; /* two names of one address */
 		if (endpoint->is_unix || endpoint->address.port)
-			return ph_error_set(error, "listener %s has the same address and port already",
+			return ph_error_set(error,
+				"listener %s has the same address and port already",
 				other->listener->name);
 	}
 	if (endpoints->count == endpoints->room) {
@@ -59,7 +60,8 @@ add_endpoint(ph_endpoints *endpoints, const struct endpoint *endpoint, ph_error 
 }
 
 static int
-add_address(ph_endpoints *endpoints, const char *text, uint16_t port, bool optional, ph_error *error)
+add_address(ph_endpoints *endpoints, const char *text, uint16_t port, bool optional,
+	ph_error *error)
 {
 	struct endpoint endpoint = {.listener = endpoints->listener, .optional = optional};
 
@@ -74,7 +76,8 @@ add_address(ph_endpoints *endpoints, const char *text, uint16_t port, bool optio
 /* Both families; IPv6 is optional where there is IPv4 beside it. Two sockets and not one for both:
  * so the addresses of clients are what they are, not mapped. */
 static int
-add_both(ph_endpoints *endpoints, const char *ipv4, const char *ipv6, uint16_t port, ph_error *error)
+add_both(ph_endpoints *endpoints, const char *ipv4, const char *ipv6, uint16_t port,
+	ph_error *error)
 {
 	bool optional = wanted_family(endpoints, AF_INET);
 
@@ -107,7 +110,8 @@ add_host(ph_endpoints *endpoints, const char *name, uint16_t port, ph_error *err
 			continue;
 		endpoint.address.family = (uint16_t)item->ai_family;
 		endpoint.address.port = port;
-		endpoint.optional = item->ai_family == AF_INET6 && wanted_family(endpoints, AF_INET);
+		endpoint.optional = item->ai_family == AF_INET6 &&
+			wanted_family(endpoints, AF_INET);
 		found++;
 		failed = add_endpoint(endpoints, &endpoint, error);
 	}
@@ -116,7 +120,8 @@ add_host(ph_endpoints *endpoints, const char *name, uint16_t port, ph_error *err
 	if (found && endpoints->count == before + 1)
 		endpoints->items[before].optional = false;
 	if (!failed && !found)
-		return ph_error_set(error, "inet_interfaces: %s has no address of inet_protocols", name);
+		return ph_error_set(error, "inet_interfaces: %s has no address of inet_protocols",
+			name);
 	return failed;
 }
 
@@ -129,7 +134,8 @@ ph_endpoint_inet(ph_endpoints *endpoints, const ph_address *address_or_null, uin
 	int result = 0;
 
 	if (address_or_null) {
-		struct endpoint endpoint = {.listener = endpoints->listener, .address = *address_or_null};
+		struct endpoint endpoint = {.listener = endpoints->listener,
+			.address = *address_or_null};
 
 		endpoint.address.port = port;
 		return add_endpoint(endpoints, &endpoint, error);
@@ -140,7 +146,8 @@ ph_endpoint_inet(ph_endpoints *endpoints, const ph_address *address_or_null, uin
 		char bare[64];
 
 		/* "[::1]" is an address too. */
-		if (length > 2 && length < sizeof(bare) && name[0] == '[' && name[length - 1] == ']') {
+		if (length > 2 && length < sizeof(bare) && name[0] == '[' &&
+			name[length - 1] == ']') {
 			memcpy(bare, name + 1, length - 2);
 			bare[length - 2] = '\0';
 			name = bare;
@@ -164,7 +171,8 @@ ph_endpoint_unix(ph_endpoints *endpoints, const char *name, unsigned mode, ph_er
 
 	if (!*name || *name == '.' || strchr(name, '/'))
 		return ph_error_set(error, "\"%s\" is no name for a socket in run_directory", name);
-	endpoint.path = ph_pool_printf(endpoints->pool, "%s/%s", endpoints->settings->run_directory, name);
+	endpoint.path = ph_pool_printf(endpoints->pool, "%s/%s", endpoints->settings->run_directory,
+		name);
 	if (!endpoint.path)
 		return ph_error_set(error, "out of memory");
 	/* Room for the name under which it is made before it is renamed. */
@@ -189,8 +197,8 @@ endpoints_collect(struct ph_endpoints *endpoints, ph_pool *pool, const struct co
 		if (!ops->endpoints)
 			continue;
 		if (ops->endpoints(listener->self, endpoints, &error) == -1)
-			problems_add(problems, listener->file, listener->line, "listener %s: %s", listener->name,
-				error.text);
+			problems_add(problems, listener->file, listener->line, "listener %s: %s",
+				listener->name, error.text);
 		else if (endpoints->count == before)
 			problems_warn(problems, listener->file, listener->line,
 				"listener %s listens nowhere", listener->name);

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ground/number.h"
+
 enum {
 	READ_ROOM = 16 * 1024,
 	KEEP_ROOM = 64 * 1024,
@@ -19,27 +21,22 @@ struct frame_fds {
 	int fds[CHANNEL_MAX_FDS];
 };
 
-/* ---- The header and the two system calls ------------------------------------------------------ */
+/* ---- The header and the two system calls ----------------------------------------------------- */
 
 void
 frame_header(char header[FRAME_HEADER], unsigned type, size_t size, size_t fd_count)
 {
-	for (int i = 0; i < 4; i++)
-		header[i] = (char)(size >> (8 * i) & 0xff);
-	header[4] = (char)(type & 0xff);
-	header[5] = (char)(type >> 8 & 0xff);
-	header[6] = (char)(fd_count & 0xff);
-	header[7] = (char)(fd_count >> 8 & 0xff);
+	number_put(header, size, 4);
+	number_put(header + 4, type, 2);
+	number_put(header + 6, fd_count, 2);
 }
 
 bool
 frame_header_parse(const char header[FRAME_HEADER], unsigned *type, size_t *size, size_t *fd_count)
 {
-	const unsigned char *byte = (const unsigned char *)header;
-
-	*size = (size_t)byte[0] | (size_t)byte[1] << 8 | (size_t)byte[2] << 16 | (size_t)byte[3] << 24;
-	*type = byte[4] | (unsigned)byte[5] << 8;
-	*fd_count = byte[6] | (size_t)byte[7] << 8;
+	*size = (size_t)number_get(header, 4);
+	*type = (unsigned)number_get(header + 4, 2);
+	*fd_count = (size_t)number_get(header + 6, 2);
 	return *size <= CHANNEL_MAX_PAYLOAD && *fd_count <= CHANNEL_MAX_FDS;
 }
 
@@ -70,7 +67,8 @@ frame_recv(int fd, void *data, size_t size, int *received, size_t *count)
 	while (got == -1 && errno == EINTR);
 	if (got == -1)
 		return -1;
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message); cmsg; cmsg = CMSG_NXTHDR(&message, cmsg)) {
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message); cmsg;
+		cmsg = CMSG_NXTHDR(&message, cmsg)) {
 		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
 			continue;
 		size_t fds = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -118,7 +116,7 @@ frame_send(int fd, const void *data, size_t size, const int *fds, size_t count, 
 	return sent;
 }
 
-/* ---- Reading ---------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* Makes room for need bytes from start on. */
 static int
@@ -246,7 +244,7 @@ frame_reader_free(struct frame_reader *reader)
 	*reader = (struct frame_reader){0};
 }
 
-/* ---- Writing ---------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static int
 writer_room(struct frame_writer *writer, size_t size)

@@ -54,7 +54,8 @@ struct frame_writer {
 };
 
 /* Adds a frame to what waits; descriptors are duplicated. 0, or -1: too much waits, no memory. */
-int frame_put(struct frame_writer *writer, unsigned type, ph_span payload, const int *fds, size_t count);
+int frame_put(struct frame_writer *writer, unsigned type, ph_span payload, const int *fds,
+	size_t count);
 /* Writes what waits: FRAME_OK (all of it), FRAME_AGAIN or FRAME_BROKEN. */
 enum frame_result frame_flush(struct frame_writer *writer, int fd);
 size_t frame_waiting(const struct frame_writer *writer);
@@ -63,7 +64,8 @@ void frame_writer_free(struct frame_writer *writer);
 /* The header of a frame, for those who write it themselves. */
 void frame_header(char header[FRAME_HEADER], unsigned type, size_t size, size_t fd_count);
 /* Reads one; false: it is none. */
-bool frame_header_parse(const char header[FRAME_HEADER], unsigned *type, size_t *size, size_t *fd_count);
+bool frame_header_parse(const char header[FRAME_HEADER], unsigned *type, size_t *size,
+	size_t *fd_count);
 
 /* recvmsg and sendmsg with descriptors. received has room for CHANNEL_MAX_FDS. */
 ssize_t frame_recv(int fd, void *data, size_t size, int *received, size_t *count);

@@ -29,9 +29,10 @@ enum {
 	REPORT_TIME = 5 * 1000     /* for the supervisor to read our problems */
 };
 
-/* ---- To the supervisor ------------------------------------------------------------------------ */
+/* ---- To the supervisor ----------------------------------------------------------------------- */
 
-void
+/* A line about what is wrong, for whoever waits for this generation. */
+static void
 generation_problem(struct generation *generation, bool warning, const char *line)
 {
 	ph_pool *pool = ph_pool_new(0);
@@ -79,7 +80,8 @@ register_generation(struct generation *generation)
 	wire_put_string(&writer, settings->syslog_name);
 	wire_put_u8(&writer, settings->log_format != 0);
 	wire_put_u64(&writer, (uint64_t)settings->reload_grace);
-	return conduit_send(&generation->supervisor, GENERATION_REGISTER, wire_span(&writer), NULL, 0);
+	return conduit_send(&generation->supervisor, GENERATION_REGISTER, wire_span(&writer), NULL,
+		0);
 }
 
 static int
@@ -97,17 +99,19 @@ request_sockets(struct generation *generation)
 		wire_put_u8(&writer, endpoint->optional);
 		wire_put_string(&writer, endpoint->listener->name);
 		wire_put_u8(&writer, ipv4 ? 4 : 6);
-		wire_put_bytes(&writer, (ph_span){(const char *)endpoint->address.bytes, ipv4 ? 4 : 16});
+		wire_put_bytes(&writer,
+			(ph_span){(const char *)endpoint->address.bytes, ipv4 ? 4 : 16});
 		wire_put_u32(&writer, endpoint->address.port);
 		wire_put_string(&writer, endpoint->path);
 		wire_put_u32(&writer, endpoint->mode);
 	}
 	if (writer.failed)
 		return -1;
-	return conduit_send(&generation->supervisor, GENERATION_SOCKETS, wire_span(&writer), NULL, 0);
+	return conduit_send(&generation->supervisor, GENERATION_SOCKETS, wire_span(&writer), NULL,
+		0);
 }
 
-/* ---- Listening sockets ------------------------------------------------------------------------ */
+/* ---- Listening sockets ----------------------------------------------------------------------- */
 
 struct sockets_answer {
 	struct generation *generation;
@@ -125,7 +129,8 @@ take_sockets(struct sockets_answer *answer, const struct frame *frame)
 
 	if (wire_get_u32(&reader) != answer->answered)
 		answer->failed = true;
-	while (reader.rest.size && !answer->failed && answer->answered < generation->endpoints.count) {
+	while (reader.rest.size && !answer->failed &&
+		answer->answered < generation->endpoints.count) {
 		const struct endpoint *endpoint = &generation->endpoints.items[answer->answered++];
 
 		if (!wire_get_u8(&reader))
@@ -133,7 +138,8 @@ take_sockets(struct sockets_answer *answer, const struct frame *frame)
 		if (used == frame->fd_count)
 			break;
 		generation->sockets[generation->socket_count++] =
-			(struct role_socket){.fd = frame->fds[used++], .listener = endpoint->listener};
+			(struct role_socket){.fd = frame->fds[used++],
+			.listener = endpoint->listener};
 	}
 	for (size_t i = used; i < frame->fd_count; i++)
 		close(frame->fds[i]);
@@ -151,7 +157,8 @@ on_sockets(void *context, const struct frame *frame)
 		return;
 	case SUPERVISOR_NO_SOCKET:
 		answer->failed = true;
-		ph_error_set(&answer->error, "%s", wire_get_string(&reader, answer->generation->pool));
+		ph_error_set(&answer->error, "%s",
+			wire_get_string(&reader, answer->generation->pool));
 		break;
 	case SUPERVISOR_STOP: /* it knows why */
 		answer->failed = answer->stopped = true;
@@ -192,9 +199,11 @@ write_port(const char *directory, const char *name, unsigned port, ph_error *err
 	char path[PATH_MAX], temporary[PATH_MAX], text[16];
 	int length = snprintf(text, sizeof(text), "%u\n", port);
 
-	if (strchr(name, '/') || (size_t)snprintf(path, sizeof(path), "%s/%s.port", directory, name) >= sizeof(path) ||
+	if (strchr(name, '/') ||
+		(size_t)snprintf(path, sizeof(path), "%s/%s.port", directory, name) >= sizeof(path) ||
 		(size_t)snprintf(temporary, sizeof(temporary), "%s/.%s.port", directory, name) >= sizeof(temporary))
-		return ph_error_set(error, "listener %s: no name for a file in run_directory", name);
+		return ph_error_set(error, "listener %s: no name for a file in run_directory",
+			name);
 	unlink(temporary);
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd == -1)
@@ -217,7 +226,8 @@ write_ports(struct generation *generation, ph_error *error)
 
 		if (endpoint->is_unix || endpoint->address.port)
 			continue;
-		while (at < generation->socket_count && generation->sockets[at].listener != endpoint->listener)
+		while (at < generation->socket_count &&
+			generation->sockets[at].listener != endpoint->listener)
 			at++;
 		if (at == generation->socket_count ||
 			getsockname(generation->sockets[at].fd, (struct sockaddr *)&address, &size) == -1)
@@ -231,7 +241,7 @@ write_ports(struct generation *generation, ph_error *error)
 	return 0;
 }
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 void
 generation_fail(struct generation *generation, const char *text)
@@ -320,7 +330,8 @@ send_status(struct generation *generation)
 		wire_put_string(&writer, child_state_name(child->state));
 	}
 	if (!writer.failed)
-		conduit_send(&generation->supervisor, GENERATION_STATUS, wire_span(&writer), NULL, 0);
+		conduit_send(&generation->supervisor, GENERATION_STATUS, wire_span(&writer), NULL,
+			0);
 	ph_pool_free(pool);
 }
 
@@ -347,7 +358,8 @@ tick(struct generation *generation)
 		if (children_all_ready(generation))
 			serve(generation);
 		else if (now >= generation->start_deadline)
-			generation_fail(generation, "the processes were not ready within 30 seconds");
+			generation_fail(generation,
+				"the processes were not ready within 30 seconds");
 		break;
 	case GENERATION_SERVING:
 		children_retry(generation);
@@ -355,7 +367,8 @@ tick(struct generation *generation)
 	case GENERATION_DRAINING:
 		if (!generation->closed && children_closed(generation)) {
 			generation->closed = true;
-			conduit_send(&generation->supervisor, GENERATION_CLOSED, (ph_span){0}, NULL, 0);
+			conduit_send(&generation->supervisor, GENERATION_CLOSED, (ph_span){0}, NULL,
+				0);
 		}
 		break;
 	case GENERATION_STOPPING:
@@ -390,7 +403,8 @@ poll_timeout(const struct generation *generation)
 static int
 run(struct generation *generation)
 {
-	struct pollfd *entries = ph_pool_array(generation->pool, generation->child_count + 2, sizeof(*entries));
+	struct pollfd *entries = ph_pool_array(generation->pool, generation->child_count + 2,
+		sizeof(*entries));
 
 	if (!entries) {
 		children_kill(generation);
@@ -409,7 +423,8 @@ run(struct generation *generation)
 			continue;
 		for (size_t i = 0; i < generation->child_count; i++)
 			if (entries[2 + i].revents)
-				child_service(generation, &generation->children[i], entries[2 + i].revents);
+				child_service(generation, &generation->children[i],
+					entries[2 + i].revents);
 		if (entries[1].revents)
 			on_signals(generation);
 		if (entries[0].revents && generation->supervisor.fd != -1 &&
@@ -433,21 +448,25 @@ load(struct generation *generation)
 
 	if (!problems)
 		return -1;
-	generation->config = config_load(generation->options->path, generation->options->snapshot_fd, problems);
+	generation->config = config_load(generation->options->path,
+		generation->options->snapshot_fd, problems);
 	/* Roles are forked: whatever is open here is open there. */
 	if (generation->options->snapshot_fd != -1)
 		close(generation->options->snapshot_fd);
 	if (generation->config) {
 		generation->settings = config_settings(generation->config);
 		config_set_current(generation->config);
-		endpoints_collect(&generation->endpoints, generation->pool, generation->config, problems);
+		endpoints_collect(&generation->endpoints, generation->pool, generation->config,
+			problems);
 		if (owner_find(generation->settings->mail_owner, &generation->owner, &error) == -1 ||
 			owner_directories(&generation->owner, generation->settings, &error) == -1 ||
-			logger_open(generation->settings->log_destination, generation->settings->syslog_name,
+			logger_open(generation->settings->log_destination,
+			generation->settings->syslog_name,
 				"master", generation->settings->log_format != 0, &error) == -1)
 			problems_add(problems, generation->options->path, 0, "%s", error.text);
 		else
-			rights_check(generation->config, generation->options->path, &generation->owner, problems);
+			rights_check(generation->config, generation->options->path,
+				&generation->owner, problems);
 		result = problems_count(problems) ? -1 : 0;
 	}
 	problems_each(problems, report_problem, generation);

@@ -1,7 +1,7 @@
 /*
  * A generation: one configuration in force, and the processes that serve it. Its parent is executed
- * by the supervisor, reads the configuration, forks the spawner and the roles, and forks again those
- * that die. No threads, no event loop, no byte of the network.
+ * by the supervisor, reads the configuration, forks the spawner and the roles, and forks again
+ * those that die. No threads, no event loop, no byte of the network.
  */
 #ifndef PROCESS_GENERATION_H
 #define PROCESS_GENERATION_H
@@ -46,7 +46,7 @@ struct generation_options {
 /* The whole life of a generation's parent; returns its exit code. */
 int generation_main(const struct generation_options *options, const struct roster *roster);
 
-/* ---- Between generation.c and children.c ------------------------------------------------------ */
+/* ---- Between generation.c and children.c ----------------------------------------------------- */
 
 enum { BLAME_ROOM = 128, MAX_BLAMES = 64 };
 
@@ -70,7 +70,8 @@ struct child {
 	unsigned failures;
 };
 
-enum generation_state { GENERATION_STARTING, GENERATION_SERVING, GENERATION_DRAINING, GENERATION_STOPPING };
+enum generation_state { GENERATION_STARTING, GENERATION_SERVING, GENERATION_DRAINING,
+	GENERATION_STOPPING };
 
 struct generation {
 	const struct generation_options *options;
@@ -98,8 +99,6 @@ struct generation {
 	bool status_changed;
 };
 
-/* A line about what is wrong, for whoever waits for this generation. */
-void generation_problem(struct generation *generation, bool warning, const char *line);
 /* A role did not come up, or died before all were ready. */
 void generation_fail(struct generation *generation, const char *text);
 
@@ -114,7 +113,8 @@ int64_t children_next_retry(const struct generation *generation);
 void children_reap(struct generation *generation);
 void child_service(struct generation *generation, struct child *child, short revents);
 void children_drain(struct generation *generation);
-/* Once they drain: has all that accepts closed its sockets, and the last one left its place to its successor? */
+/* Once they drain: has all that accepts closed its sockets, and the last one left its place to its
+ * successor? */
 bool children_closed(const struct generation *generation);
 /* Sends the stops that are due: the last ones only when the others are gone, or late. */
 void children_stop(struct generation *generation);

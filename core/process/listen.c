@@ -24,7 +24,8 @@ static int
 bind_path(int fd, const char *path, unsigned mode, ph_error *error)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s.%ld", path, (long)getpid());
+	int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s.%ld", path,
+		(long)getpid());
 
 	if (length < 0 || (size_t)length >= sizeof(address.sun_path))
 		return ph_error_set(error, "%s: the path of a socket has at most %zu bytes", path,
@@ -69,8 +70,8 @@ listener_run(void *argument)
 }
 
 struct channel_listener *
-channel_listen(const char *path, unsigned mode, void (*accept)(int fd, void *context), void *context,
-	ph_error *error)
+channel_listen(const char *path, unsigned mode, void (*accept)(int fd, void *context),
+	void *context, ph_error *error)
 {
 	struct channel_listener *listener = calloc(1, sizeof(*listener));
 
@@ -104,7 +105,8 @@ channel_unlisten(struct channel_listener *listener)
 {
 	if (!listener)
 		return;
-	/* The task closes the socket and frees the handle; the path stays: it may be the successor's. */
+	/* The task closes the socket and frees the handle; the path stays: it may be the
+	 * successor's. */
 	listener->stopped = true;
 	shutdown(listener->fd, SHUT_RDWR);
 	ph_task_cancel(listener->task);

@@ -37,11 +37,13 @@ name_ok(const char *name)
 static int
 create(int directory, const struct mailbox_place *place)
 {
-	int fd = openat(directory, place->name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+	int fd = openat(directory, place->name,
+		O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
 
 	if (fd == -1)
 		return -1;
-	if (fchmod(fd, 0600) == 0 && (!place->change_owner || fchown(fd, place->uid, place->gid) == 0))
+	if (fchmod(fd, 0600) == 0 &&
+		(!place->change_owner || fchown(fd, place->uid, place->gid) == 0))
 		return fd;
 	int failed = errno;
 	unlinkat(directory, place->name, 0);
@@ -58,7 +60,8 @@ open_or_create(int directory, const struct mailbox_place *place)
 
 	for (int attempt = 0; attempt < 3; attempt++) {
 		/* O_NONBLOCK: somebody's FIFO must not hold us. */
-		int fd = openat(directory, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		int fd = openat(directory, name,
+			O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 		if (fd != -1 || errno != ENOENT)
 			return fd;
@@ -101,8 +104,8 @@ check(int fd, const struct mailbox_place *place, ph_error *error)
 	if (status.st_nlink > 1)
 		return ph_error_set(error, "has more than one hard link");
 	if (!place->any_file && status.st_uid != place->uid)
-		return ph_error_set(error, "belongs to user %ld and not to %ld", (long)status.st_uid,
-			(long)place->uid);
+		return ph_error_set(error, "belongs to user %ld and not to %ld",
+			(long)status.st_uid, (long)place->uid);
 	if (fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == -1)
 		return ph_error_set(error, "%s", strerror(errno));
 	return 0;
@@ -114,11 +117,12 @@ still_named(int directory, const char *name, int fd)
 {
 	struct stat ours, named;
 
-	return fstat(fd, &ours) == 0 && fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return fstat(fd, &ours) == 0 &&
+		fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 		ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
 }
 
-/* ---- NAME.lock -------------------------------------------------------------------------------- */
+/* ---- NAME.lock ------------------------------------------------------------------------------- */
 
 /* The number in the lock file, 0 when there is none to read; sets its age in seconds. */
 static pid_t
@@ -160,7 +164,8 @@ static int
 dotlock_make(int directory, const char *name)
 {
 	char text[24];
-	int fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	int fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		0444);
 
 	if (fd == -1 && errno == EEXIST) {
 		if (dotlock_stale(directory, name))
@@ -198,7 +203,7 @@ mailbox_unlock(const char *directory, const char *name, pid_t maker)
 	close(fd);
 }
 
-/* ---- Both locks ------------------------------------------------------------------------------- */
+/* ---- Both locks ------------------------------------------------------------------------------ */
 
 /* A folder where we may not make files has no .lock of anybody like us either. */
 static bool
@@ -311,8 +316,8 @@ mailbox_open(const struct mailbox_place *place, int *fd, bool *made, ph_error *e
 	int folder = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder == -1)
 		return MAILBOX_FAILED;
-	enum mailbox_result result = open_locked(folder, place, process_clock() + place->timeout, fd, made,
-		error);
+	enum mailbox_result result = open_locked(folder, place, process_clock() + place->timeout,
+		fd, made, error);
 	int failed = errno;
 	close(folder);
 	if (result != MAILBOX_OPEN)
@@ -321,7 +326,7 @@ mailbox_open(const struct mailbox_place *place, int *fd, bool *made, ph_error *e
 	return result;
 }
 
-/* ---- For modules ------------------------------------------------------------------------------- */
+/* ---- For modules ----------------------------------------------------------------------------- */
 
 /* The folder of a path, which is the caller's, and the name in it. NULL with errno. */
 static char *
@@ -339,7 +344,8 @@ folder_of(const char *path, const char **name)
 int
 ph_mailbox_open(const char *path, unsigned locks, int64_t time, ph_error *why)
 {
-	struct mailbox_place place = {.uid = geteuid(), .gid = getegid(), .timeout = time, .locks = locks};
+	struct mailbox_place place = {.uid = geteuid(), .gid = getegid(), .timeout = time,
+		.locks = locks};
 	char *folder = folder_of(path, &place.name);
 	bool made = false;
 	int fd = -1;
@@ -365,7 +371,7 @@ ph_mailbox_unlock(const char *path)
 	free(folder);
 }
 
-/* ---- A folder in the place of a mailbox --------------------------------------------------------- */
+/* ---- A folder in the place of a mailbox ------------------------------------------------------ */
 
 /* Gives it away if it is ours: fresh, or left over by one who died in between. */
 static int
@@ -383,12 +389,14 @@ give_folder(int folder, const struct mailbox_place *place)
 int
 mailbox_folder(const struct mailbox_place *place)
 {
-	int parent = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = -1, folder;
+	int parent = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = -1,
+		folder;
 
 	if (parent == -1)
 		return -1;
 	if (mkdirat(parent, place->name, 0700) == 0 || errno == EEXIST) {
-		folder = openat(parent, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		folder = openat(parent, place->name,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (folder != -1) {
 			result = place->change_owner ? give_folder(folder, place) : 0;
 			close(folder);

@@ -27,9 +27,11 @@ owner_find(const char *name, struct owner *owner, ph_error *error)
 	if (failed && failed != ENOENT)
 		return ph_error_set(error, "mail_owner = %s: %s", name, strerror(failed));
 	if (!found)
-		return ph_error_set(error, "mail_owner = %s: there is no such user; " OWNER_ADVICE, name, name);
+		return ph_error_set(error, "mail_owner = %s: there is no such user; " OWNER_ADVICE,
+			name, name);
 	if (entry.pw_uid == 0)
-		return ph_error_set(error, "mail_owner = %s: must not be a user with root's rights", name);
+		return ph_error_set(error, "mail_owner = %s: must not be a user with root's rights",
+			name);
 	*owner = (struct owner){.uid = entry.pw_uid, .gid = entry.pw_gid};
 	return 0;
 }
@@ -41,7 +43,8 @@ owner_become(const struct owner *owner, ph_error *error)
 
 	umask(077);
 	if (!owner->rootless) {
-		if (setgroups(1, &owner->gid) == -1 || setresgid(owner->gid, owner->gid, owner->gid) == -1 ||
+		if (setgroups(1, &owner->gid) == -1 ||
+			setresgid(owner->gid, owner->gid, owner->gid) == -1 ||
 			setresuid(owner->uid, owner->uid, owner->uid) == -1)
 			return ph_error_set(error, "giving up root's rights: %s", strerror(errno));
 		if (getresuid(&real, &effective, &saved) == -1 || real != owner->uid ||
@@ -73,7 +76,8 @@ make_directory(const char *path, mode_t mode, uid_t uid, gid_t gid, bool rootles
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
 		return ph_error_set(error, "%s: %s", path, strerror(errno));
-	int failed = (!rootless && fchown(fd, uid, gid) == -1) || fchmod(fd, mode) == -1 ? errno : 0;
+	int failed = (!rootless && fchown(fd, uid, gid) == -1) || fchmod(fd, mode) == -1 ? errno
+		: 0;
 	close(fd);
 	return failed ? ph_error_set(error, "%s: %s", path, strerror(failed)) : 0;
 }
@@ -129,8 +133,8 @@ check_directory(const char *path, const struct stat *status, mode_t mode, uid_t 
 }
 
 static int
-need_directory(const char *name, const char *path, mode_t mode, uid_t uid, const struct owner *owner,
-	ph_error *error)
+need_directory(const char *name, const char *path, mode_t mode, uid_t uid,
+	const struct owner *owner, ph_error *error)
 {
 	struct stat status;
 	ph_error why;
@@ -159,5 +163,6 @@ owner_directories(const struct owner *owner, const struct settings *settings, ph
 
 	if (need_directory("run_directory", settings->run_directory, 01775, root, owner, error) == -1)
 		return -1;
-	return need_directory("queue_directory", settings->queue_directory, 0711, owner->uid, owner, error);
+	return need_directory("queue_directory", settings->queue_directory, 0711, owner->uid, owner,
+		error);
 }

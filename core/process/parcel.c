@@ -27,20 +27,23 @@ fill(char *field, size_t size, const char *text)
 	return snprintf(field, size, "%s", text) < (int)size;
 }
 
+#define FACT(field) \
+	{#field, offsetof(struct ph_user_delivery, field), sizeof(((struct ph_user_delivery *)0)->field)}
+
 /* Too much of it is cut: nothing depends on it. */
 static void
 fill_client(struct ph_user_delivery *request, const ph_delivery *delivery)
 {
-	(void)fill(request->client_address, sizeof(request->client_address),
-		ph_delivery_client(delivery, "client_address"));
-	(void)fill(request->client_hostname, sizeof(request->client_hostname),
-		ph_delivery_client(delivery, "client_hostname"));
-	(void)fill(request->client_helo, sizeof(request->client_helo),
-		ph_delivery_client(delivery, "client_helo"));
-	(void)fill(request->client_protocol, sizeof(request->client_protocol),
-		ph_delivery_client(delivery, "client_protocol"));
-	(void)fill(request->sasl_username, sizeof(request->sasl_username),
-		ph_delivery_client(delivery, "sasl_username"));
+	static const struct {
+		const char *name;
+		size_t offset, size;
+	} facts[] = {FACT(client_address), FACT(client_hostname), FACT(client_helo),
+		FACT(client_port),
+		FACT(client_protocol), FACT(sasl_username), FACT(sasl_method), FACT(sasl_sender)};
+
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+		(void)fill((char *)request + facts[i].offset, facts[i].size,
+			ph_delivery_client(delivery, facts[i].name));
 	(void)fill(request->envid, sizeof(request->envid), ph_delivery_envid(delivery));
 }
 
@@ -67,7 +70,8 @@ parcel_add(struct parcel *parcel, size_t index)
 	ph_delivery *delivery = parcel->delivery;
 
 	if (!fill(request->sender, sizeof(request->sender), ph_delivery_sender(delivery)) ||
-		!fill(request->queue_id, sizeof(request->queue_id), ph_delivery_queue_id(delivery)) ||
+		!fill(request->queue_id, sizeof(request->queue_id),
+		ph_delivery_queue_id(delivery)) ||
 		!fill(request->nexthop, sizeof(request->nexthop), ph_delivery_nexthop(delivery)) ||
 		!fill(request->recipient, sizeof(request->recipient),
 			ph_delivery_recipient(delivery, index)) ||
@@ -115,8 +119,8 @@ parcel_send(struct parcel *parcel)
 		struct ph_user_result result = {0};
 
 		if (sent == -1) {
-			ph_delivery_defer(parcel->delivery, parcel->index[i], "4.3.0", parcel->relay,
-				"%s", error.text);
+			ph_delivery_defer(parcel->delivery, parcel->index[i], "4.3.0",
+				parcel->relay, "%s", error.text);
 			continue;
 		}
 		memcpy(&result, (char *)parcel->results + at, parcel->results[0].size);
@@ -127,7 +131,8 @@ parcel_send(struct parcel *parcel)
 }
 
 static struct parcel *
-parcel_new(void *self, ph_delivery *delivery, const struct ph_user_delivery *request, ph_error *error)
+parcel_new(void *self, ph_delivery *delivery, const struct ph_user_delivery *request,
+	ph_error *error)
 {
 	struct parcel *parcel;
 

@@ -73,7 +73,8 @@ lock_file(const char *path, int fd, pid_t *holder, ph_error *error)
 			return ph_error_set(error, "already running, pid %ld", (long)*holder);
 	}
 	if (still_there(path, fd) && unlink(path) == -1 && errno != ENOENT)
-		return ph_error_set(error, "%s: is in the way and cannot be removed: %s", path, strerror(errno));
+		return ph_error_set(error, "%s: is in the way and cannot be removed: %s", path,
+			strerror(errno));
 	return 0;
 }
 

@@ -44,8 +44,8 @@ process_title(const char *name)
 	prctl(PR_SET_NAME, title, 0, 0, 0);
 }
 
-/* Where the kernel shows the arguments of this process from; the field after the name in brackets is
- * the third. */
+/* Where the kernel shows the arguments of this process from; the field after the name in brackets
+ * is the third. */
 static bool
 argument_room(char **start, size_t *size)
 {
@@ -78,7 +78,8 @@ process_arguments(const char *name)
 	snprintf(room, size, "posthoused: %s", name);
 }
 
-/* The orderly end begins when the control socket closes; this is for a process that does not look. */
+/* The orderly end begins when the control socket closes; this is for a process that does not
+ * look. */
 static void
 on_parent_death(int signal_number)
 {

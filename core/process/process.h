@@ -33,8 +33,8 @@ noreturn void spawner_run(const struct process_setup *setup);
 /* In the forked child: signals as they are in a new program, none blocked; its short name. */
 void process_signals(void);
 void process_title(const char *name);
-/* Overwrites the arguments that ps shows: a forked process has those of its parent. Nothing may point
- * to them any more. */
+/* Overwrites the arguments that ps shows: a forked process has those of its parent. Nothing may
+ * point to them any more. */
 void process_arguments(const char *name);
 /* Dies soon after the parent, whatever it is doing; exits at once when it is dead already. */
 void process_follow(pid_t parent);
@@ -44,8 +44,8 @@ void spawn_client_connect(int fd);
 
 /* The monotonic clock in milliseconds, for processes without a loop. */
 int64_t process_clock(void);
-/* Leaves the terminal that started the daemon alone from here on; standard error only unless the log
- * goes there. */
+/* Leaves the terminal that started the daemon alone from here on; standard error only unless the
+ * log goes there. */
 void process_leave_terminal(bool log_there);
 
 #endif

@@ -28,7 +28,7 @@ record_find(struct supervisor *supervisor, enum record_state state)
 	return NULL;
 }
 
-/* ---- The status file -------------------------------------------------------------------------- */
+/* ---- The status file ------------------------------------------------------------------------- */
 
 static const char *
 state_name(enum record_state state)
@@ -61,7 +61,8 @@ print_roles(FILE *out, const struct record *record)
 		const char *state = wire_get_string(&reader, pool);
 
 		if (!reader.failed)
-			fprintf(out, "role %u %s %u %u %s\n", record->number, name, number, pid, state);
+			fprintf(out, "role %u %s %u %u %s\n", record->number, name, number, pid,
+				state);
 	}
 	ph_pool_free(pool);
 }
@@ -70,10 +71,11 @@ static void
 print_status(FILE *out, void *context)
 {
 	const struct supervisor *supervisor = context;
-	const char *state = supervisor->stopping ? "stopping" : supervisor->served ? "serving" : "starting";
+	const char *state = supervisor->stopping ? "stopping" : supervisor->served ? "serving"
+		: "starting";
 
-	fprintf(out, "supervisor %ld\nversion %s\nstate %s\nstarted %lld\n", (long)getpid(), PACKAGE_VERSION,
-		state, (long long)supervisor->started);
+	fprintf(out, "supervisor %ld\nversion %s\nstate %s\nstarted %lld\n", (long)getpid(),
+		PACKAGE_VERSION, state, (long long)supervisor->started);
 	fprintf(out, "reload %u %lld %s\n", supervisor->reloads, (long long)supervisor->reload_time,
 		supervisor->reload_result);
 	for (size_t i = 0; i < supervisor->reload_problem_count; i++)
@@ -101,15 +103,15 @@ supervisor_write_status(struct supervisor *supervisor)
 		ph_log(PH_LOG_ERROR, "%s", error.text);
 }
 
-/* ---- Starting generations --------------------------------------------------------------------- */
+/* ---- Starting generations -------------------------------------------------------------------- */
 
 static noreturn void
 execute(struct supervisor *supervisor, const struct record *record, int fd, int snapshot_fd)
 {
 	int limits_fd = supervisor->options->limits_fd;
 	char number[16], link[16], snapshot[16], limits[16];
-	const char *arguments[14] = {"posthoused", "--generation", number, "--supervisor-fd", link, "-c",
-		supervisor->options->config};
+	const char *arguments[14] = {"posthoused", "--generation", number, "--supervisor-fd", link,
+		"-c", supervisor->options->config};
 	size_t count = 7;
 
 	process_signals();
@@ -181,7 +183,7 @@ record_start(struct supervisor *supervisor, bool reload, int snapshot_fd)
 	return 0;
 }
 
-/* ---- What a generation says ------------------------------------------------------------------- */
+/* ---- What a generation says ------------------------------------------------------------------ */
 
 struct said {
 	struct supervisor *supervisor;
@@ -235,7 +237,8 @@ registered(struct said *said, struct wire_reader *reader)
 }
 
 static int
-read_requests(struct wire_reader *reader, ph_pool *pool, struct socket_request *requests, size_t count)
+read_requests(struct wire_reader *reader, ph_pool *pool, struct socket_request *requests,
+	size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct socket_request *request = &requests[i];
@@ -345,8 +348,8 @@ on_generation_frame(void *context, const struct frame *frame)
 	case GENERATION_READY:
 		if (said->record->state == RECORD_STARTING && frame->fd_count == 1 &&
 			said->record->registered && !said->supervisor->stopping) {
-			logger_open(said->record->log_destination, said->record->syslog_name, "master",
-				said->record->json, NULL);
+			logger_open(said->record->log_destination, said->record->syslog_name,
+				"master", said->record->json, NULL);
 			supervisor_accept(said->supervisor, said->record, frame->fds[0]);
 			taken = true;
 		}
@@ -358,7 +361,8 @@ on_generation_frame(void *context, const struct frame *frame)
 		supervisor_closed(said->supervisor, said->record);
 		break;
 	default:
-		ph_log(PH_LOG_ERROR, "generation %u: unknown message %u", said->record->number, frame->type);
+		ph_log(PH_LOG_ERROR, "generation %u: unknown message %u", said->record->number,
+			frame->type);
 		break;
 	}
 	if (!taken)
@@ -370,6 +374,7 @@ record_service(struct supervisor *supervisor, struct record *record, short reven
 {
 	struct said said = {supervisor, record};
 
-	if (record->link.fd != -1 && conduit_service(&record->link, revents, on_generation_frame, &said) == -1)
+	if (record->link.fd != -1 &&
+		conduit_service(&record->link, revents, on_generation_frame, &said) == -1)
 		conduit_close(&record->link);
 }

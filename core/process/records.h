@@ -1,6 +1,6 @@
 /*
- * The supervisor's inside: generations as it sees them. records.c starts them and hears what they say,
- * supervisor.c judges what becomes of them.
+ * The supervisor's inside: generations as it sees them. records.c starts them and hears what they
+ * say, supervisor.c judges what becomes of them.
  */
 #ifndef PROCESS_RECORDS_H
 #define PROCESS_RECORDS_H
@@ -17,7 +17,8 @@ enum {
 	START_TIME = 60 * 1000 /* for a generation to serve or to fail */
 };
 
-enum record_state { RECORD_FREE, RECORD_STARTING, RECORD_SERVING, RECORD_DRAINING, RECORD_STOPPING };
+enum record_state { RECORD_FREE, RECORD_STARTING, RECORD_SERVING, RECORD_DRAINING,
+	RECORD_STOPPING };
 
 /* A generation, as the supervisor sees it. Texts are in its pool. */
 struct record {
@@ -34,7 +35,7 @@ struct record {
 	int pid_fd;           /* of a pid file in a directory of its own; -1: the supervisor has it */
 	int64_t began, kill_at;
 	const char *problems[MAX_PROBLEMS];
-	size_t problem_count, warning_count;
+	size_t problem_count;
 	ph_span status;       /* the last GENERATION_STATUS */
 	ph_pool *status_pool;
 };

@@ -1,11 +1,13 @@
 #include "process/rights.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <posthouse/transport.h>
@@ -15,8 +17,8 @@ enum {
 	NAME_ROOM = 256
 };
 
-/* With glibc nobody of that name is code 0. The manual page has more codes for it, but they all mean that a service
- * could not be asked: ENOENT is a socket of its that is not there. */
+/* With glibc nobody of that name is code 0. The manual page has more codes for it, but they all
+ * mean that a service could not be asked: ENOENT is a socket of its that is not there. */
 
 static enum rights_result
 find_user(const char *name, struct rights *rights, ph_error *error)
@@ -95,7 +97,11 @@ change(const struct rights *rights)
 {
 	uid_t real, effective, saved;
 
-	if (rights->group_only ? setgroups(1, &rights->gid) == -1 : initgroups(rights->name, rights->gid) == -1)
+	if (rights->group_only ? setgroups(1, &rights->gid) == -1
+		: initgroups(rights->name, rights->gid) == -1)
+		return -1;
+	/* Behind the look at the system's groups, and while we may. */
+	if (rights->confined && (fchdir(rights->root_fd) == -1 || chroot(".") == -1))
 		return -1;
 	if (setresgid(rights->gid, rights->gid, rights->gid) == -1 ||
 		setresuid(rights->uid, rights->uid, rights->uid) == -1)
@@ -109,22 +115,44 @@ change(const struct rights *rights)
 int
 rights_take(const struct rights *rights, const struct owner *owner, bool commands)
 {
-	if (!owner->rootless && change(rights) == -1)
+	if (owner->rootless ? rights->confined : change(rights) == -1)
 		return -1;
-	/* Its memory holds the configuration: the user may not look into it, whatever the system's
+	/* Who may write there would feed a set-id program libraries and users of their own making.
+	 * Its memory holds the configuration: the user may not look into it, whatever the system's
 	 * default for processes that changed their rights is. */
-	if ((!commands && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) ||
+	if (((!commands || rights->confined) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) ||
 		(!owner->rootless && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1))
 		return -1;
 	return 0;
 }
 
+int
+rights_confine(struct rights *rights, const char *root)
+{
+	tzset(); /* the times in headers are local */
+	rights->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	rights->confined = rights->root_fd != -1;
+	return rights->confined ? 0 : -1;
+}
+
+/* The text in the instance; NULL: it has none. */
+static const char *
+text_at(const struct instance *transport, uint32_t offset)
+{
+	return offset == 0 ? NULL : *(const char *const *)((const char *)transport->self + offset);
+}
+
 const char *
 rights_of_instance(const struct instance *transport)
 {
-	const struct ph_transport_ops *ops = transport->ops;
+	return text_at(transport, ((const struct ph_transport_ops *)transport->ops)->rights_offset);
+}
 
-	if (!ops->rights_offset)
-		return NULL;
-	return *(const char *const *)((const char *)transport->self + ops->rights_offset);
+const char *
+rights_root(const struct instance *transport)
+{
+	const char *root = text_at(transport,
+		((const struct ph_transport_ops *)transport->ops)->chroot_offset);
+
+	return root && *root ? root : NULL;
 }

@@ -13,6 +13,8 @@ struct rights {
 	uid_t uid;
 	gid_t gid;
 	bool group_only;    /* a group was named: no other group of the user's goes along */
+	bool confined;      /* root_fd is the folder that becomes the root directory */
+	int root_fd;
 };
 
 enum rights_result {
@@ -26,12 +28,17 @@ enum rights_result {
  * is for a process that ends soon. */
 enum rights_result rights_find(const char *text, struct rights *rights, ph_error *error);
 /* Becomes the user for good. commands: they may be set-id programs, as those of mailing lists are;
- * without, nothing is gained by exec either. 0 or -1. */
+ * without, and in a root directory of its own, nothing is gained by exec either. 0 or -1. */
 int rights_take(const struct rights *rights, const struct owner *owner, bool commands);
 /* The text at the instance's rights_offset; NULL: the request says it. */
 const char *rights_of_instance(const struct instance *transport);
-/* Nobody's rights that deliveries would have may be root's or mail_owner's: default_privs, and those
- * of transports. Without root's rights there is nothing to check. path: the configuration's file. */
+/* And the one at its chroot_offset; NULL: there is none. */
+const char *rights_root(const struct instance *transport);
+/* Opens that folder. 0, or -1 with errno. */
+int rights_confine(struct rights *rights, const char *root);
+/* Nobody's rights that deliveries would have may be root's or mail_owner's: default_privs, and
+ * those of transports; their root directories are there. Without root's rights there is nothing of
+ * that to check, and no root directory to be changed. path: the configuration's file. */
 void rights_check(const struct config *config, const char *path, const struct owner *owner,
 	struct problems *problems);
 

@@ -44,7 +44,7 @@ role_current(void)
 	return process.running ? &process.role : NULL;
 }
 
-/* ---- Stopping --------------------------------------------------------------------------------- */
+/* ---- Stopping -------------------------------------------------------------------------------- */
 
 static void
 stop_task(void *argument)
@@ -101,7 +101,7 @@ role_done(struct role *role)
 	loop_stop();
 }
 
-/* ---- Files that the parent opens -------------------------------------------------------------- */
+/* ---- Files that the parent opens ------------------------------------------------------------- */
 
 static void
 request_unlink(struct file_request *request)
@@ -146,7 +146,8 @@ reopen_file(const char *path, ph_error *error)
 	request->fd = -1;
 	if (!ph_task_alive(request->task) || request_send(request, path) == -1) {
 		free(request);
-		return ph_error_set(error, "%s: the parent process cannot be asked to open it", path);
+		return ph_error_set(error, "%s: the parent process cannot be asked to open it",
+			path);
 	}
 	request->next = process.requests;
 	process.requests = request;
@@ -183,7 +184,7 @@ file_answer(ph_span payload, const int *fds, size_t fd_count)
 	return false;
 }
 
-/* ---- The parent's commands -------------------------------------------------------------------- */
+/* ---- The parent's commands ------------------------------------------------------------------- */
 
 static void
 blame(ph_span payload)
@@ -259,7 +260,7 @@ on_terminate(int signal_number, void *argument)
 	begin_stop();
 }
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void
 start_task(void *argument)
@@ -286,7 +287,8 @@ start_task(void *argument)
 static noreturn void
 give_up(const struct process_setup *setup, const ph_error *error)
 {
-	channel_send_blocking(setup->control_fd, ROLE_FAILED, ph_span_of(error->text), NULL, 0, NULL);
+	channel_send_blocking(setup->control_fd, ROLE_FAILED, ph_span_of(error->text), NULL, 0,
+		NULL);
 	logger_flush();
 	_exit(1);
 }

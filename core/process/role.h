@@ -19,8 +19,8 @@ struct role_ops {
 	/* In the role's first task, unprivileged: instance_start, sockets, tasks. The parent hears
 	 * "ready" when it returns 0. */
 	int (*start)(struct role *role, ph_error *error);
-	/* A newer generation serves: stop taking work, finish what is in hand, then role_done(). NULL:
-	 * as stop. In a task. */
+	/* A newer generation serves: stop taking work, finish what is in hand, then role_done().
+	 * NULL: as stop. In a task. */
 	void (*drain)(struct role *role);
 	/* Orderly stop: finish quickly (a few seconds at most). In a task; the process ends when it
 	 * returns and all tasks have ended. */

@@ -2,11 +2,11 @@
  * A batch whose requests may have different rights, which the transport's tables say: virtual
  * mailboxes.
  *
- * Nothing of that is believed from who asks for the delivery: the tables are those of the spawner's own
- * configuration. But to look a stranger's address up is no work for root either. So a first process asks
- * the module, with the rights of default_privs, and passes back numbers and nothing else; these are
- * checked here; and for each user and group among them a process becomes them for good and delivers.
- * This one only waits. All are of one process group and die with it.
+ * Nothing of that is believed from who asks for the delivery: the tables are those of the spawner's
+ * own configuration. But to look a stranger's address up is no work for root either. So a first
+ * process asks the module, with the rights of default_privs, and passes back numbers and nothing
+ * else; these are checked here; and for each user and group among them a process becomes them for
+ * good and delivers. This one only waits. All are of one process group and die with it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ struct share {
 	struct ph_user_result results[PH_SPAWN_MAX];
 };
 
-/* ---- A process of our own ----------------------------------------------------------------------- */
+/* ---- A process of our own -------------------------------------------------------------------- */
 
 /* Its number, 0 in it; -1 with errno. fd is the reading end of its pipe, in it the writing end. */
 static pid_t
@@ -107,7 +107,7 @@ hear(pid_t pid, int fd, void *data, size_t size)
 	return size == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* ---- Whose rights -------------------------------------------------------------------------------- */
+/* ---- Whose rights ---------------------------------------------------------------------------- */
 
 static noreturn void
 ask_module(struct shares *shares, const struct rights *nobody, int fd)
@@ -118,8 +118,10 @@ ask_module(struct shares *shares, const struct rights *nobody, int fd)
 	batch_become(shares->setup, nobody, false, batch->timeout);
 	for (size_t i = 0; i < batch->count; i++)
 		shares->rights[i] = (struct ph_user_rights){.size = sizeof(shares->rights[i]),
-			.outcome = PH_USER_DEFERRED, .status = "4.3.0", .text = "whose rights it needs is not known"};
-	ops->find_rights(batch->transport->self, batch_requests(batch), batch->count, shares->rights);
+			.outcome = PH_USER_DEFERRED, .status = "4.3.0",
+			.text = "whose rights it needs is not known"};
+	ops->find_rights(batch->transport->self, batch_requests(batch), batch->count,
+		shares->rights);
 	say(fd, shares->rights, sizeof(shares->rights));
 }
 
@@ -134,7 +136,8 @@ answer(struct shares *shares, size_t i, int outcome, const char *status, const c
 	shares->done[i] = true;
 }
 
-/* NULL, or why these are nobody's rights for a delivery. The module's own checks do not count here. */
+/* NULL, or why these are nobody's rights for a delivery. The module's own checks do not count
+ * here. */
 static const char *
 objection(const struct shares *shares, const struct ph_user_rights *rights)
 {
@@ -142,10 +145,12 @@ objection(const struct shares *shares, const struct ph_user_rights *rights)
 	const struct ph_transport_ops *ops = transport->ops;
 	const struct owner *owner = shares->setup->owner;
 
-	if (rights->uid == 0 || rights->gid == 0 || rights->uid == UINT32_MAX || rights->gid == UINT32_MAX)
+	if (rights->uid == 0 || rights->gid == 0 || rights->uid == UINT32_MAX ||
+		rights->gid == UINT32_MAX)
 		return "nothing is delivered with root's rights";
 	if (ops->minimum_offset &&
-		rights->uid < *(const int64_t *)((const char *)transport->self + ops->minimum_offset))
+		rights->uid < *(const int64_t *)((const char *)transport->self +
+		ops->minimum_offset))
 		return "the number of the user is below the smallest that is allowed";
 	if (!owner->rootless && rights->uid == owner->uid)
 		return "nothing is delivered with the rights of mail_owner, to whom the queue belongs";
@@ -164,11 +169,14 @@ judge(struct shares *shares, size_t i)
 		answer(shares, i, rights->outcome, rights->status, rights->text);
 		return;
 	}
-	why = rights->outcome == PH_USER_SENT ? objection(shares, rights) : "whose rights it needs is not known";
+	why = rights->outcome == PH_USER_SENT ? objection(shares, rights)
+		: "whose rights it needs is not known";
 	if (!why)
 		return;
-	ph_log(PH_LOG_WARNING, "%s: %s: user %lu, group %lu: %s", shares->batch->requests[i].queue_id,
-		shares->batch->transport->name, (unsigned long)rights->uid, (unsigned long)rights->gid, why);
+	ph_log(PH_LOG_WARNING, "%s: %s: user %lu, group %lu: %s",
+		shares->batch->requests[i].queue_id,
+		shares->batch->transport->name, (unsigned long)rights->uid,
+		(unsigned long)rights->gid, why);
 	answer(shares, i, PH_USER_DEFERRED, "4.3.5", why);
 }
 
@@ -203,7 +211,7 @@ find(struct shares *shares)
 		judge(shares, i);
 }
 
-/* ---- The shares ---------------------------------------------------------------------------------- */
+/* ---- The shares ------------------------------------------------------------------------------ */
 
 /* Takes the first request without a result, and those that go with it. */
 static bool
@@ -216,7 +224,8 @@ take(struct shares *shares, struct share *share)
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct ph_user_rights *rights = &shares->rights[i];
 
-		if (shares->done[i] || (first && (rights->uid != first->uid || rights->gid != first->gid)))
+		if (shares->done[i] ||
+			(first && (rights->uid != first->uid || rights->gid != first->gid)))
 			continue;
 		first = first ? first : rights;
 		share->batch.requests[share->count] = batch->requests[i];
@@ -236,7 +245,8 @@ static void
 deliver(struct shares *shares, struct share *share)
 {
 	const struct ph_user_rights *found = &shares->rights[share->index[0]];
-	const struct rights rights = {.name = "", .home = "/", .shell = "/bin/sh", .uid = found->uid,
+	const struct rights rights = {.name = "", .home = "/", .shell = "/bin/sh",
+		.uid = found->uid,
 		.gid = found->gid, .group_only = true};
 	size_t size = share->count * sizeof(share->results[0]);
 	int fd;
@@ -252,7 +262,8 @@ deliver(struct shares *shares, struct share *share)
 		return;
 	}
 	for (size_t i = 0; i < share->count; i++)
-		answer(shares, share->index[i], PH_USER_DEFERRED, "4.3.0", "the delivery process has failed");
+		answer(shares, share->index[i], PH_USER_DEFERRED, "4.3.0",
+			"the delivery process has failed");
 }
 
 void

@@ -86,7 +86,8 @@ picked_port(const struct sockets *sockets, const struct socket_request *request)
 	for (size_t i = 0; i < sockets->count; i++) {
 		const struct socket_request *other = &sockets->items[i].request;
 
-		if (!other->is_unix && !other->address.port && strcmp(other->listener, request->listener) == 0)
+		if (!other->is_unix && !other->address.port &&
+			strcmp(other->listener, request->listener) == 0)
 			return port_of(sockets->items[i].fd);
 	}
 	return 0;
@@ -100,14 +101,16 @@ set_shared(int fd, int on)
 
 /* Our own sockets on that port: may another one be bound beside them? How many there are. */
 static size_t
-set_port_shared(const struct sockets *sockets, const struct socket_request *request, uint16_t port, int on)
+set_port_shared(const struct sockets *sockets, const struct socket_request *request, uint16_t port,
+	int on)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < sockets->count; i++) {
 		const struct listening *item = &sockets->items[i];
 
-		if (!item->request.is_unix && item->request.address.family == request->address.family &&
+		if (!item->request.is_unix &&
+			item->request.address.family == request->address.family &&
 			port_of(item->fd) == port) {
 			set_shared(item->fd, on);
 			count++;
@@ -116,9 +119,9 @@ set_port_shared(const struct sockets *sockets, const struct socket_request *requ
 	return count;
 }
 
-/* 0.0.0.0:25 and 127.0.0.1:25 exclude each other, and a reload that goes from one to the other needs
- * both for a while. The socket options say so for no longer than the call takes: others, a second
- * daemon of the same user too, are still told that the port is in use. */
+/* 0.0.0.0:25 and 127.0.0.1:25 exclude each other, and a reload that goes from one to the other
+ * needs both for a while. The socket options say so for no longer than the call takes: others, a
+ * second daemon of the same user too, are still told that the port is in use. */
 static int
 bind_beside(const struct sockets *sockets, const struct socket_request *request, int fd,
 	const struct sockaddr_storage *address, socklen_t size)
@@ -172,7 +175,8 @@ static int
 open_unix(const struct socket_request *request)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), failed = ENAMETOOLONG;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+		failed = ENAMETOOLONG;
 
 	if (fd == -1)
 		return -1;
@@ -180,8 +184,8 @@ open_unix(const struct socket_request *request)
 		sizeof(address.sun_path)) {
 		unlink(address.sun_path);
 		if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
-			chmod(address.sun_path, request->mode & 0777) == 0 && listen(fd, BACKLOG) == 0 &&
-			rename(address.sun_path, request->path) == 0)
+			chmod(address.sun_path, request->mode & 0777) == 0 &&
+			listen(fd, BACKLOG) == 0 && rename(address.sun_path, request->path) == 0)
 			return fd;
 		failed = errno;
 		unlink(address.sun_path);
@@ -199,9 +203,11 @@ describe(const struct socket_request *request, char *text, size_t size)
 	if (request->is_unix)
 		snprintf(text, size, "%s", request->path);
 	else if (request->address.family == AF_INET)
-		snprintf(text, size, "%s:%u", ph_address_text(&request->address, address), request->address.port);
+		snprintf(text, size, "%s:%u", ph_address_text(&request->address, address),
+			request->address.port);
 	else
-		snprintf(text, size, "[%s]:%u", ph_address_text(&request->address, address), request->address.port);
+		snprintf(text, size, "[%s]:%u", ph_address_text(&request->address, address),
+			request->address.port);
 }
 
 static void
@@ -215,7 +221,8 @@ listening_close(struct listening *item)
 }
 
 static int
-sockets_add(struct sockets *sockets, const struct socket_request *request, int fd, unsigned generation)
+sockets_add(struct sockets *sockets, const struct socket_request *request, int fd,
+	unsigned generation)
 {
 	if (sockets->count == sockets->room) {
 		size_t room = sockets->room ? 2 * sockets->room : 16;
@@ -248,7 +255,8 @@ sockets_cut(struct sockets *sockets, size_t count)
 
 /* One socket: 0, or -1 with errno. */
 static int
-acquire_one(struct sockets *sockets, const struct socket_request *request, unsigned generation, int *fd)
+acquire_one(struct sockets *sockets, const struct socket_request *request, unsigned generation,
+	int *fd)
 {
 	struct listening *item = sockets_find(sockets, request);
 
@@ -299,8 +307,8 @@ sockets_acquire(struct sockets *sockets, const struct socket_request *requests, 
 			attempt < PORT_ATTEMPTS)
 			continue;
 		describe(&requests[i], text, sizeof(text));
-		return ph_error_set(error, "listener %s: cannot listen on %s: %s", requests[i].listener, text,
-			strerror(failed));
+		return ph_error_set(error, "listener %s: cannot listen on %s: %s",
+			requests[i].listener, text, strerror(failed));
 	}
 }
 

@@ -30,8 +30,8 @@ struct sockets {
 };
 
 /* Finds or creates the sockets of all requests; fds[i] is the table's descriptor, or -1 for an
- * optional one that cannot be had. 0, or -1 with what is wrong; then those that were made for it are
- * closed again. */
+ * optional one that cannot be had. 0, or -1 with what is wrong; then those that were made for it
+ * are closed again. */
 int sockets_acquire(struct sockets *sockets, const struct socket_request *requests, size_t count,
 	unsigned generation, int *fds, ph_error *error);
 /* The generation serves: closes those that it did not ask for. */

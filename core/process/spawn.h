@@ -8,6 +8,8 @@
 
 #include <posthouse/transport.h>
 
+#include "config/config.h"
+#include "process/channel.h"
 #include "process/process.h"
 #include "process/rights.h"
 
@@ -35,18 +37,27 @@ struct batch {
 	int64_t timeout;       /* milliseconds */
 };
 
-/* What the child writes to its pipe: first CHILD_DOTLOCK if it made one in mail_spool_directory, then
- * CHILD_RESULTS and the results, and for PH_USER_READ, for each, the text as
+/*
+ * What a SPAWN_REQUEST says behind its number (batch_read.c). Everything in it is checked; the
+ * client's descriptors are referred to, not taken. batch begins zeroed. 0, or -1 with what is
+ * wrong.
+ */
+int batch_read(struct wire_reader *reader, const struct config *config, const int *fds,
+	size_t fd_count, struct batch *batch, ph_error *error);
+
+/* What the child writes to its pipe: first CHILD_DOTLOCK if it made one in mail_spool_directory,
+ * then CHILD_RESULTS and the results, and for PH_USER_READ, for each, the text as
  * wire.c writes bytes. */
 enum { CHILD_DOTLOCK = 'D', CHILD_RESULTS = 'R' };
 
 /* The child of the spawner, to its end. */
-noreturn void batch_run(const struct batch *batch, const struct process_setup *setup, int result_fd);
+noreturn void batch_run(const struct batch *batch, const struct process_setup *setup,
+	int result_fd);
 
 /*
  * A batch whose rights the transport finds (find_rights): the rest of the child's work, up to the
- * results. Runs with the spawner's rights, and no module's code in this process (shares.c). result_fd:
- * the pipe to the spawner, which is none of the business of those who deliver.
+ * results. Runs with the spawner's rights, and no module's code in this process (shares.c).
+ * result_fd: the pipe to the spawner, which is none of the business of those who deliver.
  */
 void shares_run(const struct batch *batch, const struct process_setup *setup, int result_fd,
 	struct ph_user_result *results);
@@ -83,10 +94,12 @@ struct mailbox_place {
 };
 
 /*
- * Opens the mailbox, creates it where it is missing (0600) and locks it, last by NAME.lock; waits for locks until the timeout. made is set as soon as the .lock file is there: it is
- * the caller's to remove.
+ * Opens the mailbox, creates it where it is missing (0600) and locks it, last by NAME.lock; waits
+ * for locks until the timeout. made is set as soon as the .lock file is there: it is the caller's
+ * to remove.
  */
-enum mailbox_result mailbox_open(const struct mailbox_place *place, int *fd, bool *made, ph_error *error);
+enum mailbox_result mailbox_open(const struct mailbox_place *place, int *fd, bool *made,
+	ph_error *error);
 /* Removes NAME.lock if the process with that number made it. */
 void mailbox_unlock(const char *directory, const char *name, pid_t maker);
 /* Makes the user's folder, 0700, where it is missing. 0, or -1 with errno. */

@@ -78,7 +78,8 @@ take_answer(struct waiting *item, struct wire_reader *reader)
 
 	item->answered = true;
 	if (text.size)
-		ph_error_set(&item->error, "%.*s", (int)(text.size < 200 ? text.size : 200), text.data);
+		ph_error_set(&item->error, "%.*s", (int)(text.size < 200 ? text.size : 200),
+			text.data);
 	else if (reader->failed || count != item->count)
 		ph_error_set(&item->error, "the spawner's answer is unreadable");
 	for (size_t i = 0; i < item->count && !item->error.text[0]; i++)
@@ -121,7 +122,8 @@ static const struct channel_ops channel_ops = {.frame = on_frame, .closed = on_c
 static bool
 can_send(void)
 {
-	return client.channel && channel_is_open(client.channel) && client.under_way < SPAWN_UNDER_WAY;
+	return client.channel && channel_is_open(client.channel) &&
+		client.under_way < SPAWN_UNDER_WAY;
 }
 
 /* The one who waited longest goes on; it calls the next. */
@@ -217,7 +219,8 @@ send_batch(struct channel *channel, uint32_t number, const struct order *order)
 	wire_put_u32(&writer, (uint32_t)order->count);
 	if (!order->fds || send_descriptors(channel, order->fds, order->count, index) == 0) {
 		for (size_t i = 0; i < order->count; i++) {
-			wire_put_bytes(&writer, trimmed(order->requests + i * order->stride, order->stride));
+			wire_put_bytes(&writer,
+				trimmed(order->requests + i * order->stride, order->stride));
 			wire_put_u8(&writer, index[i]);
 		}
 		if (!writer.failed)
@@ -256,7 +259,8 @@ wait_for_turn(ph_deadline deadline)
 
 /*
  * A batch waits rather than be put off when too many are under way or the spawner has to be started
- * again: for half of its time, so that some is left to deliver it in, and not for ever for a spawner.
+ * again: for half of its time, so that some is left to deliver it in, and not for ever for a
+ * spawner.
  */
 static int
 take_turn(const struct order *order, ph_error *error)
@@ -274,7 +278,8 @@ take_turn(const struct order *order, ph_error *error)
 	if (result == 0)
 		client.under_way++;
 	else
-		ph_error_set(error, client.channel ? "too many deliveries at once" : "there is no spawner");
+		ph_error_set(error, client.channel ? "too many deliveries at once"
+			: "there is no spawner");
 	call_next();
 	return result;
 }
@@ -320,7 +325,8 @@ ask(const struct order *order, ph_pool *pool, ph_span *texts, ph_error *error)
 {
 	struct waiting *item;
 
-	if (!order->transport || !order->count || order->count > PH_SPAWN_MAX || order->stride < PH_USER_DELIVERY_1_0) {
+	if (!order->transport || !order->count || order->count > PH_SPAWN_MAX ||
+		order->stride < PH_USER_DELIVERY_1_0) {
 		ph_error_set(error, "a batch has 1 to %d requests of a transport", PH_SPAWN_MAX);
 		return NULL;
 	}
@@ -358,7 +364,8 @@ int
 ph_spawn_delivery(void *self, const struct ph_user_delivery *requests, const int *fds, size_t count,
 	struct ph_user_result *results, ph_deadline deadline, ph_error *error)
 {
-	const struct order order = {.transport = instance_of(self), .requests = (const char *)requests,
+	const struct order order = {.transport = instance_of(self),
+		.requests = (const char *)requests,
 		.stride = requests->size, .count = count, .fds = fds, .deadline = deadline};
 	struct waiting *item = ask(&order, NULL, NULL, error);
 
@@ -372,7 +379,8 @@ int
 ph_spawn_read(void *self, ph_pool *pool, const struct ph_user_delivery *requests, size_t count,
 	struct ph_user_result *results, ph_span *texts, ph_deadline deadline, ph_error *error)
 {
-	const struct order order = {.transport = instance_of(self), .requests = (const char *)requests,
+	const struct order order = {.transport = instance_of(self),
+		.requests = (const char *)requests,
 		.stride = requests->size, .count = count, .deadline = deadline};
 	struct waiting *item = ask(&order, pool, texts, error);
 

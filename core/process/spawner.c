@@ -1,8 +1,8 @@
 /*
- * The spawner: keeps root's rights for deliveries to users, and does next to nothing itself. For each
- * batch it forks a child (batch.c), which does everything that may block or needs a user, a mailbox
- * or a byte of a message. Here are only a poll loop, requests that are checked as hostile, deadlines,
- * and the removal of .lock files, for which a child has no rights any more.
+ * The spawner: keeps root's rights for deliveries to users, and does next to nothing itself. For
+ * each batch it forks a child (batch.c), which does everything that may block or needs a user, a
+ * mailbox or a byte of a message. Here are only a poll loop, requests that are checked as hostile,
+ * deadlines, and the removal of .lock files, for which a child has no rights any more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +23,7 @@
 
 enum {
 	MAX_CLIENTS = 4,     /* the local role, and those that it replaced */
-	MAX_CHILDREN = MAX_CLIENTS * SPAWN_UNDER_WAY,
-	MAX_TIMEOUT = 3600 * 1000
+	MAX_CHILDREN = MAX_CLIENTS * SPAWN_UNDER_WAY
 };
 
 struct client {
@@ -61,12 +60,12 @@ struct spawner {
 	bool stopping;
 };
 
-/* ---- Answers ---------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 /* texts: those of files, as the child sent them. */
 static void
-answer(struct client *client, uint32_t number, const char *error, const struct ph_user_result *results,
-	size_t count, struct wire_reader *texts)
+answer(struct client *client, uint32_t number, const char *error,
+	const struct ph_user_result *results, size_t count, struct wire_reader *texts)
 {
 	ph_pool *pool = ph_pool_new(0);
 	struct wire_writer writer;
@@ -109,7 +108,8 @@ is_complete(const struct work *work)
 		return false;
 	if (!work->reads)
 		return work->received == head;
-	struct wire_reader texts = wire_reader_of((ph_span){work->results + head, work->received - head});
+	struct wire_reader texts =
+		wire_reader_of((ph_span){work->results + head, work->received - head});
 	for (size_t i = 0; i < work->count; i++)
 		total += wire_get_bytes(&texts).size;
 	return !texts.failed && texts.rest.size == 0 && total <= PH_SPAWN_TEXT_MAX;
@@ -121,21 +121,25 @@ describe_end(const struct work *work, char *text, size_t size)
 	if (work->deadline == 0)
 		snprintf(text, size, "the delivery took too long");
 	else if (WIFSIGNALED(work->status))
-		snprintf(text, size, "the delivery process was killed by signal %d (%s)", WTERMSIG(work->status),
-			strsignal(WTERMSIG(work->status)));
+		snprintf(text, size, "the delivery process was killed by signal %d (%s)",
+			WTERMSIG(work->status), strsignal(WTERMSIG(work->status)));
 	else
-		snprintf(text, size, "the delivery process ended with status %d", WEXITSTATUS(work->status));
+		snprintf(text, size, "the delivery process ended with status %d",
+			WEXITSTATUS(work->status));
 }
 
 /* Puts "later" in the place of what cannot be read. */
 static void
-mend_results(const struct work *work, struct ph_user_result *results, bool complete, const char *why)
+mend_results(const struct work *work, struct ph_user_result *results, bool complete,
+	const char *why)
 {
 	for (size_t i = 0; i < work->count; i++) {
 		if (complete && result_ok(work, &results[i]))
 			continue;
-		results[i] = (struct ph_user_result){.size = sizeof(results[i]), .outcome = 1, .status = "4.3.0"};
-		snprintf(results[i].text, sizeof(results[i].text), "%s", complete ? "unreadable result" : why);
+		results[i] = (struct ph_user_result){.size = sizeof(results[i]), .outcome = 1,
+			.status = "4.3.0"};
+		snprintf(results[i].text, sizeof(results[i].text), "%s",
+			complete ? "unreadable result" : why);
 	}
 }
 
@@ -151,10 +155,12 @@ finish(struct spawner *spawner, struct work *work)
 	char text[128];
 
 	if (work->dotlock)
-		mailbox_unlock(config_settings(spawner->setup->config)->mail_spool_directory, work->user, work->pid);
+		mailbox_unlock(config_settings(spawner->setup->config)->mail_spool_directory,
+			work->user, work->pid);
 	describe_end(work, text, sizeof(text));
 	if (!complete)
-		ph_log(PH_LOG_WARNING, "delivery to %s: %s", work->user[0] ? work->user : "a file or command", text);
+		ph_log(PH_LOG_WARNING, "delivery to %s: %s",
+			work->user[0] ? work->user : "a file or command", text);
 	mend_results(work, results, complete, text);
 	if (complete && work->reads)
 		texts = wire_reader_of((ph_span){work->results + head, work->received - head});
@@ -171,7 +177,7 @@ finish_if_done(struct spawner *spawner, struct work *work)
 		finish(spawner, work);
 }
 
-/* ---- Children --------------------------------------------------------------------------------- */
+/* ---- Children -------------------------------------------------------------------------------- */
 
 /* The most that a child may say. */
 static size_t
@@ -247,7 +253,8 @@ reap(struct spawner *spawner)
 			work->status = status;
 			if (work->fd != -1)
 				read_results(spawner, work);
-			/* A process that the delivery left behind may hold the pipe: it is not waited for. */
+			/* A process that the delivery left behind may hold the pipe: it is not
+			 * waited for. */
 			if (work->reaped && work->fd != -1) {
 				close(work->fd);
 				work->fd = -1;
@@ -291,7 +298,8 @@ child(struct spawner *spawner, const struct batch *batch, int result_fd)
 }
 
 static int
-start(struct spawner *spawner, unsigned client, uint32_t number, const struct batch *batch, ph_error *error)
+start(struct spawner *spawner, unsigned client, uint32_t number, const struct batch *batch,
+	ph_error *error)
 {
 	struct work *work = NULL;
 	int pipes[2];
@@ -324,124 +332,15 @@ start(struct spawner *spawner, unsigned client, uint32_t number, const struct ba
 		return ph_error_set(error, "fork: %s", strerror(failed));
 	}
 	*work = (struct work){.pid = pid, .client = client, .serial = spawner->clients[client].serial,
-		.number = number, .count = batch->count, .reads = batch->kind == PH_USER_READ, .fd = pipes[0],
+		.number = number, .count = batch->count, .reads = batch->kind == PH_USER_READ,
+		.fd = pipes[0],
 		.results = results, .room = room,
 		.deadline = process_clock() + batch->timeout};
 	memcpy(work->user, batch->requests[0].user, sizeof(work->user));
 	return 0;
 }
 
-/* ---- Requests --------------------------------------------------------------------------------- */
-
-static bool
-terminated(const char *text, size_t size)
-{
-	return memchr(text, '\0', size) != NULL;
-}
-
-static bool
-texts_ok(const struct ph_user_delivery *request)
-{
-	return terminated(request->user, sizeof(request->user)) &&
-		terminated(request->sender, sizeof(request->sender)) &&
-		terminated(request->recipient, sizeof(request->recipient)) &&
-		terminated(request->original, sizeof(request->original)) &&
-		terminated(request->queue_id, sizeof(request->queue_id)) &&
-		terminated(request->target, sizeof(request->target)) &&
-		terminated(request->extension, sizeof(request->extension)) &&
-		terminated(request->nexthop, sizeof(request->nexthop)) &&
-		terminated(request->client_address, sizeof(request->client_address)) &&
-		terminated(request->client_hostname, sizeof(request->client_hostname)) &&
-		terminated(request->client_helo, sizeof(request->client_helo)) &&
-		terminated(request->client_protocol, sizeof(request->client_protocol)) &&
-		terminated(request->sasl_username, sizeof(request->sasl_username)) &&
-		terminated(request->envid, sizeof(request->envid));
-}
-
-/* Does the user's name go with what is asked for? */
-static bool
-user_ok(const struct batch *batch, const char *user)
-{
-	if (rights_of_instance(batch->transport) ||
-		((const struct ph_transport_ops *)batch->transport->ops)->find_rights)
-		return !*user && batch->kind == PH_USER_INSTANCE;
-	if (!*user)
-		return batch->kind != PH_USER_MAILBOX && batch->kind != PH_USER_INSTANCE;
-	return *user != '.' && !strchr(user, '/') && !strchr(user, ':');
-}
-
-static bool
-request_ok(const struct batch *batch, const struct ph_user_delivery *request)
-{
-	const struct ph_user_delivery *first = &batch->requests[0];
-	bool wants_target = batch->kind != PH_USER_MAILBOX && batch->kind != PH_USER_INSTANCE;
-
-	if (!texts_ok(request) || !user_ok(batch, request->user) || request->offset < 0 || request->length < 0)
-		return false;
-	if (request->size != batch->stride || request->kind != batch->kind || (*request->target != '\0') != wants_target)
-		return false;
-	/* One mailbox is opened for all, and one question asked about the target. */
-	if ((batch->kind == PH_USER_FILE || batch->kind == PH_USER_COMMAND) &&
-		(strcmp(request->target, first->target) != 0 || request->flags != first->flags))
-		return false;
-	return strcmp(request->user, first->user) == 0;
-}
-
-static int
-read_request(const struct client *client, struct wire_reader *reader, struct batch *batch, size_t i)
-{
-	struct ph_user_delivery *request = &batch->requests[i];
-	ph_span bytes = wire_get_bytes(reader);
-	unsigned index = wire_get_u8(reader);
-
-	if (reader->failed || bytes.size < sizeof(request->size) + sizeof(request->kind) || bytes.size > batch->stride)
-		return -1;
-	memcpy(request, bytes.data, bytes.size); /* what is missing is zero */
-	batch->kind = batch->requests[0].kind;
-	batch->fds[i] = -1;
-	if (batch->kind == PH_USER_READ)
-		return 0;
-	if (index >= client->fd_count)
-		return -1;
-	batch->fds[i] = client->fds[index];
-	return 0;
-}
-
-static int
-read_head(const struct spawner *spawner, struct wire_reader *reader, struct batch *batch, ph_error *error)
-{
-	batch->transport = config_instance(spawner->setup->config, PH_CLASS_TRANSPORT, wire_get_u32(reader));
-	batch->timeout = (int64_t)wire_get_u64(reader);
-	batch->stride = wire_get_u32(reader);
-	batch->count = wire_get_u32(reader);
-	if (reader->failed || !batch->transport || !batch->count || batch->count > PH_SPAWN_MAX)
-		return ph_error_set(error, "that is no batch");
-	if (batch->stride != PH_USER_DELIVERY_1_0 && batch->stride != sizeof(batch->requests[0]))
-		return ph_error_set(error, "requests of %zu bytes are not known", batch->stride);
-	if (!((const struct ph_transport_ops *)batch->transport->ops)->deliver_as_user)
-		return ph_error_set(error, "%s delivers nothing with a user's rights", batch->transport->name);
-	if (batch->timeout < 1000)
-		batch->timeout = 1000;
-	if (batch->timeout > MAX_TIMEOUT)
-		batch->timeout = MAX_TIMEOUT;
-	return 0;
-}
-
-/* Everything in it is checked; descriptors are referred to, not taken. */
-static int
-read_batch(const struct spawner *spawner, const struct client *client, struct wire_reader *reader,
-	struct batch *batch, ph_error *error)
-{
-	if (read_head(spawner, reader, batch, error) == -1)
-		return -1;
-	for (size_t i = 0; i < batch->count; i++) {
-		if (read_request(client, reader, batch, i) == -1)
-			return ph_error_set(error, "request %zu is unreadable", i);
-		if (batch->kind > PH_USER_READ || !request_ok(batch, &batch->requests[i]))
-			return ph_error_set(error, "request %zu is not acceptable", i);
-	}
-	return 0;
-}
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static void
 drop_fds(struct client *client)
@@ -465,7 +364,9 @@ on_request(struct said *said, ph_span payload)
 	struct batch *batch = calloc(1, sizeof(*batch));
 	ph_error error = {"out of memory"};
 
-	if (!batch || read_batch(said->spawner, client, &reader, batch, &error) == -1 ||
+	if (!batch || batch_read(&reader, said->spawner->setup->config, client->fds,
+		client->fd_count, batch,
+			&error) == -1 ||
 		start(said->spawner, said->client, number, batch, &error) == -1)
 		answer(client, number, error.text, NULL, 0, NULL);
 	drop_fds(client);
@@ -544,7 +445,7 @@ on_control_frame(void *context, const struct frame *frame)
 	conduit_drop_fds(frame);
 }
 
-/* ---- The loop --------------------------------------------------------------------------------- */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 static size_t
 works_left(const struct spawner *spawner)
@@ -590,14 +491,18 @@ service(struct spawner *spawner, struct pollfd *entries)
 			client_close(&spawner->clients[i]);
 	}
 	for (size_t i = 0; i < MAX_CHILDREN; i++)
-		if (entries[2 + MAX_CLIENTS + i].revents && spawner->works[i].pid && spawner->works[i].fd != -1)
+		if (entries[2 + MAX_CLIENTS + i].revents && spawner->works[i].pid &&
+			spawner->works[i].fd != -1)
 			read_results(spawner, &spawner->works[i]);
-	while (entries[1].revents && read(spawner->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+	while (entries[1].revents &&
+		read(spawner->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		if (info.ssi_signo == SIGTERM)
 			spawner->stopping = true;
 	reap(spawner);
-	/* The parent is gone: what is in hand has its second (process_follow), we have nothing to do. */
-	if (entries[0].revents && conduit_service(&spawner->control, entries[0].revents, on_control_frame, spawner) == -1) {
+	/* The parent is gone: what is in hand has its second (process_follow), we have nothing to
+	 * do. */
+	if (entries[0].revents &&
+		conduit_service(&spawner->control, entries[0].revents, on_control_frame, spawner) == -1) {
 		logger_flush();
 		_exit(1);
 	}
@@ -617,7 +522,8 @@ run(struct spawner *spawner)
 			entries[2 + i] = conduit_poll(&spawner->clients[i].link);
 		for (size_t i = 0; i < MAX_CHILDREN; i++)
 			entries[2 + MAX_CLIENTS + i] = (struct pollfd){
-				.fd = spawner->works[i].pid ? spawner->works[i].fd : -1, .events = POLLIN};
+				.fd = spawner->works[i].pid ? spawner->works[i].fd : -1,
+					.events = POLLIN};
 		if (poll(entries, sizeof(entries) / sizeof(entries[0]), timeout) > 0)
 			service(spawner, entries);
 	}

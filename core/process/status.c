@@ -28,7 +28,8 @@ status_replace(const char *directory, void (*write)(FILE *out, void *context), v
 	if (status_path(directory, "status", path, error) == -1 ||
 		status_path(directory, ".status.new", temporary, error) == -1)
 		return -1;
-	/* Others may write in this directory: a file or link that they left there is not followed. */
+	/* Others may write in this directory: a file or link that they left there is not
+	 * followed. */
 	unlink(temporary);
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd == -1)
@@ -152,7 +153,8 @@ status_read(const char *directory, ph_pool *pool, struct status *status, ph_erro
 	FILE *in = fopen(path, "re");
 	if (!in)
 		return ph_error_set(error, "%s: %s", path, strerror(errno));
-	for (int lines = 0; lines < MAX_LINES && (length = getline(&line, &room, in)) > 0; lines++) {
+	for (int lines = 0; lines < MAX_LINES && (length = getline(&line, &room, in)) > 0;
+		lines++) {
 		if (line[length - 1] == '\n')
 			line[length - 1] = '\0';
 		read_line(status, pool, line);

@@ -63,12 +63,13 @@ schedule_restart(struct supervisor *supervisor, int64_t lived)
 	if (lived >= HEALTHY)
 		supervisor->failures = 0;
 	if (supervisor->failures)
-		delay = supervisor->failures > 6 ? 60000 : INT64_C(1000) << (supervisor->failures - 1);
+		delay = supervisor->failures > 6 ? 60000
+			: INT64_C(1000) << (supervisor->failures - 1);
 	supervisor->failures++;
 	supervisor->restart_at = process_clock() + (delay < 60000 ? delay : 60000);
 }
 
-/* ---- Judging generations ---------------------------------------------------------------------- */
+/* ---- Judging generations --------------------------------------------------------------------- */
 
 static void
 stop_record(struct supervisor *supervisor, struct record *record)
@@ -98,7 +99,8 @@ limit_draining(struct supervisor *supervisor)
 		}
 		if (count <= MAX_DRAINING)
 			return;
-		ph_log(PH_LOG_INFO, "generation %u is stopped: newer ones are draining", oldest->number);
+		ph_log(PH_LOG_INFO, "generation %u is stopped: newer ones are draining",
+			oldest->number);
 		stop_record(supervisor, oldest);
 	}
 }
@@ -124,7 +126,8 @@ move_files(struct supervisor *supervisor, struct record *record)
 	}
 	supervisor->pid_fd = record->pid_fd;
 	record->pid_fd = -1;
-	snprintf(supervisor->run_directory, sizeof(supervisor->run_directory), "%s", record->run_directory);
+	snprintf(supervisor->run_directory, sizeof(supervisor->run_directory), "%s",
+		record->run_directory);
 }
 
 /* From here on nobody at the terminal waits for us. */
@@ -155,7 +158,8 @@ supervisor_closed(struct supervisor *supervisor, const struct record *record)
 		end_reload(supervisor);
 }
 
-/* Whoever asked for the reload may rely on what comes from now on being served by the new generation. */
+/* Whoever asked for the reload may rely on what comes from now on being served by the new
+ * generation. */
 static void
 await_close(struct supervisor *supervisor, const struct record *old)
 {
@@ -186,7 +190,8 @@ supervisor_accept(struct supervisor *supervisor, struct record *record, int snap
 		drain_record(supervisor, old);
 	limit_draining(supervisor);
 	sockets_keep(&supervisor->sockets, record->number);
-	ph_log(PH_LOG_INFO, "%s: generation %u serves", record->reload ? "reload" : "start", record->number);
+	ph_log(PH_LOG_INFO, "%s: generation %u serves", record->reload ? "reload" : "start",
+		record->number);
 	supervisor_write_status(supervisor);
 	if (record->reload)
 		await_close(supervisor, old);
@@ -251,7 +256,7 @@ reject_generation(struct supervisor *supervisor, struct record *record)
 	}
 }
 
-/* ---- Deaths and signals ----------------------------------------------------------------------- */
+/* ---- Deaths and signals ---------------------------------------------------------------------- */
 
 static void
 record_died(struct supervisor *supervisor, struct record *record, int status)
@@ -263,7 +268,8 @@ record_died(struct supervisor *supervisor, struct record *record, int status)
 	supervisor->status_changed = true;
 	supervisor_closed(supervisor, record);
 	if (state == RECORD_SERVING && !supervisor->stopping) {
-		ph_log(PH_LOG_ERROR, "generation %u [%ld] %s %d: starting the last accepted configuration",
+		ph_log(PH_LOG_ERROR,
+			"generation %u [%ld] %s %d: starting the last accepted configuration",
 			record->number, (long)record->pid, WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 		schedule_restart(supervisor, process_clock() - record->began);
@@ -285,7 +291,8 @@ reap(struct supervisor *supervisor)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		for (size_t i = 0; i < MAX_GENERATIONS; i++)
-			if (supervisor->records[i].state != RECORD_FREE && supervisor->records[i].pid == pid)
+			if (supervisor->records[i].state != RECORD_FREE &&
+				supervisor->records[i].pid == pid)
 				record_died(supervisor, &supervisor->records[i], status);
 }
 
@@ -310,7 +317,8 @@ reopen_logs(struct supervisor *supervisor)
 	logger_reopen();
 	for (size_t i = 0; i < MAX_GENERATIONS; i++)
 		if (supervisor->records[i].state > RECORD_STARTING)
-			conduit_send(&supervisor->records[i].link, SUPERVISOR_REOPEN, (ph_span){0}, NULL, 0);
+			conduit_send(&supervisor->records[i].link, SUPERVISOR_REOPEN, (ph_span){0},
+				NULL, 0);
 }
 
 static void
@@ -338,7 +346,7 @@ on_signals(struct supervisor *supervisor)
 	reap(supervisor);
 }
 
-/* ---- The loop --------------------------------------------------------------------------------- */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 static void
 tick(struct supervisor *supervisor)
@@ -355,7 +363,8 @@ tick(struct supervisor *supervisor)
 			continue;
 		}
 		if (record->state == RECORD_STARTING)
-			record_problem(record, false, "a generation did not serve within 60 seconds");
+			record_problem(record, false,
+				"a generation did not serve within 60 seconds");
 		kill(record->pid, SIGKILL);
 		record->kill_at = now + 1000;
 	}
@@ -409,12 +418,14 @@ run(struct supervisor *supervisor)
 			return;
 		for (size_t i = 0; i < MAX_GENERATIONS; i++)
 			entries[i] = conduit_poll(&supervisor->records[i].link);
-		entries[MAX_GENERATIONS] = (struct pollfd){.fd = supervisor->signal_fd, .events = POLLIN};
+		entries[MAX_GENERATIONS] = (struct pollfd){.fd = supervisor->signal_fd,
+			.events = POLLIN};
 		if (poll(entries, MAX_GENERATIONS + 1, poll_timeout(supervisor)) <= 0)
 			continue;
 		for (size_t i = 0; i < MAX_GENERATIONS; i++)
 			if (entries[i].revents)
-				record_service(supervisor, &supervisor->records[i], entries[i].revents);
+				record_service(supervisor, &supervisor->records[i],
+					entries[i].revents);
 		if (entries[MAX_GENERATIONS].revents)
 			on_signals(supervisor);
 	}

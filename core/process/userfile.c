@@ -32,7 +32,8 @@ open_failed(const char *path, int failed, ph_error *error)
 	if (failed == ELOOP || failed == EACCES || failed == ENXIO || failed == ENAMETOOLONG) {
 		ph_error_set(error, failed == ELOOP ? "file %s is a symbolic link" :
 			failed == ENXIO ? "file %s is not a regular file" :
-			failed == EACCES ? "file %s: Permission denied" : "file %s: its path is too long", path);
+			failed == EACCES ? "file %s: Permission denied"
+			: "file %s: its path is too long", path);
 		return PH_READ_REFUSED;
 	}
 	ph_error_set(error, "file %s: %s", path, strerror(failed));
@@ -40,7 +41,8 @@ open_failed(const char *path, int failed, ph_error *error)
 }
 
 static enum ph_user_read
-check(int fd, const char *path, uint32_t flags, uid_t uid, size_t room, size_t *size, ph_error *error)
+check(int fd, const char *path, uint32_t flags, uid_t uid, size_t room, size_t *size,
+	ph_error *error)
 {
 	struct stat status;
 
@@ -55,7 +57,8 @@ check(int fd, const char *path, uint32_t flags, uid_t uid, size_t room, size_t *
 	else if (status.st_mode & S_IWOTH)
 		ph_error_set(error, "file %s is world writable", path);
 	else if ((uintmax_t)status.st_size > room)
-		ph_error_set(error, "file %s is too large: only %zu bytes would be read", path, room);
+		ph_error_set(error, "file %s is too large: only %zu bytes would be read", path,
+			room);
 	else {
 		*size = (size_t)status.st_size;
 		return PH_READ_TEXT;
@@ -118,7 +121,8 @@ ph_user_file(ph_pool *pool, const struct ph_user_context *user, const char *path
 	size_t size = 0;
 
 	if (userfile_path(path, user->home, whole, sizeof(whole), error) == 0)
-		result = userfile_read(whole, flags, geteuid(), PH_SPAWN_TEXT_MAX, &data, &size, error);
+		result = userfile_read(whole, flags, geteuid(), PH_SPAWN_TEXT_MAX, &data, &size,
+			error);
 	if (result == PH_READ_TEXT) {
 		text->data = ph_pool_copy(pool, (ph_span){data, size});
 		text->size = size;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "ground/number.h"
+
 void
 wire_begin(struct wire_writer *writer, ph_pool *pool)
 {
@@ -44,8 +46,8 @@ wire_put_number(struct wire_writer *writer, uint64_t value, size_t size)
 {
 	char *place = wire_room(writer, size);
 
-	for (size_t i = 0; place && i < size; i++)
-		place[i] = (char)(value >> (8 * i) & 0xff);
+	if (place)
+		number_put(place, value, size);
 }
 
 void
@@ -117,11 +119,8 @@ static uint64_t
 wire_get_number(struct wire_reader *reader, size_t size)
 {
 	ph_span bytes = wire_take(reader, size);
-	uint64_t value = 0;
 
-	for (size_t i = 0; i < bytes.size; i++)
-		value |= (uint64_t)(unsigned char)bytes.data[i] << (8 * i);
-	return value;
+	return number_get(bytes.data, bytes.size);
 }
 
 unsigned

@@ -1,6 +1,6 @@
 /*
- * Reports to the sender: who gets one, and what is done when it is durable. The recipients of a failed
- * message count as done only then; so do those of whose success the sender wants to hear.
+ * Reports to the sender: who gets one, and what is done when it is durable. The recipients of a
+ * failed message count as done only then; so do those of whose success the sender wants to hear.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -60,21 +60,41 @@ is_meant(const struct body *body, uint32_t number, enum template_kind kind)
 		return rcpt->state == RCPT_FAILED &&
 			(wants(rcpt, PH_NOTIFY_FAILURE) || *sender_of(body, number) == '\0');
 	case TEMPLATE_DELAY:
-		return rcpt->state == RCPT_DEFERRED && !rcpt->delay_told && wants(rcpt, PH_NOTIFY_DELAY);
+		return rcpt->state == RCPT_DEFERRED && !rcpt->delay_told &&
+			wants(rcpt, PH_NOTIFY_DELAY);
 	case TEMPLATE_SUCCESS:
 		return rcpt->owed != 0 && rcpt->owed != DSN_REPORTED;
 	case TEMPLATE_VERIFY:
+		return rcpt->notify != PH_NOTIFY_NEVER && (rcpt->state == RCPT_FAILED ||
+			rcpt->state == RCPT_DEFERRED || (rcpt->owed != 0 && rcpt->owed != DSN_REPORTED));
 	case TEMPLATE_KINDS:
 		break;
 	}
 	return false;
 }
 
+/* The kind whose words go with what became of it. */
+static enum template_kind
+kind_of(const struct rcpt *rcpt, enum template_kind kind)
+{
+	if (kind != TEMPLATE_VERIFY)
+		return kind;
+	return rcpt->state == RCPT_FAILED ? TEMPLATE_FAILURE : rcpt->state == RCPT_DEFERRED ? TEMPLATE_DELAY
+		: TEMPLATE_SUCCESS;
+}
+
+/* One that tells of deliveries, and so of aliases. */
+static bool
+tells_success(enum template_kind kind)
+{
+	return kind == TEMPLATE_SUCCESS || kind == TEMPLATE_VERIFY;
+}
+
 static const char *
 action_of(const struct rcpt *rcpt, enum template_kind kind)
 {
-	static const char *const actions[] = {[DSN_DELIVERED] = "delivered", [DSN_RELAYED] = "relayed",
-		[DSN_EXPANDED] = "expanded"};
+	static const char *const actions[] = {[DSN_DELIVERED] = "delivered",
+		[DSN_RELAYED] = "relayed", [DSN_EXPANDED] = "expanded"};
 
 	if (kind == TEMPLATE_SUCCESS)
 		return actions[rcpt->owed];
@@ -113,7 +133,8 @@ static struct report_recipient
 describe_alias(const struct recipient *alias)
 {
 	return (struct report_recipient){.address = alias->address, .original = alias->original,
-		.orcpt = alias->orcpt, .action = "expanded", .status = "2.0.0", .text = "alias expanded",
+		.orcpt = alias->orcpt, .action = "expanded", .status = "2.0.0",
+		.text = "alias expanded",
 		.relay = ""};
 }
 
@@ -122,17 +143,19 @@ collect(struct desk *desk, struct subject *subject)
 {
 	const struct body *body = desk->message->body;
 	const struct envelope *envelope = &body->envelope;
-	size_t aliases = subject->kind == TEMPLATE_SUCCESS && !body->aliases_told ? envelope->alias_count : 0;
+	size_t aliases = tells_success(subject->kind) && !body->aliases_told ? envelope->alias_count : 0;
 	size_t at = 0;
 
 	subject->numbers = ph_pool_array(desk->pool, body->count + 1u, sizeof(*subject->numbers));
-	subject->list = ph_pool_array(desk->pool, body->count + aliases + 1u, sizeof(*subject->list));
+	subject->list = ph_pool_array(desk->pool, body->count + aliases + 1u,
+		sizeof(*subject->list));
 	if (subject->numbers == NULL || subject->list == NULL)
 		return ph_error_set(&desk->error, "no memory");
 	for (uint32_t i = 0; i < body->count; i++)
-		if (is_meant(body, i, subject->kind) && strcmp(sender_of(body, i), subject->sender) == 0) {
+		if (is_meant(body, i, subject->kind) &&
+			strcmp(sender_of(body, i), subject->sender) == 0) {
 			subject->numbers[at] = i;
-			subject->list[at++] = describe(&body->rcpts[i], subject->kind);
+			subject->list[at++] = describe(&body->rcpts[i], kind_of(&body->rcpts[i], subject->kind));
 		}
 	subject->count = at;
 	for (size_t i = 0; i < aliases; i++)
@@ -219,10 +242,13 @@ send_to_sender(struct desk *desk, const struct subject *subject)
 	static const char *const what[TEMPLATE_KINDS] = {
 		[TEMPLATE_FAILURE] = "sender non-delivery notification",
 		[TEMPLATE_DELAY] = "sender delay notification",
-		[TEMPLATE_SUCCESS] = "sender delivery status notification"};
+		[TEMPLATE_SUCCESS] = "sender delivery status notification",
+		[TEMPLATE_VERIFY] = "sender delivery status notification"};
 	const struct envelope *envelope = &desk->message->body->envelope;
-	bool headers = envelope->ret == PH_RET_HDRS && strcmp(subject->sender, envelope->sender) == 0;
-	struct notice notice = {.sender = "", .whole = subject->kind == TEMPLATE_FAILURE && !headers};
+	bool headers = envelope->ret == PH_RET_HDRS &&
+		strcmp(subject->sender, envelope->sender) == 0;
+	struct notice notice = {.sender = "", .whole = subject->kind == TEMPLATE_FAILURE &&
+		!headers};
 
 	fill_report(desk, subject, &notice.report);
 	return send(desk, &notice, what[subject->kind]);
@@ -260,14 +286,16 @@ static int
 report_double_bounce(struct desk *desk, const struct subject *subject)
 {
 	if (is_double_bounce(desk->manager, subject->sender)) {
-		ph_log_as("bounce", PH_LOG_WARNING, "%s: undeliverable postmaster notification discarded",
-			desk->message->id);
+		ph_log_as("bounce", PH_LOG_WARNING,
+			"%s: undeliverable postmaster notification discarded", desk->message->id);
 		return 0;
 	}
 	if (has_class(desk->manager, "2bounce"))
-		return send_to_postmaster(desk, subject, desk->manager->settings->bounce2_notice_recipient,
+		return send_to_postmaster(desk, subject,
+			desk->manager->settings->bounce2_notice_recipient,
 			"postmaster non-delivery notification", true);
-	ph_log_as("bounce", PH_LOG_INFO, "%s: undeliverable report discarded: notify_classes has no 2bounce",
+	ph_log_as("bounce", PH_LOG_INFO,
+		"%s: undeliverable report discarded: notify_classes has no 2bounce",
 		desk->message->id);
 	return 0;
 }
@@ -349,20 +377,30 @@ put_off(struct message *message, const char *reason)
 
 /* The sender knows of these. */
 static void
-settle_told(struct manager *manager, struct message *message, const struct subject *subject)
+settle_told(struct manager *manager, struct message *message, struct subject *subject)
 {
 	struct body *body = message->body;
 	bool delay = subject->kind == TEMPLATE_DELAY;
-	struct note note = {.type = NOTE_REPORTED, .reported = delay ? REPORTED_DELAY : REPORTED_SUCCESS};
+	struct note note = {.type = NOTE_REPORTED,
+		.reported = delay ? REPORTED_DELAY : REPORTED_SUCCESS};
+
+	size_t count = 0;
 
 	for (size_t i = 0; i < subject->count; i++) {
+		uint32_t number = subject->numbers[i];
+
+		/* What waits or has failed is reported as ever, too. */
+		if (subject->kind == TEMPLATE_VERIFY && !is_meant(body, number, TEMPLATE_SUCCESS))
+			continue;
 		if (delay)
-			body->rcpts[subject->numbers[i]].delay_told = true;
+			body->rcpts[number].delay_told = true;
 		else
-			body_set_reported(body, subject->numbers[i]);
+			body_set_reported(body, number);
+		subject->numbers[count++] = number;
 	}
 	body->aliases_told |= !delay;
-	put_note(manager, message, &note, subject->numbers, subject->count);
+	body->watch_told |= subject->kind == TEMPLATE_VERIFY;
+	put_note(manager, message, &note, subject->numbers, count);
 }
 
 /* ---- What is due ----------------------------------------------------------------------------- */
@@ -383,11 +421,26 @@ delay_is_due(const struct manager *manager, const struct message *message)
 	return false;
 }
 
+/* "sendmail -v": what came of the first attempt, whatever it was. */
+static bool
+watch_is_due(const struct manager *manager, const struct message *message)
+{
+	const struct body *body = message->body;
+
+	if (!body->envelope.watch || body->watch_told || message->attempts > 0 || message->hold ||
+		message->probe || body->back || !has_reader(manager, body->envelope.sender))
+		return false;
+	for (uint32_t i = 0; i < body->count; i++)
+		if (is_meant(body, i, TEMPLATE_VERIFY) && !body_has_sender(body, i))
+			return true;
+	return false;
+}
+
 bool
 bounce_is_due(const struct manager *manager, const struct message *message)
 {
 	return message->body->in_state[RCPT_FAILED] > 0 || body_owes(message->body) ||
-		delay_is_due(manager, message);
+		watch_is_due(manager, message) || delay_is_due(manager, message);
 }
 
 static bool
@@ -477,6 +530,8 @@ report_one(struct manager *manager, struct message *message)
 	struct desk desk = {.manager = manager, .message = message, .pool = ph_pool_new(0),
 		.error = {"no memory"}};
 
+	if (is_here(&desk) && watch_is_due(manager, message))
+		do_others(&desk, TEMPLATE_VERIFY);
 	if (is_here(&desk) && message->body->in_state[RCPT_FAILED] > 0)
 		do_failures(&desk);
 	if (is_here(&desk) && body_owes(message->body))

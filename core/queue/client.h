@@ -19,8 +19,8 @@ int queue_client_sweep(const char *domain);
 /* Sends another frame of queue/protocol.h. 0, or -1: there is no connection now. */
 int queue_client_send(unsigned type, ph_span payload);
 
-/* In the queue role itself, which writes mail of its own (reports): calls announce instead of sending
- * hints. NULL ends it. */
+/* In the queue role itself, which writes mail of its own (reports): calls announce instead of
+ * sending hints. NULL ends it. */
 void queue_client_set_local(void (*announce)(void *context, const struct instance *queue),
 	void *context);
 

@@ -1,8 +1,8 @@
 /*
  * run_directory/control: what mailq, postqueue and postsuper ask.
  *
- * A request is worked on in the task of its channel: while a list goes out nothing more is read from
- * that client, and no more than a little of it is in memory.
+ * A request is worked on in the task of its channel: while a list goes out nothing more is read
+ * from that client, and no more than a little of it is in memory.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +121,7 @@ visitor_picture(struct manager *manager, const struct message *message, ph_pool 
 		notes = (ph_span){NULL, 0};
 	if (notes.size > 0)
 		picture->memo = memo_keep(notes);
-	if (manager_load(manager, picture, NULL) == -1) {
+	if (manager_load(picture, NULL) == -1) {
 		message_free(picture);
 		return NULL;
 	}
@@ -200,7 +200,8 @@ flush(struct visitor *visitor, const char *what)
 	uint64_t count;
 
 	if (!visitor_is_authorized(visitor, &manager->settings->authorized_flush_users)) {
-		visitor_end(visitor, EX_NOPERM, "you are not authorized to flush the mail queue", 0);
+		visitor_end(visitor, EX_NOPERM, "you are not authorized to flush the mail queue",
+			0);
 		return;
 	}
 	if (*what == '\0') {
@@ -273,7 +274,8 @@ change(struct visitor *visitor, const char *id,
 	uint64_t count = 0;
 
 	if (!visitor_is_operator(visitor)) {
-		visitor_end(visitor, EX_NOPERM, "only root and mail_owner may change the mail queue", 0);
+		visitor_end(visitor, EX_NOPERM,
+			"only root and mail_owner may change the mail queue", 0);
 		return;
 	}
 	if (ph_strcasecmp(id, "ALL") == 0) {
@@ -288,7 +290,8 @@ change(struct visitor *visitor, const char *id,
 	}
 	/* whoever asked wants to rely on it */
 	if (manager_sync(visitor->manager) == -1)
-		visitor_end(visitor, EX_TEMPFAIL, "it cannot be made durable now: see the log", count);
+		visitor_end(visitor, EX_TEMPFAIL, "it cannot be made durable now: see the log",
+			count);
 	else
 		visitor_end(visitor, EX_OK, "", count);
 	manager_wake(visitor->manager);
@@ -389,7 +392,8 @@ control_accept(int fd, void *context)
 	struct visitor *visitor = calloc(1, sizeof(*visitor));
 	pid_t pid;
 
-	if (visitor == NULL || (visitor->channel = channel_open("control", fd, &ops, visitor)) == NULL) {
+	if (visitor == NULL ||
+		(visitor->channel = channel_open("control", fd, &ops, visitor)) == NULL) {
 		free(visitor);
 		close(fd);
 		return;
@@ -397,7 +401,8 @@ control_accept(int fd, void *context)
 	visitor->manager = context;
 	if (channel_peer(visitor->channel, &visitor->uid, &pid) == -1)
 		visitor->uid = (uid_t)-1;
-	if (!visitor_is_operator(visitor) && count_of(visitor->manager, visitor->uid) >= VISITS_MAX) {
+	if (!visitor_is_operator(visitor) &&
+		count_of(visitor->manager, visitor->uid) >= VISITS_MAX) {
 		channel_close(visitor->channel);
 		free(visitor);
 		return;

@@ -69,7 +69,11 @@ read_dsn(struct ph_delivery *d, struct wire_reader *reader)
 static void
 read_client(struct ph_delivery *d, struct wire_reader *reader)
 {
-	d->client_address = d->client_hostname = d->client_helo = d->client_protocol = d->sasl_username = "";
+	uint32_t port;
+
+	d->client_address = d->client_hostname = d->client_helo = d->client_protocol =
+		d->client_port = "";
+	d->sasl_username = d->sasl_method = d->sasl_sender = "";
 	if (reader->failed || reader->rest.size == 0)
 		return;
 	d->client_address = wire_get_string(reader, d->pool);
@@ -77,6 +81,11 @@ read_client(struct ph_delivery *d, struct wire_reader *reader)
 	d->client_helo = wire_get_string(reader, d->pool);
 	d->client_protocol = wire_get_string(reader, d->pool);
 	d->sasl_username = wire_get_string(reader, d->pool);
+	port = wire_get_u32(reader);
+	d->client_port = port != 0 ? ph_pool_printf(d->pool, "%u", port) : "";
+	d->sasl_method = wire_get_string(reader, d->pool);
+	d->sasl_sender = wire_get_string(reader, d->pool);
+	reader->failed |= d->client_port == NULL;
 }
 
 struct ph_delivery *
@@ -206,7 +215,8 @@ ph_delivery_client(const ph_delivery *d, const char *name)
 		const char *name, *value;
 	} facts[] = {{"client_address", d->client_address}, {"client_hostname", d->client_hostname},
 		{"client_helo", d->client_helo}, {"client_protocol", d->client_protocol},
-		{"sasl_username", d->sasl_username}};
+		{"client_port", d->client_port}, {"sasl_username", d->sasl_username},
+		{"sasl_method", d->sasl_method}, {"sasl_sender", d->sasl_sender}};
 
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
 		if (strcmp(facts[i].name, name) == 0)
@@ -279,9 +289,11 @@ ph_delivery_content(ph_delivery *d, int *fd, int64_t *offset, int64_t *length, b
 		d->content.size = sizeof(d->content);
 		found = ops->read(d->storage->self, d->handle, d->pool, &d->content, error);
 		if (found != PH_FOUND) {
-			/* the owner of the storage knows where it is now: the job goes back to it */
+			/* the owner of the storage knows where it is now: the job goes back to
+			 * it */
 			d->missing = true;
-			return found == PH_FAILED ? -1 : ph_error_set(error, "the message was moved");
+			return found == PH_FAILED ? -1
+				: ph_error_set(error, "the message was moved");
 		}
 		d->opened = true;
 	}
@@ -409,7 +421,8 @@ ph_delivery_bounce(ph_delivery *d, size_t index, const char *status, const char 
 
 	va_start(args, format);
 	if (is_soft(d))
-		settle_soft(d, index, status_of(d, status, '5'), copy_of(d, relay), text_of(d, format, args));
+		settle_soft(d, index, status_of(d, status, '5'), copy_of(d, relay),
+			text_of(d, format, args));
 	else
 		settle(d, index, OUTCOME_BOUNCED, status_of(d, status, '5'), copy_of(d, relay),
 			text_of(d, format, args));
@@ -468,7 +481,8 @@ ph_delivery_expand_to(ph_delivery *d, size_t index, const struct ph_target *targ
 
 		memcpy(&target, from, targets->size < sizeof(target) ? targets->size : sizeof(target));
 		list[i] = (struct note_address){copy_of(d, target.address), (uint8_t)target.kind,
-			copy_of(d, target.what), copy_of(d, target.user), copy_of(d, target.sender)};
+			copy_of(d, target.what), copy_of(d, target.user),
+			copy_of(d, target.sender)};
 	}
 	if (list != NULL)
 		settle_expansion(d, index, list, count);
@@ -528,7 +542,8 @@ void
 delivery_pass_probe(struct ph_delivery *d)
 {
 	for (uint32_t i = 0; i < d->count; i++)
-		ph_delivery_sent(d, i, "2.0.0", "none", "transport %s cannot be probed", d->transport_name);
+		ph_delivery_sent(d, i, "2.0.0", "none", "transport %s cannot be probed",
+			d->transport_name);
 }
 
 /* What mail would become of the recipient is not asked: it is somebody. */
@@ -607,7 +622,8 @@ delivery_log_all(const struct ph_delivery *d)
 			.recipient = recipient->address,
 			.original = recipient->original,
 			.relay = recipient->relay,
-			.status = recipient->bounced != NULL ? recipient->bounced : recipient->status,
+			.status = recipient->bounced != NULL ? recipient->bounced
+			: recipient->status,
 			.word = recipient->bounced != NULL ? "SOFTBOUNCE" : word,
 			.text = recipient->text,
 			.times = {.arrival = d->arrival, .active = d->active, .started = d->started,

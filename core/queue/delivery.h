@@ -42,7 +42,8 @@ struct ph_delivery {
 	const char *envid;                           /* RFC 3461, decoded; "" */
 	unsigned ret;
 	/* Who handed it in; "" of what is not known. */
-	const char *client_address, *client_hostname, *client_helo, *client_protocol, *sasl_username;
+	const char *client_address, *client_hostname, *client_helo, *client_protocol, *client_port;
+	const char *sasl_username, *sasl_method, *sasl_sender;
 	int64_t arrival, active, started, connected; /* wall clock, microseconds */
 	unsigned flags;                              /* JOB_… */
 	struct delivery_recipient *recipients;

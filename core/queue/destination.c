@@ -118,13 +118,15 @@ destination_new(struct scheduler *scheduler, struct route *route, const char *ke
 	destination->limit = route->local ? scheduler->limits.local_concurrency
 		: scheduler->limits.concurrency;
 	/* a local user's mailbox need not be tried out: nobody but us would be overrun */
-	destination->window = route->local ? destination->limit : scheduler->limits.initial_concurrency;
+	destination->window = route->local ? destination->limit
+		: scheduler->limits.initial_concurrency;
 	if (destination->window > destination->limit)
 		destination->window = destination->limit;
 	TAILQ_INIT(&destination->entries);
 	if (scheduler->destination_count >= scheduler->by_key_size)
 		rehash(scheduler);
-	destination->hash_next = scheduler->by_key[destination->hash & (scheduler->by_key_size - 1)];
+	destination->hash_next =
+		scheduler->by_key[destination->hash & (scheduler->by_key_size - 1)];
 	scheduler->by_key[destination->hash & (scheduler->by_key_size - 1)] = destination;
 	scheduler->destination_count++;
 	return destination;
@@ -145,7 +147,8 @@ scheduler_destination(struct scheduler *scheduler, struct route *route, const ch
 	strcpy(stpcpy(stpcpy(key, nexthop), *user == '\0' ? "" : " "), user);
 	lower(key);
 	hash = hash_key(route, key);
-	for (at = scheduler->by_key[hash & (scheduler->by_key_size - 1)]; at != NULL; at = at->hash_next)
+	for (at = scheduler->by_key[hash & (scheduler->by_key_size - 1)]; at != NULL;
+		at = at->hash_next)
 		if (at->hash == hash && at->route == route && strcmp(at->key, key) == 0)
 			break;
 	if (at == NULL)
@@ -159,7 +162,8 @@ static void
 retire(struct scheduler *scheduler, struct destination *destination)
 {
 	bool remember = destination->dead_until > scheduler->now ||
-		(!destination->route->local && destination->window != scheduler->limits.initial_concurrency);
+		(!destination->route->local &&
+		destination->window != scheduler->limits.initial_concurrency);
 
 	if (!remember) {
 		destination_free(scheduler, destination);
@@ -218,7 +222,7 @@ destinations_free(struct scheduler *scheduler)
 /* ---- Queues ---------------------------------------------------------------------------------- */
 
 void
-entry_free(struct scheduler *scheduler, struct entry *entry)
+entry_free(struct entry *entry)
 {
 	TAILQ_REMOVE(&entry->destination->entries, entry, of_destination);
 	TAILQ_REMOVE(&entry->message->body->entries, entry, of_message);
@@ -283,7 +287,7 @@ destination_queue(struct scheduler *scheduler, struct destination *destination,
 	}
 	if (entry_push(entry, number) == -1) {
 		if (entry->head == entry->count)
-			entry_free(scheduler, entry);
+			entry_free(entry);
 		destination_update(scheduler, destination);
 		return -1;
 	}
@@ -310,7 +314,7 @@ destination_is_dead(const struct scheduler *scheduler, struct destination *desti
 }
 
 void
-destination_answered(struct scheduler *scheduler, struct destination *destination)
+destination_answered(struct destination *destination)
 {
 	destination->proven = true;
 	destination->dead_until = 0;
@@ -330,12 +334,12 @@ suspend(struct scheduler *scheduler, struct destination *destination)
 		for (; entry->head < entry->count; entry->head++) {
 			uint32_t number = entry->numbers[entry->head];
 
-			body_set_reason(message->body, number, destination->status, destination->reason,
-				"none");
+			body_set_reason(message->body, number, destination->status,
+				destination->reason, "none");
 			body_set_state(message->body, number, RCPT_DEFERRED);
 			scheduler->ops->suspended(scheduler->context, message, number);
 		}
-		entry_free(scheduler, entry);
+		entry_free(entry);
 		message_check_over(scheduler, message);
 	}
 }

@@ -159,8 +159,8 @@ engine(void *argument)
 	}
 }
 
-/* Leases that would end before the next time are renewed. What is not ours any more is forgotten: its
- * new owner has it. */
+/* Leases that would end before the next time are renewed. What is not ours any more is forgotten:
+ * its new owner has it. */
 static void
 renew_leases(struct manager *manager)
 {

@@ -100,19 +100,15 @@ static int
 put_content(struct message *message, const struct group *group, ph_intake *intake, ph_pool *pool,
 	ph_error *error)
 {
-	struct ph_queue_content *content = ph_pool_alloc(pool, sizeof(*content));
 	const char *delivered = message->body->rcpts[group->numbers[0]].target->what;
 	const char *header = ph_pool_printf(pool, "Delivered-To: %s\r\n", delivered);
-	ph_found found;
+	struct ph_queue_content *content;
 	int result;
 
-	if (content == NULL || header == NULL)
+	if (header == NULL)
 		return ph_error_set(error, "no memory");
-	content->size = sizeof(*content);
-	found = message->storage->ops->read(message->storage->self, message->handle, pool, content,
-		error);
-	if (found != PH_FOUND)
-		return found == PH_NOT_FOUND ? ph_error_set(error, "the message is gone") : -1;
+	if ((content = manager_content(message, pool, error)) == NULL)
+		return -1;
 	if (*delivered != '\0')
 		ph_intake_write(intake, ph_span_of(header));
 	result = content_copy(intake, content, true);
@@ -201,9 +197,11 @@ settle_group(struct manager *manager, struct message *message, const struct grou
 		if (group->queued)
 			body_set_done(body, number, OUTCOME_SENT);
 		else if (failure == NULL && group->reply->code >= 500)
-			pass_fail(manager, message, number, group->reply->status, group->reply->text);
+			pass_fail(manager, message, number, group->reply->status,
+				group->reply->text);
 		else
-			pass_defer(manager, message, number, failure == NULL ? group->reply->status : "4.3.0",
+			pass_defer(manager, message, number,
+				failure == NULL ? group->reply->status : "4.3.0",
 				failure == NULL ? group->reply->text : failure);
 	}
 	if (group->queued)

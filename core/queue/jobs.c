@@ -49,8 +49,8 @@ can_take(const struct worker *worker, const struct route *route)
 	return false;
 }
 
-/* The worker that has this destination already, so that connections are used again; above a few jobs
- * at once the one with the least to do. */
+/* The worker that has this destination already, so that connections are used again; above a few
+ * jobs at once the one with the least to do. */
 static struct worker *
 pick_worker(struct scheduler *scheduler, struct destination *destination)
 {
@@ -60,7 +60,8 @@ pick_worker(struct scheduler *scheduler, struct destination *destination)
 		can_take(destination->home, destination->route))
 		return destination->home;
 	TAILQ_FOREACH(worker, &scheduler->workers, link)
-		if (can_take(worker, destination->route) && (best == NULL || worker->busy < best->busy))
+		if (can_take(worker, destination->route) &&
+			(best == NULL || worker->busy < best->busy))
 			best = worker;
 	if (best != NULL && (destination->home == NULL || destination->busy == 0))
 		destination->home = best;
@@ -237,7 +238,7 @@ route_dispatch(struct scheduler *scheduler, struct route *route)
 	TAILQ_REMOVE(&destination->entries, entry, of_destination);
 	TAILQ_INSERT_TAIL(&destination->entries, entry, of_destination);
 	if (entry->head == entry->count)
-		entry_free(scheduler, entry);
+		entry_free(entry);
 	destination_rotate(scheduler, destination);
 	scheduler->ops->send(scheduler->context, job);
 	scheduler_feed(scheduler, job->message);
@@ -310,7 +311,7 @@ job_done(struct scheduler *scheduler, struct job *job, enum job_end end, const c
 	if (destination != NULL) {
 		destination->busy--;
 		if (end == JOB_ANSWERED)
-			destination_answered(scheduler, destination);
+			destination_answered(destination);
 		if (end == JOB_DEAD)
 			destination_failed(scheduler, destination, status, reason);
 		destination_update(scheduler, destination);

@@ -63,8 +63,8 @@ put(struct manager *manager, struct message *message, ph_span note)
 	if (!TAILQ_EMPTY(&manager->debts)) {
 		owe(manager, message, note);
 	} else if (tell(storage, message->handle, message->token, note, &error) == -1) {
-		ph_log(PH_LOG_ERROR, "%s: %s: cannot note what became of it, it is kept: %s", message->id,
-			storage->name, error.text);
+		ph_log(PH_LOG_ERROR, "%s: %s: cannot note what became of it, it is kept: %s",
+			message->id, storage->name, error.text);
 		owe(manager, message, note);
 	}
 	ph_unpark(manager->syncer);
@@ -155,7 +155,8 @@ sync_storage(struct manager *manager, struct storage *storage)
 		return true;
 	storage->dirty = true;
 	if (!manager->unsound)
-		ph_log(PH_LOG_ERROR, "%s: results cannot be made durable, nothing is acknowledged: %s",
+		ph_log(PH_LOG_ERROR,
+			"%s: results cannot be made durable, nothing is acknowledged: %s",
 			storage->name, error.text);
 	return false;
 }
@@ -192,7 +193,8 @@ manager_sync(struct manager *manager)
 	size_t departed;
 	bool sound;
 
-	/* one at a time: who comes later waits for what the other one has begun, then for its own */
+	/* one at a time: who comes later waits for what the other one has begun, then for its
+	 * own */
 	while (manager->syncing)
 		if (ph_sleep(ph_in(2)) == PH_WAIT_CANCELLED)
 			return -1;

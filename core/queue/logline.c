@@ -9,7 +9,8 @@
 
 #include <posthouse/log.h>
 
-char *
+/* Microseconds as seconds with two significant digits, as "0.08", "1.5", "12". */
+static char *
 delay_text(int64_t microseconds, char text[24])
 {
 	int64_t hundredths = (microseconds + 5000) / 10000;
@@ -19,7 +20,8 @@ delay_text(int64_t microseconds, char text[24])
 	else if (hundredths >= 1000)
 		snprintf(text, 24, "%" PRId64, (hundredths + 50) / 100);
 	else if (hundredths >= 100 && (hundredths + 5) / 10 % 10 != 0)
-		snprintf(text, 24, "%" PRId64 ".%" PRId64, (hundredths + 5) / 100, (hundredths + 5) / 10 % 10);
+		snprintf(text, 24, "%" PRId64 ".%" PRId64, (hundredths + 5) / 100,
+			(hundredths + 5) / 10 % 10);
 	else if (hundredths >= 100)
 		snprintf(text, 24, "%" PRId64, (hundredths + 5) / 100);
 	else if (hundredths % 10 == 0)
@@ -45,6 +47,6 @@ delivery_log(const struct delivery_line *line)
 		renamed ? line->original : "", renamed ? ">" : "",
 		*line->relay != '\0' ? line->relay : "none", delay_text(t->ended - t->arrival, delay),
 		delay_text(active - t->arrival, a), delay_text(started - active, b),
-		delay_text(connected - started, c), delay_text(t->ended - connected, d), line->status,
-		line->word, line->text);
+		delay_text(connected - started, c), delay_text(t->ended - connected, d),
+		line->status, line->word, line->text);
 }

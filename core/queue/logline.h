@@ -25,7 +25,5 @@ struct delivery_line {
 };
 
 void delivery_log(const struct delivery_line *line);
-/* Microseconds as seconds with two significant digits, as "0.08", "1.5", "12". Room for 24. */
-char *delay_text(int64_t microseconds, char text[24]);
 
 #endif

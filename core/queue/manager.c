@@ -20,28 +20,44 @@
 
 /* ---- Messages -------------------------------------------------------------------------------- */
 
-int
-manager_load(struct manager *manager, struct message *message, ph_error *error)
+struct ph_queue_content *
+manager_content(const struct message *message, ph_pool *pool, ph_error *error)
 {
-	struct storage *storage = message->storage;
+	const struct storage *storage = message->storage;
+	struct ph_queue_content *content = ph_pool_alloc(pool, sizeof(*content));
+
+	if (content == NULL) {
+		ph_error_set(error, "no memory");
+		return NULL;
+	}
+	content->size = sizeof(*content);
+	switch (storage->ops->read(storage->self, message->handle, pool, content, error)) {
+	case PH_FOUND:
+		return content;
+	case PH_NOT_FOUND:
+		ph_error_set(error, "the message is gone");
+		break;
+	case PH_FAILED:
+		break;
+	}
+	return NULL;
+}
+
+int
+manager_load(struct message *message, ph_error *error)
+{
 	ph_pool *pool = ph_pool_new(0);
 	struct ph_queue_content *content;
-	ph_found found = PH_FAILED;
 	int result = -1;
 
 	if (message->body != NULL || pool == NULL) {
 		ph_pool_free(pool);
 		return message->body != NULL ? 0 : ph_error_set(error, "no memory");
 	}
-	if ((content = ph_pool_alloc(pool, sizeof(*content))) != NULL) {
-		content->size = sizeof(*content);
-		found = storage->ops->read(storage->self, message->handle, pool, content, error);
-	}
-	if (found == PH_FOUND) {
+	if ((content = manager_content(message, pool, error)) != NULL) {
 		close(content->fd);
-		result = message->body != NULL ? 0 : message_open(message, content->envelope, error);
-	} else if (found == PH_NOT_FOUND) {
-		ph_error_set(error, "it is not in its storage any more");
+		result = message->body != NULL ? 0
+			: message_open(message, content->envelope, error);
 	}
 	ph_pool_free(pool);
 	return result;
@@ -85,7 +101,8 @@ manager_release(struct manager *manager, struct message *message)
 		return;
 	message->hold = false;
 	message->deaths = 0;
-	put_note(manager, message, &(const struct note){.type = NOTE_RELEASE, .time = ph_wall_clock()});
+	put_note(manager, message,
+		&(const struct note){.type = NOTE_RELEASE, .time = ph_wall_clock()});
 	if (message->state == MESSAGE_HELD)
 		scheduler_wait(manager->scheduler, message, manager_earliest(manager));
 	else
@@ -103,8 +120,8 @@ manager_blame(struct manager *manager, const char *queue_id, const char *instanc
 	message->deaths++;
 	put_note(manager, message, &(const struct note){.type = NOTE_DEATH, .time = ph_wall_clock(),
 		.attempt = message->deaths, .text = instance});
-	ph_log(PH_LOG_WARNING, "%s: a %s process died with this message in hand, in %s", message->id,
-		role, instance);
+	ph_log(PH_LOG_WARNING, "%s: a %s process died with this message in hand, in %s",
+		message->id, role, instance);
 	if (message->deaths < DEATHS_MAX || message->hold)
 		return;
 	ph_log(PH_LOG_ERROR, "%s: held: it was in hand when %d processes died, the last in %s (%s)",
@@ -119,7 +136,7 @@ load(void *context, struct message *message)
 {
 	ph_error error = {""};
 
-	if (manager_load(context, message, &error) == 0)
+	if (manager_load(message, &error) == 0)
 		return 0;
 	ph_log(PH_LOG_WARNING, "%s: %s: cannot be read: %s", message->id, message->storage->name,
 		error.text);
@@ -133,7 +150,8 @@ active(void *context, struct message *message)
 	struct body *body = message->body;
 
 	body->active_since = ph_wall_clock();
-	ph_log_as("qmgr", PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%u (queue active)", message->id,
+	ph_log_as("qmgr", PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%u (queue active)",
+		message->id,
 		body->envelope.sender, (long long)message->size, body_open_count(body));
 	manager_logged(manager);
 	if (body->envelope.hops <= (uint64_t)manager->settings->hopcount_limit)
@@ -197,8 +215,8 @@ route_of(const struct body *body, uint32_t number)
 		: body->envelope.filter;
 }
 
-/* Is it a user, a mailbox, a command or a file: something that a transport of ours has chosen, and that
- * no table of routes knows? */
+/* Is it a user, a mailbox, a command or a file: something that a transport of ours has chosen, and
+ * that no table of routes knows? */
 static bool
 is_at_home(const struct rcpt *rcpt)
 {
@@ -213,19 +231,23 @@ copy_ask(const struct manager *manager, const struct body *body, uint32_t number
 	bool at_home = is_at_home(rcpt);
 
 	*ask = (struct ask){
-		.resolver = body->message->asking != NULL ? probe_resolver(manager) : &manager->resolver,
+		.resolver = body->message->asking != NULL ? probe_resolver(manager)
+			: &manager->resolver,
 		.address = ph_pool_strdup(pool, rcpt->address),
 		.filter = ph_pool_strdup(pool, route_of(body, number)),
 		.sender = at_home ? NULL : ph_pool_strdup(pool, body->envelope.sender)};
-	return ask->address == NULL || ask->filter == NULL || (!at_home && ask->sender == NULL) ? -1 : 0;
+	return ask->address == NULL || ask->filter == NULL || (!at_home && ask->sender == NULL) ? -1
+		: 0;
 }
 
-/* What comes back to the sender of probes, and of notices to the postmaster, has nobody to go to, and
- * nobody is to be told. */
+/* What comes back to the sender of probes, and of notices to the postmaster, has nobody to go to,
+ * and nobody is to be told. */
 static bool
-is_double_bounce(const struct manager *manager, const struct resolved *resolved, const char *address)
+is_double_bounce(const struct manager *manager, const struct resolved *resolved,
+	const char *address)
 {
-	return resolved->class == DOMAIN_LOCAL && ph_span_equal_nocase(ph_address_local_part(address),
+	return resolved->class == DOMAIN_LOCAL &&
+		ph_span_equal_nocase(ph_address_local_part(address),
 		ph_span_of(manager->settings->double_bounce_sender));
 }
 
@@ -242,15 +264,17 @@ find_destination(struct manager *manager, struct message *message, uint32_t numb
 		resolved = (struct resolved){.result = RESOLVE_DEFER, .status = "4.3.0",
 			.reason = "out of memory"};
 	/* a table may have waited */
-	if (message->state == MESSAGE_ACTIVE && message->body != NULL && number < message->body->count &&
-		message->body->rcpts[number].state == RCPT_TODO)
+	if (message->state == MESSAGE_ACTIVE && message->body != NULL &&
+		number < message->body->count && message->body->rcpts[number].state == RCPT_TODO)
 		switch (resolved.result) {
 		case RESOLVE_OK:
-			if (is_double_bounce(manager, &resolved, message->body->rcpts[number].address))
+			if (is_double_bounce(manager, &resolved,
+				message->body->rcpts[number].address))
 				pass_throw_away(manager, message, number,
 					"undeliverable postmaster notification discarded");
 			else
-				destination = destination_of(manager, message, number, &resolved, pool);
+				destination = destination_of(manager, message, number, &resolved,
+					pool);
 			break;
 		case RESOLVE_DEFER:
 			pass_defer(manager, message, number, resolved.status, resolved.reason);
@@ -299,12 +323,6 @@ over(void *context, struct message *message)
 	pass_over(context, message);
 }
 
-static uint32_t
-no_random(void *context, uint32_t bound)
-{
-	return 0;
-}
-
 static const struct schedule_ops schedule_ops = {
 	.load = load,
 	.active = active,
@@ -312,7 +330,6 @@ static const struct schedule_ops schedule_ops = {
 	.send = send_job,
 	.suspended = suspended,
 	.pass_over = over,
-	.random = no_random,
 };
 
 /* ---- Life ------------------------------------------------------------------------------------ */

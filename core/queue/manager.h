@@ -108,8 +108,12 @@ void manager_wake(struct manager *manager);
 /* One round: claims, schedules. Returns when the next is due. For the engine and for tests. */
 int64_t manager_round(struct manager *manager);
 int64_t manager_lifetime(const struct manager *manager, const struct message *message);
+/* Opens a message's content, in the pool: the caller closes content->fd. NULL with the error.
+ * Waits. */
+struct ph_queue_content *manager_content(const struct message *message, ph_pool *pool,
+	ph_error *error);
 /* Reads the envelope again. 0, or -1: the message is not there (any more). Waits. */
-int manager_load(struct manager *manager, struct message *message, ph_error *error);
+int manager_load(struct message *message, ph_error *error);
 /* Puts it on hold, for good. 1, or 0: it was. */
 int manager_hold(struct manager *manager, struct message *message, const char *reason);
 void manager_release(struct manager *manager, struct message *message);
@@ -179,7 +183,8 @@ void peers_send_acks(struct manager *manager);
 void visitors_close(struct manager *manager);
 void control_accept(int fd, void *manager);
 
-/* Is each of its users a destination? Not so where all mail goes the same way with the same rights. */
+/* Is each of its users a destination? Not so where all mail goes the same way with the same
+ * rights. */
 bool manager_is_for_users(const struct instance *transport);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Memos: what is known of messages at rest, as bytes that never change. Equal ones are kept once: when
- * a destination is dead, what is known of thousands of messages is the same.
+ * Memos: what is known of messages at rest, as bytes that never change. Equal ones are kept once:
+ * when a destination is dead, what is known of thousands of messages is the same.
  */
 #ifndef QUEUE_MEMO_H
 #define QUEUE_MEMO_H

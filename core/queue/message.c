@@ -16,7 +16,8 @@
 static int
 keep_early(struct body *body, const struct note *note)
 {
-	struct note_writer writer = {.pool = body->pool, .data = (char *)(uintptr_t)body->early.data,
+	struct note_writer writer = {.pool = body->pool,
+		.data = (char *)(uintptr_t)body->early.data,
 		.size = body->early.size, .room = body->early_room};
 
 	if (body->early.size > EARLY_MAX)
@@ -109,7 +110,8 @@ add_child(struct body *body, const struct note *note, const struct note_address 
 	struct rcpt *child = body_add(body, RCPT_WAITING);
 	const struct rcpt *parent = &body->rcpts[note->parent];
 
-	if (child == NULL || (child->address = ph_pool_strdup(body->pool, address->address)) == NULL)
+	if (child == NULL ||
+		(child->address = ph_pool_strdup(body->pool, address->address)) == NULL)
 		return -1;
 	child->original = *parent->original != '\0' ? parent->original : parent->address;
 	child->orcpt = parent->orcpt;
@@ -192,7 +194,8 @@ apply_to_message(struct message *message, const struct note *note)
 	switch (note->type) {
 	case NOTE_SCHEDULE:
 		if (note->attempt >= message->attempts) {
-			message->attempts = note->attempt > UINT16_MAX ? UINT16_MAX : (uint16_t)note->attempt;
+			message->attempts = note->attempt > UINT16_MAX ? UINT16_MAX
+				: (uint16_t)note->attempt;
 			message->due = note->time;
 		}
 		break;
@@ -275,7 +278,8 @@ message_apply(struct message *message, const struct note *note)
 	return body->count > before && body->early.size > 0 ? replay_early(body) : 0;
 }
 
-int
+/* Applies a run of notes; malformed ones end it. */
+static int
 message_apply_all(struct message *message, ph_span notes, ph_error *error)
 {
 	ph_pool *pool = ph_pool_new(0);
@@ -393,29 +397,45 @@ message_new(struct storage *storage, const struct ph_queue_item *item, ph_error 
 
 /* ---- Encoding -------------------------------------------------------------------------------- */
 
-/* One note for all who are done with this outcome. */
+typedef bool belongs_fn(const struct rcpt *rcpt, const struct note *note);
+
+/* The note with all recipients that belong to it; none when there are none. */
 static int
-encode_done(const struct body *body, struct note_writer *writer, enum outcome outcome)
+encode_all(const struct body *body, struct note_writer *writer, struct note *note,
+	belongs_fn *belongs, bool even_empty)
 {
 	uint32_t *numbers = malloc(body->count * sizeof(*numbers) + 1);
-	struct note note = {.type = NOTE_RESULT, .outcome = outcome};
 	struct note_range *ranges;
 	size_t count = 0;
 
 	if (numbers == NULL)
 		return -1;
 	for (uint32_t i = 0; i < body->count; i++)
-		if (body->rcpts[i].state == RCPT_DONE && body->rcpts[i].outcome == outcome)
+		if (belongs(&body->rcpts[i], note))
 			numbers[count++] = i;
-	if (count > 0) {
-		note.range_count = note_ranges(writer->pool, numbers, count, &ranges);
-		note.ranges = ranges;
-		writer->failed |= note.range_count == 0;
+	if (count > 0 || even_empty) {
+		note->range_count = note_ranges(writer->pool, numbers, count, &ranges);
+		note->ranges = ranges;
+		writer->failed |= ranges == NULL;
 		if (!writer->failed)
-			note_put(writer, &note);
+			note_put(writer, note);
 	}
 	free(numbers);
 	return writer->failed ? -1 : 0;
+}
+
+static bool
+is_done_so(const struct rcpt *rcpt, const struct note *note)
+{
+	return rcpt->state == RCPT_DONE && rcpt->outcome == note->outcome;
+}
+
+static int
+encode_done(const struct body *body, struct note_writer *writer, enum outcome outcome)
+{
+	struct note note = {.type = NOTE_RESULT, .outcome = outcome};
+
+	return encode_all(body, writer, &note, is_done_so, false);
 }
 
 /* Neighbours with the same reason share a note. */
@@ -434,8 +454,8 @@ encode_deferred(const struct body *body, struct note_writer *writer)
 		for (i++; i < body->count; i++, range.count++) {
 			const struct rcpt *rcpt = &body->rcpts[i];
 
-			if (rcpt->state == RCPT_DONE || rcpt->status == NULL || rcpt->text == NULL ||
-				strcmp(rcpt->status, first->status) != 0 ||
+			if (rcpt->state == RCPT_DONE || rcpt->status == NULL ||
+				rcpt->text == NULL || strcmp(rcpt->status, first->status) != 0 ||
 				strcmp(rcpt->text, first->text) != 0)
 				break;
 		}
@@ -454,40 +474,26 @@ encode_owed(const struct body *body, struct note_writer *writer)
 		const struct rcpt *rcpt = &body->rcpts[i];
 
 		/* an expansion says by itself that it is owed */
-		if (rcpt->owed != 0 && rcpt->owed != DSN_REPORTED && rcpt->outcome != OUTCOME_EXPANDED)
+		if (rcpt->owed != 0 && rcpt->owed != DSN_REPORTED &&
+			rcpt->outcome != OUTCOME_EXPANDED)
 			body_note_owed(body, i, 0, writer);
 	}
 	return writer->failed ? -1 : 0;
 }
 
 static bool
-is_reported(const struct rcpt *rcpt, enum reported reported)
+is_reported(const struct rcpt *rcpt, const struct note *note)
 {
-	return reported == REPORTED_DELAY ? rcpt->delay_told : rcpt->owed == DSN_REPORTED;
+	return note->reported == REPORTED_DELAY ? rcpt->delay_told : rcpt->owed == DSN_REPORTED;
 }
 
 static int
 encode_reported(const struct body *body, struct note_writer *writer, enum reported reported)
 {
-	uint32_t *numbers = malloc(body->count * sizeof(*numbers) + 1);
 	struct note note = {.type = NOTE_REPORTED, .reported = reported};
-	struct note_range *ranges;
-	size_t count = 0;
 
-	if (numbers == NULL)
-		return -1;
-	for (uint32_t i = 0; i < body->count; i++)
-		if (is_reported(&body->rcpts[i], reported))
-			numbers[count++] = i;
-	if (count > 0 || (reported == REPORTED_SUCCESS && body->aliases_told)) {
-		note.range_count = note_ranges(writer->pool, numbers, count, &ranges);
-		note.ranges = ranges;
-		writer->failed |= ranges == NULL;
-		if (!writer->failed)
-			note_put(writer, &note);
-	}
-	free(numbers);
-	return writer->failed ? -1 : 0;
+	return encode_all(body, writer, &note, is_reported,
+		reported == REPORTED_SUCCESS && body->aliases_told);
 }
 
 /* The children of a recipient, while they are being written. */
@@ -518,7 +524,8 @@ encode_family(const struct body *body, struct note_writer *writer, struct family
 		.part = families[parent].begun};
 	struct note_address *addresses;
 
-	while (*i < body->count && body->rcpts[*i].parent == parent && *i - first < NOTE_PART_ADDRESSES)
+	while (*i < body->count && body->rcpts[*i].parent == parent &&
+		*i - first < NOTE_PART_ADDRESSES)
 		++*i;
 	if ((addresses = ph_pool_array(writer->pool, *i - first, sizeof(*addresses))) == NULL)
 		return -1;

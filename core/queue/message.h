@@ -71,6 +71,7 @@ struct body {
 	bool back;                       /* some were given back untried in this pass */
 	uint32_t owed;                   /* recipients of whose success the sender is to hear */
 	bool aliases_told;               /* the sender has heard of envelope.aliases */
+	bool watch_told;                 /* in this pass: and of the first attempt, which it wanted */
 };
 
 enum message_state {
@@ -105,8 +106,8 @@ struct message {
 	char id[PH_QUEUE_ID_SIZE];
 };
 
-/* An entry from what the storage claims; notes are applied. NULL: no memory. An envelope that cannot
- * be read is held: error says why, and *held is set. */
+/* An entry from what the storage claims; notes are applied. NULL: no memory. An envelope that
+ * cannot be read is held: error says why, and *held is set. */
 struct message *message_new(struct storage *storage, const struct ph_queue_item *item,
 	ph_error *error);
 /* Frees it whatever its state; unlinked by the caller. */
@@ -118,8 +119,6 @@ int message_open(struct message *message, ph_span envelope, ph_error *error);
 int message_close(struct message *message);
 /* Applies one note, to the message and to its body if it has one. -1: no memory. */
 int message_apply(struct message *message, const struct note *note);
-/* Applies a run of them; malformed ones end it. */
-int message_apply_all(struct message *message, ph_span notes, ph_error *error);
 /* What is known of a message with a body, as the fewest notes, in the pool. */
 int message_encode(const struct message *message, ph_pool *pool, ph_span *notes);
 
@@ -133,7 +132,8 @@ void body_set_done(struct body *body, uint32_t number, enum outcome outcome);
 /* Copies the reason into the pool. */
 void body_set_reason(struct body *body, uint32_t number, const char *status, const char *text,
 	const char *relay);
-/* The sender is to hear that this one was served; only the first time. reason: body_set_reason(). */
+/* The sender is to hear that this one was served; only the first time. reason:
+ * body_set_reason(). */
 void body_set_owed(struct body *body, uint32_t number, enum dsn_action action);
 /* The sender has heard that it was. */
 void body_set_reported(struct body *body, uint32_t number);

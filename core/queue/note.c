@@ -343,7 +343,8 @@ note_next(ph_span *rest, ph_pool *pool, struct note *note, ph_error *error)
 		rest->size = frame.rest.size - size;
 		known = get_body(&body, type, note);
 		if (body.failed)
-			return ph_error_set(error, "a note of type %u is malformed", (unsigned)type);
+			return ph_error_set(error, "a note of type %u is malformed",
+				(unsigned)type);
 		if (known)
 			return 1;
 	}

@@ -1,8 +1,8 @@
 /*
  * Notes: what happened to a queued message, as the bytes that a storage keeps beside it.
  *
- * A storage's note is a sequence of the records below. They are idempotent: each names recipients by
- * number and the attempt it belongs to, so that one which is applied twice changes nothing.
+ * A storage's note is a sequence of the records below. They are idempotent: each names recipients
+ * by number and the attempt it belongs to, so that one which is applied twice changes nothing.
  */
 #ifndef QUEUE_NOTE_H
 #define QUEUE_NOTE_H
@@ -51,8 +51,8 @@ struct note_range {
 	uint32_t first, count;
 };
 
-/* What a recipient became. In bytes the texts behind the kind are there from PH_TARGET_MAILBOX on: a
- * reader of before takes such a kind for malformed, and holds the message. */
+/* What a recipient became. In bytes the texts behind the kind are there from PH_TARGET_MAILBOX on:
+ * a reader of before takes such a kind for malformed, and holds the message. */
 struct note_address {
 	const char *address;
 	uint8_t kind;                      /* enum ph_target_kind */
@@ -93,7 +93,8 @@ ph_span note_bytes(const struct note_writer *writer);
 int note_next(ph_span *rest, ph_pool *pool, struct note *note, ph_error *error);
 
 /* Ranges from ascending numbers, in the pool. Returns how many; 0 without memory. */
-size_t note_ranges(ph_pool *pool, const uint32_t *numbers, size_t count, struct note_range **ranges);
+size_t note_ranges(ph_pool *pool, const uint32_t *numbers, size_t count,
+	struct note_range **ranges);
 
 /* Addresses that fit in one part of an expansion. */
 #define NOTE_PART_ADDRESSES 256

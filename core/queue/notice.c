@@ -25,13 +25,15 @@ int
 content_copy(ph_intake *intake, const struct ph_queue_content *content, bool full)
 {
 	char *chunk = malloc(CHUNK + 3);
-	int64_t at = 0, length = full || content->length < HEADER_MAX ? content->length : HEADER_MAX;
+	int64_t at = 0, length = full || content->length < HEADER_MAX ? content->length
+		: HEADER_MAX;
 	size_t carry = 0;
 	bool ended = false;
 
 	while (chunk != NULL && at < length && !ended) {
 		size_t want = length - at < CHUNK ? (size_t)(length - at) : CHUNK;
-		ssize_t got = pread(content->fd, chunk + carry, want, (off_t)(content->offset + at));
+		ssize_t got = pread(content->fd, chunk + carry, want,
+			(off_t)(content->offset + at));
 		size_t size, end;
 
 		if (got <= 0 && !(got == -1 && errno == EINTR))
@@ -58,18 +60,12 @@ write_report(struct manager *manager, struct message *message, ph_intake *intake
 	struct notice *notice, ph_pool *pool, ph_error *error)
 {
 	struct report *report = &notice->report;
-	struct ph_queue_content *content = ph_pool_alloc(pool, sizeof(*content));
+	struct ph_queue_content *content = manager_content(message, pool, error);
 	struct report_sink sink = {.write = sink_write, .context = intake, .pool = pool};
-	ph_found found;
 	int result;
 
 	if (content == NULL)
-		return ph_error_set(error, "no memory");
-	content->size = sizeof(*content);
-	found = message->storage->ops->read(message->storage->self, message->handle, pool, content,
-		error);
-	if (found != PH_FOUND)
-		return found == PH_NOT_FOUND ? ph_error_set(error, "the message is gone") : -1;
+		return -1;
 	report->eightbit = (content->flags & PH_CONTENT_8BIT) != 0;
 	report->full = notice->whole && content->length <= manager->settings->bounce_size_limit;
 	report_begin(&sink, report);

@@ -57,8 +57,8 @@ pass_fail(struct manager *manager, struct message *message, uint32_t number, con
 	log_recipient(manager, message, rcpt,
 		message->probe ? "undeliverable" : soft ? "SOFTBOUNCE" : "bounced");
 	if (soft)
-		body_set_reason(message->body, number, delivery_soft_status(message->body->pool, status), text,
-			"none");
+		body_set_reason(message->body, number,
+			delivery_soft_status(message->body->pool, status), text, "none");
 }
 
 void
@@ -90,7 +90,8 @@ note_sent(struct manager *manager, struct message *message, uint32_t number)
 	note_writer_begin(&writer, manager->scratch);
 	if (message->body->rcpts[number].owed != 0)
 		body_note_owed(message->body, number, message->attempts + 1u, &writer);
-	note_put(&writer, &(const struct note){.type = NOTE_RESULT, .attempt = message->attempts + 1u,
+	note_put(&writer, &(const struct note){.type = NOTE_RESULT,
+		.attempt = message->attempts + 1u,
 		.outcome = OUTCOME_SENT, .ranges = &range, .range_count = 1});
 	manager_note(manager, message, note_bytes(&writer));
 	ph_pool_reset(manager->scratch);
@@ -118,8 +119,8 @@ expire(struct manager *manager, struct message *message)
 	if (body->in_state[RCPT_DEFERRED] == 0 || body->back ||
 		age < manager_lifetime(manager, message))
 		return;
-	ph_log_as("qmgr", PH_LOG_INFO, "%s: from=<%s>, status=expired, returned to sender", message->id,
-		body->envelope.sender);
+	ph_log_as("qmgr", PH_LOG_INFO, "%s: from=<%s>, status=expired, returned to sender",
+		message->id, body->envelope.sender);
 	for (uint32_t i = 0; i < body->count; i++)
 		if (body->rcpts[i].state == RCPT_DEFERRED) {
 			body->rcpts[i].transient = true;
@@ -162,8 +163,10 @@ closing_notes(struct manager *manager, struct message *message, int64_t delay)
 		for (; i < body->count; i++, range.count++) {
 			const struct rcpt *rcpt = &body->rcpts[i];
 
-			if (rcpt->state != RCPT_DEFERRED || rcpt->status == NULL || rcpt->text == NULL ||
-				strcmp(rcpt->status, first->status) != 0 || strcmp(rcpt->text, first->text) != 0)
+			if (rcpt->state != RCPT_DEFERRED || rcpt->status == NULL ||
+				rcpt->text == NULL ||
+				strcmp(rcpt->status, first->status) != 0 ||
+				strcmp(rcpt->text, first->text) != 0)
 				break;
 		}
 		note_put(&writer, &(const struct note){.type = NOTE_DEFERRED,

@@ -160,7 +160,8 @@ peer_accept(struct manager *manager, int fd)
 	peer->manager = manager;
 	TAILQ_INSERT_TAIL(&manager->peers, peer, link);
 	if (channel_peer(peer->channel, &uid, &pid) == -1 || (uid != 0 && uid != geteuid())) {
-		ph_log(PH_LOG_WARNING, "a process of uid %ld may not connect to the queue", (long)uid);
+		ph_log(PH_LOG_WARNING, "a process of uid %ld may not connect to the queue",
+			(long)uid);
 		channel_close(peer->channel);
 		peer_free(peer);
 		return NULL;
@@ -216,6 +217,9 @@ put_client(struct wire_writer *writer, const struct envelope *envelope)
 	wire_put_string(writer, envelope->helo);
 	wire_put_string(writer, envelope->protocol);
 	wire_put_string(writer, envelope->sasl_username);
+	wire_put_u32(writer, envelope->client_port);
+	wire_put_string(writer, envelope->sasl_method);
+	wire_put_string(writer, envelope->sasl_sender);
 }
 
 static void

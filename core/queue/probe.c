@@ -63,7 +63,7 @@ now_seconds(void)
 	return ph_wall_clock() / 1000000;
 }
 
-/* ---- Answers ----------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void
 answer(struct manager *manager, struct peer *peer, uint64_t number, enum verify_status status,
@@ -120,7 +120,7 @@ finish(struct probe *probe, enum verify_status status, const char *text)
 	probe_free(probe);
 }
 
-/* ---- The address ------------------------------------------------------------------------------- */
+/* ---- The address ----------------------------------------------------------------------------- */
 
 /* What became of it on the way in. */
 struct rewriting {
@@ -167,8 +167,10 @@ make_message(struct probe *probe, const struct rewriting *rewriting)
 	struct recipient recipient = {.address = rewriting->address, .orcpt = "",
 		.original = strcmp(rewriting->address, probe->address) == 0 ? "" : probe->address};
 	struct envelope envelope = {.sender = sender, .client_name = "", .client_address = "",
-		.helo = "", .protocol = "", .sasl_username = "", .probe = true, .envid = "", .filter = "",
-		.smtputf8 = has_utf8(rewriting->address), .origin = PH_ORIGIN_INTERNAL, .recipients = &recipient, .recipient_count = 1,
+		.helo = "", .protocol = "", .sasl_username = "", .sasl_method = "",
+		.sasl_sender = "", .probe = true, .envid = "", .filter = "",
+		.smtputf8 = has_utf8(rewriting->address), .origin = PH_ORIGIN_INTERNAL,
+		.recipients = &recipient, .recipient_count = 1,
 		.arrival = ph_wall_clock()};
 	struct ph_queue_item item = {.arrival = envelope.arrival};
 	struct message *message;
@@ -237,7 +239,7 @@ run(void *argument)
 	probes->working--;
 }
 
-/* ---- The end of a pass ------------------------------------------------------------------------- */
+/* ---- The end of a pass ----------------------------------------------------------------------- */
 
 bool
 probe_may_go(struct message *message)
@@ -293,7 +295,7 @@ probes_expire(struct manager *manager)
 	}
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------ */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static struct probe *
 find(const struct probes *probes, const char *address)
@@ -377,8 +379,8 @@ probes_ask(struct peer *peer, ph_span payload)
 	ph_pool *pool = ph_pool_new(0);
 	uint64_t number = wire_get_u64(&reader);
 	char *address = pool == NULL ? NULL : ph_pool_strdup(pool, wire_get_string(&reader, pool));
-	bool sound = address != NULL && !reader.failed && reader.rest.size == 0 && *address != '\0' &&
-		strlen(address) <= VERIFY_ADDRESS_MAX;
+	bool sound = address != NULL && !reader.failed && reader.rest.size == 0 &&
+		*address != '\0' && strlen(address) <= VERIFY_ADDRESS_MAX;
 
 	if (address != NULL && !sound)
 		ph_log(PH_LOG_WARNING, "a malformed question about an address");
@@ -406,7 +408,7 @@ probes_forget(struct peer *peer)
 		}
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 const struct resolver *
 probe_resolver(const struct manager *manager)
@@ -446,8 +448,8 @@ probes_open(struct manager *manager)
 	probes->resolver.settings = &probes->settings;
 	probes->cache = verify_cache_new(&limits);
 	if (probes->cache != NULL)
-		probes->file = verify_file_open(manager->settings->address_verify_map, probes->cache,
-			now_seconds());
+		probes->file = verify_file_open(manager->settings->address_verify_map,
+			probes->cache, now_seconds());
 	if (probes->file != NULL)
 		return probes;
 	probes_free(probes);

@@ -1,9 +1,9 @@
 /*
  * Address verification in the queue role: what is known of addresses, and probes that find it out.
  *
- * A probe is no message: it is on no disk, in no list of the queue, and is lost with the process. It
- * goes the way of mail through rewriting, resolving, the scheduler and a transport, which says what it
- * would do with mail. Concurrent questions about one address share a probe.
+ * A probe is no message: it is on no disk, in no list of the queue, and is lost with the process.
+ * It goes the way of mail through rewriting, resolving, the scheduler and a transport, which says
+ * what it would do with mail. Concurrent questions about one address share a probe.
  */
 #ifndef QUEUE_PROBE_H
 #define QUEUE_PROBE_H
@@ -14,8 +14,8 @@ struct probes;
 
 /* In a task, when the queue is owned: reads the cache. NULL: no memory or task. */
 struct probes *probes_open(struct manager *manager);
-/* In a task: what was found out goes to the file; probes in progress are given up. 0; -1: something is
- * still at work. NULL: nothing. */
+/* In a task: what was found out goes to the file; probes in progress are given up. 0; -1: something
+ * is still at work. NULL: nothing. */
 int probes_close(struct probes *probes);
 /* Frees what probes_close() has left, after the scheduler: nothing is written. NULL: nothing. */
 void probes_free(struct probes *probes);

@@ -7,8 +7,9 @@
 
 /* run_directory/queue */
 enum {
-	/* worker → queue role, first: string role; jobs at once; count, strings: transport instances;
-	 * count, jobs in hand: {u64 number, string storage, string queue ID, attempt, count, numbers} */
+	/* worker → queue role, first: string role; jobs at once; count, strings: transport
+	 * instances; count, jobs in hand: {u64 number, string storage, string queue ID, attempt,
+	 * count, numbers} */
 	FRAME_HELLO = 1,
 	/* worker → queue role: no more jobs, please */
 	FRAME_DRAIN,
@@ -17,31 +18,32 @@ enum {
 	/* queue role → the same: u64 sequence. The hint was taken up */
 	FRAME_HINT_TAKEN,
 	/* queue role → worker: u64 number, string storage, u64 handle, string queue ID, string
-	 * transport, string next hop, string sender, u64 arrival, u64 active since, attempt, u8 flags,
-	 * count, {number, string address, string original, u8 kind (enum ph_target_kind); from
-	 * PH_TARGET_MAILBOX on: string what, string user, string sender}; of RFC 3461: string ENVID,
-	 * u8 RET, for each recipient {u8 NOTIFY, string ORCPT} */
+	 * transport, string next hop, string sender, u64 arrival, u64 active since, attempt, u8
+	 * flags, count, {number, string address, string original, u8 kind (enum ph_target_kind);
+	 * from PH_TARGET_MAILBOX on: string what, string user, string sender}; of RFC 3461: string
+	 * ENVID, u8 RET, for each recipient {u8 NOTIFY, string ORCPT} */
 	FRAME_JOB,
-	/* worker → queue role: u64 number, string storage, string queue ID, attempt, parent, part, u8
-	 * last, count, {string address, u8 kind and what follows it, as in a job}. Before the result of
-	 * the same job */
+	/* worker → queue role: u64 number, string storage, string queue ID, attempt, parent, part,
+	 * u8 last, count, {string address, u8 kind and what follows it, as in a job}. Before the
+	 * result of the same job */
 	FRAME_EXPANSION,
 	/* worker → queue role: u64 number, string storage, string queue ID, attempt, u8 end (enum
-	 * job_end), string status, string reason (with JOB_DEAD), count, {number, u8 outcome, string
-	 * status, string text, string relay}; for each of these {u8 action (enum dsn_action), string
-	 * final recipient}, which an older worker leaves out. Repeated after a reconnect until it is
-	 * acknowledged */
+	 * job_end), string status, string reason (with JOB_DEAD), count, {number, u8 outcome,
+	 * string status, string text, string relay}; for each of these {u8 action (enum
+	 * dsn_action), string final recipient}, which an older worker leaves out. Repeated after a
+	 * reconnect until it is acknowledged */
 	FRAME_RESULT,
 	/* queue role → worker: count, u64 numbers of jobs whose results are durable */
 	FRAME_ACK,
-	/* queue role → worker: as FRAME_JOB. A probe: a worker that does not know it leaves it alone */
+	/* queue role → worker: as FRAME_JOB. A probe: a worker that does not know it leaves it
+	 * alone */
 	FRAME_PROBE,
 	/* anyone → queue role: string domain. Its mail is to be tried now */
 	FRAME_SWEEP,
 	/* anyone → queue role: u64 number, string address. What is known of it? */
 	FRAME_VERIFY,
-	/* queue role → the same: u64 number, u8 status (enum verify_status), string text. At once; after
-	 * VERIFY_IN_PROGRESS once more, when a probe has found out, or never */
+	/* queue role → the same: u64 number, u8 status (enum verify_status), string text. At once;
+	 * after VERIFY_IN_PROGRESS once more, when a probe has found out, or never */
 	FRAME_VERIFIED
 };
 

@@ -6,14 +6,16 @@
 #include "queue/protocol.h"
 
 int
-delivery_rehearse(const struct instance *transport, const struct rehearsal_of *question, ph_pool *pool,
-	struct rehearsed *rehearsed)
+delivery_rehearse(const struct instance *transport, const struct rehearsal_of *question,
+	ph_pool *pool, struct rehearsed *rehearsed)
 {
 	const struct ph_transport_ops *ops = transport->ops;
 	const struct ph_target *target = question->target;
-	struct delivery_recipient recipient = {.address = target->address, .original = question->original,
+	struct delivery_recipient recipient = {.address = target->address,
+		.original = question->original,
 		.kind = (uint8_t)target->kind, .what = target->what, .user = target->user,
-		.sender = target->sender, .orcpt = "", .status = "", .text = "", .relay = "", .final = "",
+		.sender = target->sender, .orcpt = "", .status = "", .text = "", .relay = "",
+		.final = "",
 		.action = DSN_DELIVERED};
 	struct ph_delivery *d = ph_pool_alloc(pool, sizeof(*d));
 

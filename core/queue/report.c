@@ -110,7 +110,7 @@ date_text(ph_pool *pool, int64_t microseconds)
 	return text == NULL ? "" : text;
 }
 
-/* ---- The header, and the part for people -------------------------------------------------------- */
+/* ---- The header, and the part for people ----------------------------------------------------- */
 
 static bool
 is_ascii(const struct report *r)
@@ -192,12 +192,13 @@ put_notification(struct report_sink *sink, const struct report *r)
 		bool renamed = *to->original != '\0' && strcmp(to->original, to->address) != 0;
 
 		line(sink, r, "", "%s", "");
-		line(sink, &plain, "    ", "<%s>%s%s%s: %s", to->address, renamed ? " (expanded from <" : "",
+		line(sink, &plain, "    ", "<%s>%s%s%s: %s", to->address,
+			renamed ? " (expanded from <" : "",
 			renamed ? to->original : "", renamed ? ">)" : "", to->text);
 	}
 }
 
-/* ---- The part for programs ---------------------------------------------------------------------- */
+/* ---- The part for programs ------------------------------------------------------------------- */
 
 /* "host mx.example.com[192.0.2.1] said: 550 …" → the host's name and what it said. */
 static const char *
@@ -212,7 +213,8 @@ remote_of(ph_pool *pool, const char *text, const char **said)
 	bracket = strchr(text, '[');
 	*said = end + sizeof(after) - 1;
 	return ph_pool_copy(pool,
-		(ph_span){text, (size_t)((bracket != NULL && bracket < end ? bracket : end) - text)});
+		(ph_span){text, (size_t)((bracket != NULL && bracket < end ? bracket
+		: end) - text)});
 }
 
 /* Of a host that took it: what it said is the text alone. */
@@ -250,7 +252,8 @@ put_recipient_fields(struct report_sink *sink, const struct report *r,
 	else
 		line(sink, r, "    ", "Diagnostic-Code: X-%s; %s", r->mail_name, to->text);
 	if (r->retry_until != 0)
-		line(sink, r, "    ", "Will-Retry-Until: %s", date_text(sink->pool, r->retry_until));
+		line(sink, r, "    ", "Will-Retry-Until: %s",
+			date_text(sink->pool, r->retry_until));
 }
 
 static void
@@ -267,7 +270,8 @@ put_delivery_status(struct report_sink *sink, const struct report *r)
 	if (*r->envid != '\0')
 		line(sink, r, "    ", "Original-Envelope-Id: %s", r->envid);
 	line(sink, r, "    ", "X-%s-Queue-ID: %s", r->mail_name, r->queue_id);
-	line(sink, r, "    ", "X-%s-Sender: %s; %s", r->mail_name, r->utf8 ? "utf-8" : "rfc822", r->sender);
+	line(sink, r, "    ", "X-%s-Sender: %s; %s", r->mail_name, r->utf8 ? "utf-8" : "rfc822",
+		r->sender);
 	line(sink, r, "    ", "Arrival-Date: %s", date_text(sink->pool, r->arrival));
 	for (size_t i = 0; i < r->recipient_count; i++)
 		put_recipient_fields(sink, r, &r->recipients[i]);
@@ -277,7 +281,8 @@ void
 report_begin(struct report_sink *sink, const struct report *r)
 {
 	static const char *const words[TEMPLATE_KINDS] = {[TEMPLATE_FAILURE] = "Undelivered ",
-		[TEMPLATE_DELAY] = "Delayed ", [TEMPLATE_SUCCESS] = "Delivered ", [TEMPLATE_VERIFY] = ""};
+		[TEMPLATE_DELAY] = "Delayed ", [TEMPLATE_SUCCESS] = "Delivered ",
+		[TEMPLATE_VERIFY] = ""};
 
 	sink->result = 0;
 	put_header(sink, r);
@@ -285,8 +290,10 @@ report_begin(struct report_sink *sink, const struct report *r)
 	put_delivery_status(sink, r);
 	line(sink, r, "", "%s", "");
 	line(sink, r, "", "--%s", r->boundary);
-	line(sink, r, " ", "Content-Description: %sMessage%s", words[r->kind], r->full ? "" : " Headers");
-	line(sink, r, " ", "Content-Type: %s", r->full ? (r->utf8 ? "message/global" : "message/rfc822")
+	line(sink, r, " ", "Content-Description: %sMessage%s", words[r->kind],
+		r->full ? "" : " Headers");
+	line(sink, r, " ", "Content-Type: %s",
+		r->full ? (r->utf8 ? "message/global" : "message/rfc822")
 		: r->utf8 ? "message/global-headers" : "text/rfc822-headers");
 	if (r->eightbit || r->utf8)
 		line(sink, r, " ", "Content-Transfer-Encoding: 8bit");

@@ -20,10 +20,11 @@ struct work {
 	const char *name;    /* of the transport */
 };
 
-/* ---- Results ----------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------- */
 
 static int
-settle(struct resolved *resolved, enum resolve_result result, const char *status, const char *reason)
+settle(struct resolved *resolved, enum resolve_result result, const char *status,
+	const char *reason)
 {
 	resolved->result = result;
 	resolved->status = status;
@@ -74,9 +75,10 @@ finish(struct work *work)
 		ph_pool_printf(pool, "transport \"%s\" is not configured", work->name));
 }
 
-/* ---- Choosing ---------------------------------------------------------------------------------- */
+/* ---- Choosing -------------------------------------------------------------------------------- */
 
-/* The name in "name:nexthop"; nexthop: what stands behind the colon, "" nothing. NULL: no memory. */
+/* The name in "name:nexthop"; nexthop: what stands behind the colon, "" nothing. NULL: no
+ * memory. */
 static const char *
 split(ph_pool *pool, const char *text, const char **nexthop)
 {
@@ -110,13 +112,15 @@ take_table(struct work *work)
 	work->resolved->answer = work->routes.value;
 }
 
-/* What relays: a host of the sender's, or the one for all. PH_FAILED: the table could not be asked. */
+/* What relays: a host of the sender's, or the one for all. PH_FAILED: the table could not be
+ * asked. */
 static ph_found
 take_relayhost(struct work *work)
 {
 	struct resolved *resolved = work->resolved;
 	const char *relayhost = work->resolver->settings->relayhost;
-	ph_found found = work->routes.sender == NULL ? PH_NOT_FOUND : routes_sender_relayhost(&work->routes);
+	ph_found found = work->routes.sender == NULL ? PH_NOT_FOUND
+		: routes_sender_relayhost(&work->routes);
 
 	if (found == PH_FOUND) {
 		resolved->nexthop = work->routes.value;
@@ -139,7 +143,8 @@ choose_default(struct work *work, bool *has_nexthop)
 	if (found == PH_FAILED)
 		return fail(work);
 	if (found == PH_NOT_FOUND)
-		return take(work, "default_transport", work->resolver->settings->default_transport, has_nexthop);
+		return take(work, "default_transport", work->resolver->settings->default_transport,
+			has_nexthop);
 	take_table(work);
 	return take(work, parameter, work->routes.value, has_nexthop);
 }
@@ -175,8 +180,8 @@ choose(struct work *work)
 	return result;
 }
 
-/* transport(5): "transport:nexthop", ":nexthop" leaves the transport, "transport:" takes the domain,
- * ":" is no opinion. */
+/* transport(5): "transport:nexthop", ":nexthop" leaves the transport, "transport:" takes the
+ * domain, ":" is no opinion. */
 static int
 override(struct work *work)
 {
@@ -240,7 +245,7 @@ route(struct work *work)
 	return result == 0 && resolved->result == RESOLVE_OK ? finish(work) : result;
 }
 
-/* ---- Addresses --------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 /* A name that DNS could have, or one in UTF-8. */
 static bool
@@ -262,7 +267,8 @@ classify(const struct resolver *resolver, const char *domain, ph_error *error)
 	if (*domain == '\0' || (*domain == '[' && ph_is_literal(domain, &literal) &&
 		resolver->is_own_address(resolver->context, &literal)))
 		return DOMAIN_LOCAL;
-	return *domain == '[' ? DOMAIN_FOREIGN : resolver->classify(resolver->context, domain, error);
+	return *domain == '[' ? DOMAIN_FOREIGN
+		: resolver->classify(resolver->context, domain, error);
 }
 
 /* Without the dot at its end, which no table has. NULL: no memory. */
@@ -276,8 +282,8 @@ without_dot(ph_pool *pool, const char *address)
 }
 
 int
-resolve_address(const struct resolver *resolver, const char *sender, const char *address, ph_pool *pool,
-	struct resolved *resolved)
+resolve_address(const struct resolver *resolver, const char *sender, const char *address,
+	ph_pool *pool, struct resolved *resolved)
 {
 	ph_error error = {""};
 	const char *domain;
@@ -286,24 +292,29 @@ resolve_address(const struct resolver *resolver, const char *sender, const char 
 	if ((address = without_dot(pool, address)) == NULL)
 		return -1;
 	domain = ph_address_domain(address);
-	if (*address == '\0' || *address == '@' || (*domain == '\0' && strchr(address, '@') != NULL &&
+	if (*address == '\0' || *address == '@' ||
+		(*domain == '\0' && strchr(address, '@') != NULL &&
 		address[strlen(address) - 1] == '@'))
 		return settle(resolved, RESOLVE_REFUSE, "5.1.3", "bad address syntax");
 	if (*domain == '[' ? !ph_is_literal(domain, NULL) : *domain != '\0' && !is_domain(domain))
-		return settle(resolved, RESOLVE_REFUSE, "5.1.2", "bad destination system address syntax");
+		return settle(resolved, RESOLVE_REFUSE, "5.1.2",
+			"bad destination system address syntax");
 	resolved->class = classify(resolver, domain, &error);
 	return route(&(struct work){.resolver = resolver, .resolved = resolved,
-		.routes = {.settings = resolver->settings, .pool = pool, .address = address, .sender = sender,
-			.domain = *domain == '\0' ? resolver->settings->myhostname : domain, .error = &error}});
+		.routes = {.settings = resolver->settings, .pool = pool, .address = address,
+		.sender = sender,
+			.domain = *domain == '\0' ? resolver->settings->myhostname : domain,
+			.error = &error}});
 }
 
 int
-resolve_filter(const struct resolver *resolver, const char *filter, const char *address, ph_pool *pool,
-	struct resolved *resolved)
+resolve_filter(const struct resolver *resolver, const char *filter, const char *address,
+	ph_pool *pool, struct resolved *resolved)
 {
 	const char *domain = ph_address_domain(address);
 	struct work work = {.resolver = resolver, .resolved = resolved,
-		.routes = {.pool = pool, .domain = *domain != '\0' ? domain : resolver->settings->myhostname}};
+		.routes = {.pool = pool,
+		.domain = *domain != '\0' ? domain : resolver->settings->myhostname}};
 	bool has_nexthop;
 
 	*resolved = (struct resolved){.result = RESOLVE_OK, .nexthop = "", .status = "", .reason = ""};

@@ -40,15 +40,15 @@ struct resolved {
 };
 
 /*
- * Judges one address of a message from sender ("": the empty one). sender NULL: the address was left
- * to us by a transport that delivers here, and no table of routes is asked again. May wait for a
- * table. 0, or -1 without memory.
+ * Judges one address of a message from sender ("": the empty one). sender NULL: the address was
+ * left to us by a transport that delivers here, and no table of routes is asked again. May wait for
+ * a table. 0, or -1 without memory.
  */
 int resolve_address(const struct resolver *resolver, const char *sender, const char *address,
 	ph_pool *pool, struct resolved *resolved);
 
-/* The same for an address whose message goes through a route of its own, "transport:nexthop" (FILTER
- * of an access table), wherever its recipients are. */
+/* The same for an address whose message goes through a route of its own, "transport:nexthop"
+ * (FILTER of an access table), wherever its recipients are. */
 int resolve_filter(const struct resolver *resolver, const char *filter, const char *address,
 	ph_pool *pool, struct resolved *resolved);
 

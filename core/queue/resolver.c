@@ -73,10 +73,12 @@ add_sockaddr(struct known *known, const struct sockaddr *name)
 		return 0;
 	if (name->sa_family == AF_INET) {
 		address.family = AF_INET;
-		memcpy(address.bytes, &((const struct sockaddr_in *)(const void *)name)->sin_addr, 4);
+		memcpy(address.bytes, &((const struct sockaddr_in *)(const void *)name)->sin_addr,
+			4);
 	} else if (name->sa_family == AF_INET6) {
 		address.family = AF_INET6;
-		memcpy(address.bytes, &((const struct sockaddr_in6 *)(const void *)name)->sin6_addr, 16);
+		memcpy(address.bytes, &((const struct sockaddr_in6 *)(const void *)name)->sin6_addr,
+			16);
 	} else {
 		return 0;
 	}

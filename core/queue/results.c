@@ -75,7 +75,8 @@ adopt(struct peer *peer, struct wire_reader *reader, ph_pool *pool)
 		/* what waits for a destination could be what the worker has in hand */
 		if (job_find(manager->scheduler, number) == NULL)
 			scheduler_unqueue(manager->scheduler, message);
-		job_adopt(manager->scheduler, peer->worker, message, number, attempt, numbers, count);
+		job_adopt(manager->scheduler, peer->worker, message, number, attempt, numbers,
+			count);
 		scheduler_feed(manager->scheduler, message);
 	}
 	scheduler_unpin(manager->scheduler, message);
@@ -89,9 +90,11 @@ add_routes(struct peer *peer, struct wire_reader *reader, ph_pool *pool)
 	for (uint32_t i = 0; i < count && !reader->failed; i++) {
 		const char *name = wire_get_string(reader, pool);
 		struct manager *manager = peer->manager;
-		const struct instance *instance = manager->resolver.find(manager->resolver.context, name);
+		const struct instance *instance = manager->resolver.find(manager->resolver.context,
+			name);
 		struct route *route = instance == NULL ? NULL
-			: scheduler_route(manager->scheduler, instance, instance->name, manager_is_for_users(instance));
+			: scheduler_route(manager->scheduler, instance, instance->name,
+			manager_is_for_users(instance));
 
 		/* a worker of another generation may have transports that we do not know */
 		if (route != NULL)
@@ -138,10 +141,10 @@ struct subject {
 	bool aside;              /* the message is in no pass that this could be a part of */
 };
 
-/* A result for a job that nobody knows: it comes late, again, or from before a handover. The message
- * is made active if this is about its next attempt. Otherwise (it is on hold, is being reported, or
- * was put off since) its body is brought in so that what was delivered is not delivered again. -1: it
- * cannot be read now: the result is not taken. */
+/* A result for a job that nobody knows: it comes late, again, or from before a handover. The
+ * message is made active if this is about its next attempt. Otherwise (it is on hold, is being
+ * reported, or was put off since) its body is brought in so that what was delivered is not
+ * delivered again. -1: it cannot be read now: the result is not taken. */
 static int
 meet(struct manager *manager, struct subject *subject)
 {
@@ -164,9 +167,10 @@ meet(struct manager *manager, struct subject *subject)
 		} else if (message->body != NULL) {
 			subject->aside = true;
 			return 0;
-		} else if (manager_load(manager, message, &error) == -1 &&
+		} else if (manager_load(message, &error) == -1 &&
 			message->state != MESSAGE_GONE) {
-			ph_log(PH_LOG_WARNING, "%s: a result cannot be taken: %s", message->id, error.text);
+			ph_log(PH_LOG_WARNING, "%s: a result cannot be taken: %s", message->id,
+				error.text);
 			return -1;
 		}
 		if (ph_task_cancelled())
@@ -258,7 +262,8 @@ is_undelivered(const struct subject *subject, uint32_t number)
 	if (subject->message->state == MESSAGE_GONE || body == NULL || number >= body->count ||
 		subject->job != NULL)
 		return false;
-	return body->rcpts[number].state == RCPT_TODO || body->rcpts[number].state == RCPT_DEFERRED ||
+	return body->rcpts[number].state == RCPT_TODO ||
+		body->rcpts[number].state == RCPT_DEFERRED ||
 		body->rcpts[number].state == RCPT_FAILED;
 }
 
@@ -329,11 +334,12 @@ read_addresses(struct wire_reader *reader, ph_pool *pool, const struct body *bod
 			return -1;
 		if (*target.address == '\0')
 			continue;
-		/* before it is taken for one that has the message anyway: it may be this very recipient, of
-		 * whom nothing would be left */
+		/* before it is taken for one that has the message anyway: it may be this very
+		 * recipient, of whom nothing would be left */
 		if (target.kind == PH_TARGET_ADDRESS && is_ancestor(body, parent, target.address))
 			*loop = true;
-		else if (!body_has_expanded(body, &target) && !has_target(list, note->address_count, &target))
+		else if (!body_has_expanded(body, &target) &&
+			!has_target(list, note->address_count, &target))
 			list[note->address_count++] = target;
 	}
 	note->addresses = list;
@@ -365,8 +371,8 @@ expand(struct peer *peer, struct subject *subject, struct wire_reader *reader, p
 		return;
 	}
 	if (loop)
-		ph_log(PH_LOG_WARNING, "%s: the expansion of <%s> leads back to itself", message->id,
-			message->body->rcpts[note.parent].address);
+		ph_log(PH_LOG_WARNING, "%s: the expansion of <%s> leads back to itself",
+			message->id, message->body->rcpts[note.parent].address);
 	note.first = message->body->count;
 	note_writer_begin(&writer, pool);
 	note_put(&writer, &note);
@@ -382,7 +388,8 @@ results_expansion(struct peer *peer, ph_span payload)
 	ph_pool *pool = ph_pool_new(0);
 	struct subject subject;
 
-	if (pool != NULL && find_subject(peer, &reader, pool, &subject) == 0 && subject.message != NULL) {
+	if (pool != NULL && find_subject(peer, &reader, pool, &subject) == 0 &&
+		subject.message != NULL) {
 		if (subject.message->body != NULL && !subject.aside && !subject.message->visiting)
 			expand(peer, &subject, &reader, pool);
 		end_subject(peer, &subject);
@@ -432,8 +439,8 @@ owe(struct message *message, const struct outcome_line *line)
 	if ((body->rcpts[line->number].notify & PH_NOTIFY_SUCCESS) == 0 || message->probe ||
 		line->action == DSN_PASSED_ON)
 		return;
-	body_set_reason(body, line->number, *line->status == '\0' ? "2.0.0" : line->status, line->text,
-		line->relay);
+	body_set_reason(body, line->number, *line->status == '\0' ? "2.0.0" : line->status,
+		line->text, line->relay);
 	body_set_owed(body, line->number, line->action);
 }
 
@@ -489,7 +496,8 @@ static void
 note_done(struct manager *manager, struct subject *subject, uint32_t *numbers, size_t count,
 	ph_pool *pool)
 {
-	struct note note = {.type = NOTE_RESULT, .attempt = subject->attempt, .outcome = OUTCOME_SENT};
+	struct note note = {.type = NOTE_RESULT, .attempt = subject->attempt,
+		.outcome = OUTCOME_SENT};
 	const struct body *body = subject->message->body;
 	struct note_writer writer;
 	struct note_range *ranges;
@@ -503,7 +511,8 @@ note_done(struct manager *manager, struct subject *subject, uint32_t *numbers, s
 	note_writer_begin(&writer, pool);
 	/* whoever counts as served is reported: in this order nobody is forgotten */
 	for (size_t i = 0; i < count; i++)
-		if (body->rcpts[numbers[i]].owed != 0 && body->rcpts[numbers[i]].owed != DSN_REPORTED)
+		if (body->rcpts[numbers[i]].owed != 0 &&
+			body->rcpts[numbers[i]].owed != DSN_REPORTED)
 			body_note_owed(body, numbers[i], subject->attempt, &writer);
 	if (note.range_count > 0)
 		note_put(&writer, &note);

@@ -44,7 +44,8 @@ open_instances(struct role *role, ph_error *error)
 {
 	struct instance *instance;
 
-	for (size_t i = 0; (instance = config_instance(role->config, PH_CLASS_QUEUE, i)) != NULL; i++)
+	for (size_t i = 0; (instance = config_instance(role->config, PH_CLASS_QUEUE, i)) != NULL;
+		i++)
 		if (instance_open(instance, error) == -1)
 			return -1;
 	return config_open_maps(role->config, error);
@@ -92,7 +93,8 @@ static void
 use_blames(struct queue_role *q)
 {
 	for (size_t i = 0; i < q->blame_count; i++)
-		manager_blame(q->manager, q->blames[i].id, q->blames[i].instance, q->blames[i].role);
+		manager_blame(q->manager, q->blames[i].id, q->blames[i].instance,
+			q->blames[i].role);
 	q->blame_count = 0;
 }
 
@@ -107,7 +109,8 @@ announce_own(void *context, const struct instance *instance)
 
 	if (storage == NULL || !storage->owned)
 		return;
-	size = storage->ops->hint == NULL ? 0 : storage->ops->hint(storage->self, hint, sizeof(hint));
+	size = storage->ops->hint == NULL ? 0
+		: storage->ops->hint(storage->self, hint, sizeof(hint));
 	if (size > 0 && storage->ops->hinted != NULL)
 		storage->ops->hinted(storage->self, (ph_span){hint, size});
 	storage->more = true;
@@ -166,7 +169,8 @@ role_start(struct role *role, ph_error *error)
 	q->manager = manager_new(role->settings, &q->resolver);
 	if (q->manager == NULL)
 		return ph_error_set(error, "no memory");
-	for (size_t i = 0; (instance = config_instance(role->config, PH_CLASS_QUEUE, i)) != NULL; i++)
+	for (size_t i = 0; (instance = config_instance(role->config, PH_CLASS_QUEUE, i)) != NULL;
+		i++)
 		if (manager_add_storage(q->manager, instance, instance->self, instance->ops,
 			instance->name) == -1)
 			return ph_error_set(error, "no memory");

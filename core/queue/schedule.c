@@ -110,7 +110,7 @@ drop_entries(struct scheduler *scheduler, struct message *message)
 	struct entry *entry;
 
 	while ((entry = TAILQ_FIRST(&message->body->entries)) != NULL)
-		entry_free(scheduler, entry);
+		entry_free(entry);
 }
 
 void
@@ -223,7 +223,7 @@ scheduler_unqueue(struct scheduler *scheduler, struct message *message)
 		destination = entry->destination;
 		for (; entry->head < entry->count; entry->head++)
 			body_set_state(message->body, entry->numbers[entry->head], RCPT_TODO);
-		entry_free(scheduler, entry);
+		entry_free(entry);
 		destination_update(scheduler, destination);
 	}
 	message->body->cursor = 0;
@@ -302,7 +302,8 @@ message_check_over(struct scheduler *scheduler, struct message *message)
 static void
 feed_recipient(struct scheduler *scheduler, struct message *message, uint32_t number)
 {
-	struct destination *destination = scheduler->ops->resolve(scheduler->context, message, number);
+	struct destination *destination = scheduler->ops->resolve(scheduler->context, message,
+		number);
 	struct body *body = message->body;
 
 	/* resolving may have waited: is the message still here, the recipient still free? */
@@ -332,7 +333,8 @@ feed_message(struct scheduler *scheduler, struct message *message)
 	struct body *body = message->body;
 
 	for (unsigned i = 0; i < FEED_BATCH; body->cursor++) {
-		if (message->state != MESSAGE_ACTIVE || message->hold || body->in_state[RCPT_TODO] == 0 ||
+		if (message->state != MESSAGE_ACTIVE || message->hold ||
+			body->in_state[RCPT_TODO] == 0 ||
 			body->in_state[RCPT_QUEUED] >= scheduler->limits.window)
 			return false;
 		if (body->cursor >= body->count)

@@ -84,7 +84,8 @@ struct job {
 };
 
 struct schedule_ops {
-	/* Gives a waiting message its body. 0; -1: not now (the scheduler puts it off). May wait. */
+	/* Gives a waiting message its body. 0; -1: not now (the scheduler puts it off). May
+	 * wait. */
 	int (*load)(void *context, struct message *message);
 	/* The pass begins. */
 	void (*active)(void *context, struct message *message);
@@ -93,12 +94,11 @@ struct schedule_ops {
 	struct destination *(*resolve)(void *context, struct message *message, uint32_t number);
 	/* Hands a job to its worker. */
 	void (*send)(void *context, struct job *job);
-	/* This recipient was put off without an attempt: its destination is dead. The reason is set. */
+	/* This recipient was put off without an attempt: its destination is dead. The reason is
+	 * set. */
 	void (*suspended)(void *context, struct message *message, uint32_t number);
 	/* Nothing of the message is queued, in hand or left to be resolved. */
 	void (*pass_over)(void *context, struct message *message);
-	/* A random number below bound. */
-	uint32_t (*random)(void *context, uint32_t bound);
 };
 
 struct scheduler;
@@ -109,16 +109,16 @@ enum job_end {
 	JOB_BACK      /* nothing is known of the destination */
 };
 
-struct scheduler *scheduler_new(const struct schedule_limits *limits, const struct schedule_ops *ops,
-	void *context);
+struct scheduler *scheduler_new(const struct schedule_limits *limits,
+	const struct schedule_ops *ops, void *context);
 /* Frees everything that it knows, messages too. */
 void scheduler_free(struct scheduler *scheduler);
 
-/* Takes a message over: waiting until due, or held. It is found by its ID from now on. -1: no memory
- * (it is still the caller's). */
+/* Takes a message over: waiting until due, or held. It is found by its ID from now on. -1: no
+ * memory (it is still the caller's). */
 int scheduler_add(struct scheduler *scheduler, struct message *message, int64_t due);
-/* Takes over a message with a body that is in no storage (a probe), for one pass that begins at once. It
- * is in no list of the queue. */
+/* Takes over a message with a body that is in no storage (a probe), for one pass that begins at
+ * once. It is in no list of the queue. */
 void scheduler_visit(struct scheduler *scheduler, struct message *message);
 struct message *scheduler_find(struct scheduler *scheduler, const struct storage *storage,
 	const char *id);
@@ -140,7 +140,8 @@ void scheduler_feed(struct scheduler *scheduler, struct message *message);
 
 /* Nothing that waits is due before that time. */
 void scheduler_not_before(struct scheduler *scheduler, int64_t due);
-/* Does all that can be done now. Returns when it wants to be called again, INT64_MAX: not by time. */
+/* Does all that can be done now. Returns when it wants to be called again, INT64_MAX: not by
+ * time. */
 int64_t scheduler_run(struct scheduler *scheduler, int64_t now);
 
 /* Destinations. */

@@ -47,14 +47,14 @@ void waiting_take(struct scheduler *scheduler, struct message *message);
 void destination_update(struct scheduler *scheduler, struct destination *destination);
 int destination_queue(struct scheduler *scheduler, struct destination *destination,
 	struct message *message, uint32_t number);
-void destination_answered(struct scheduler *scheduler, struct destination *destination);
+void destination_answered(struct destination *destination);
 void destination_failed(struct scheduler *scheduler, struct destination *destination,
 	const char *status, const char *reason);
 bool destination_is_dead(const struct scheduler *scheduler, struct destination *destination);
 void destinations_free(struct scheduler *scheduler);
 /* The others have their turn now. */
 void destination_rotate(struct scheduler *scheduler, struct destination *destination);
-void entry_free(struct scheduler *scheduler, struct entry *entry);
+void entry_free(struct entry *entry);
 
 /* jobs.c */
 /* Gives out one job of the route; false: nothing that could go. */

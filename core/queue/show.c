@@ -48,14 +48,14 @@ show_envelope(struct visitor *visitor, const struct message *message, ph_pool *p
 	show_text(visitor, ph_pool_printf(pool, "*** ENVELOPE RECORDS %s ***\n", message->id));
 	show_text(visitor, ph_pool_printf(pool, "message_size: %lld\nmessage_arrival_time: %lld\n"
 		"sender: %s\nqueue: %s\nattempts: %u\n", (long long)message->size,
-		(long long)(message->arrival / 1000000), body->envelope.sender, visitor_queue_name(message),
-		message->attempts));
+		(long long)(message->arrival / 1000000), body->envelope.sender,
+		visitor_queue_name(message), message->attempts));
 	for (uint32_t i = 0; i < body->count && !visitor->gone; i++) {
 		if (*body->rcpts[i].original != '\0')
 			show_text(visitor, ph_pool_printf(pool, "original_recipient: %s\n",
 				body->rcpts[i].original));
-		show_text(visitor, ph_pool_printf(pool, "recipient: %s (%s)\n", body->rcpts[i].address,
-			state_of(&body->rcpts[i])));
+		show_text(visitor, ph_pool_printf(pool, "recipient: %s (%s)\n",
+			body->rcpts[i].address, state_of(&body->rcpts[i])));
 	}
 }
 
@@ -94,7 +94,8 @@ show_content(struct visitor *visitor, const struct ph_queue_content *content, un
 		if ((what & SHOW_HEADER) != 0 && header > 0)
 			visitor_answer(visitor, CONTROL_TEXT, (ph_span){chunk, header});
 		if ((what & SHOW_BODY) != 0 && (size_t)got > header)
-			visitor_answer(visitor, CONTROL_TEXT, (ph_span){chunk + header, (size_t)got - header});
+			visitor_answer(visitor, CONTROL_TEXT,
+				(ph_span){chunk + header, (size_t)got - header});
 		if ((what & SHOW_BODY) == 0 && newlines >= 2)
 			break;
 	}
@@ -105,25 +106,21 @@ show_content(struct visitor *visitor, const struct ph_queue_content *content, un
 static int
 show_message(struct visitor *visitor, struct message *message, unsigned what, ph_pool *pool)
 {
-	struct ph_queue_content *content = ph_pool_alloc(pool, sizeof(*content));
 	struct message *picture = visitor_picture(visitor->manager, message, pool);
-	bool found = false;
+	struct ph_queue_content *content = picture == NULL ? NULL
+		: manager_content(message, pool, NULL);
 
-	if (content != NULL && picture != NULL) {
-		content->size = sizeof(*content);
-		found = message->storage->ops->read(message->storage->self, message->handle, pool,
-			content, NULL) == PH_FOUND;
-	}
-	if (found) {
+	if (content != NULL) {
 		if ((what & SHOW_ENVELOPE) != 0)
 			show_envelope(visitor, picture, pool);
 		if ((what & SHOW_ENVELOPE) != 0 && (what & (SHOW_HEADER | SHOW_BODY)) != 0)
-			show_text(visitor, ph_pool_printf(pool, "*** MESSAGE CONTENTS %s ***\n", message->id));
+			show_text(visitor, ph_pool_printf(pool, "*** MESSAGE CONTENTS %s ***\n",
+				message->id));
 		show_content(visitor, content, what);
 		close(content->fd);
 	}
 	message_free(picture);
-	return found ? 0 : -1;
+	return content != NULL ? 0 : -1;
 }
 
 void

@@ -22,7 +22,8 @@ sweep_each(struct manager *manager, sweep_fn *fn, void *context)
 	if (message != NULL)
 		message->pins++;
 	for (; message != NULL; message = next) {
-		if (message->state != MESSAGE_GONE && result >= 0 && (result = fn(context, message)) > 0)
+		if (message->state != MESSAGE_GONE && result >= 0 &&
+			(result = fn(context, message)) > 0)
 			count++;
 		if (++seen % YIELD_EVERY == 0 && ph_yield() == PH_WAIT_CANCELLED)
 			result = -1;
@@ -43,7 +44,7 @@ sweep_one(struct manager *manager, struct message *message)
 	return 1;
 }
 
-/* ---- By domain -------------------------------------------------------------------------------- */
+/* ---- By domain ------------------------------------------------------------------------------- */
 
 struct sweep {
 	struct manager *manager;
@@ -87,7 +88,7 @@ sweep_domain(struct manager *manager, const char *domain)
 	return sweep_each(manager, wake_if_bound, &sweep);
 }
 
-/* ---- By and by -------------------------------------------------------------------------------- */
+/* ---- By and by ------------------------------------------------------------------------------- */
 
 /* One task at a time; it takes the domains in the order in which they were asked for. */
 static void
@@ -101,7 +102,8 @@ sweeper(void *argument)
 	while (wishes->count > 0 && !manager->stopping && !ph_task_cancelled()) {
 		snprintf(domain, sizeof(domain), "%s", wishes->domains[0]);
 		wishes->count--;
-		memmove(wishes->domains[0], wishes->domains[1], wishes->count * sizeof(wishes->domains[0]));
+		memmove(wishes->domains[0], wishes->domains[1],
+			wishes->count * sizeof(wishes->domains[0]));
 		count = sweep_domain(manager, domain);
 		if (count > 0)
 			ph_log(PH_LOG_INFO, "%llu messages for %s are tried now",
@@ -119,7 +121,8 @@ sweep_later(struct manager *manager, const char *domain)
 		if (ph_strcasecmp(wishes->domains[i], domain) == 0)
 			return;
 	if (wishes->count == SWEEP_MAX || strlen(domain) >= SWEEP_DOMAIN_MAX || manager->stopping) {
-		ph_log(PH_LOG_WARNING, "too much is asked for: the queue is not flushed for %s", domain);
+		ph_log(PH_LOG_WARNING, "too much is asked for: the queue is not flushed for %s",
+			domain);
 		return;
 	}
 	snprintf(wishes->domains[wishes->count++], SWEEP_DOMAIN_MAX, "%s", domain);

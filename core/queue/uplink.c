@@ -10,8 +10,8 @@
 
 #include "process/channel.h"
 
-/* Between attempts, milliseconds: the time of announcing after a restart of the queue role must hold
- * several of them. */
+/* Between attempts, milliseconds: the time of announcing after a restart of the queue role must
+ * hold several of them. */
 #define RETRY 50
 
 struct uplink {

@@ -16,8 +16,8 @@ struct uplink_ops {
 };
 
 /* Starts connecting; the strings and ops are kept by reference. NULL: no memory or task. */
-struct uplink *uplink_open(const char *name, const char *path, const struct uplink_ops *ops, void *context,
-	ph_error *error);
+struct uplink *uplink_open(const char *name, const char *path, const struct uplink_ops *ops,
+	void *context, ph_error *error);
 /* Ends it; waits for its task. NULL: nothing. */
 void uplink_close(struct uplink *link);
 bool uplink_is_up(const struct uplink *link);

@@ -69,7 +69,7 @@ verify_cache_new(const struct verify_limits *limits)
 	return cache;
 }
 
-/* ---- Entries ----------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 static struct entries *
 list_of(struct verify_cache *cache, const struct entry *entry)
@@ -97,7 +97,8 @@ find(const struct verify_cache *cache, ph_span address)
 static void
 erase(struct verify_cache *cache, struct entry *entry)
 {
-	struct entry **at = slot_of(cache, entry->hash, (ph_span){entry->bytes, entry->address_size});
+	struct entry **at = slot_of(cache, entry->hash,
+		(ph_span){entry->bytes, entry->address_size});
 
 	*at = entry->hash_next;
 	TAILQ_REMOVE(list_of(cache, entry), entry, link);
@@ -112,7 +113,8 @@ verify_cache_free(struct verify_cache *cache)
 
 	if (cache == NULL)
 		return;
-	while ((entry = TAILQ_FIRST(&cache->good)) != NULL || (entry = TAILQ_FIRST(&cache->bad)) != NULL)
+	while ((entry = TAILQ_FIRST(&cache->good)) != NULL ||
+		(entry = TAILQ_FIRST(&cache->bad)) != NULL)
 		erase(cache, entry);
 	free(cache->slots);
 	free(cache);
@@ -151,7 +153,8 @@ static void
 make_room(struct verify_cache *cache)
 {
 	while (cache->count > 0 && cache->count >= cache->limits.entries)
-		erase(cache, !TAILQ_EMPTY(&cache->bad) ? TAILQ_FIRST(&cache->bad) : TAILQ_FIRST(&cache->good));
+		erase(cache, !TAILQ_EMPTY(&cache->bad) ? TAILQ_FIRST(&cache->bad)
+			: TAILQ_FIRST(&cache->good));
 }
 
 static bool
@@ -166,7 +169,8 @@ insert(struct verify_cache *cache, const struct verify_record *record)
 	if (cache->count >= cache->size)
 		grow(cache);
 	*entry = (struct entry){.updated = record->updated, .status = record->status,
-		.hash = siphash(cache->secret, record->address), .address_size = record->address.size};
+		.hash = siphash(cache->secret, record->address),
+		.address_size = record->address.size};
 	memcpy(entry->bytes, record->address.data, record->address.size);
 	if (text > 0)
 		memcpy(entry->bytes + record->address.size + 1, record->text.data, text);
@@ -177,7 +181,7 @@ insert(struct verify_cache *cache, const struct verify_record *record)
 	return true;
 }
 
-/* ---- Asking and telling ------------------------------------------------------------------------ */
+/* ---- Asking and telling ---------------------------------------------------------------------- */
 
 static bool
 is_older(int64_t updated, int64_t now, int64_t age)
@@ -186,7 +190,8 @@ is_older(int64_t updated, int64_t now, int64_t age)
 }
 
 static bool
-has_expired(const struct verify_cache *cache, enum verify_status status, int64_t updated, int64_t now)
+has_expired(const struct verify_cache *cache, enum verify_status status, int64_t updated,
+	int64_t now)
 {
 	const struct verify_limits *limits = &cache->limits;
 
@@ -250,6 +255,7 @@ verify_cache_each(const struct verify_cache *cache,
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		TAILQ_FOREACH(entry, lists[i], link)
 			fn(context, &(const struct verify_record){.status = entry->status,
-				.updated = entry->updated, .address = {entry->bytes, entry->address_size},
+				.updated = entry->updated,
+				.address = {entry->bytes, entry->address_size},
 				.text = ph_span_of(entry->bytes + entry->address_size + 1)});
 }

@@ -1,6 +1,6 @@
 /*
- * What is known of addresses that were verified: a table in memory with a most of entries. Times are
- * seconds of the wall clock, given from outside.
+ * What is known of addresses that were verified: a table in memory with a most of entries. Times
+ * are seconds of the wall clock, given from outside.
  */
 #ifndef QUEUE_VERIFY_CACHE_H
 #define QUEUE_VERIFY_CACHE_H
@@ -36,11 +36,12 @@ void verify_cache_look(struct verify_cache *cache, ph_span address, int64_t now,
 	struct verify_answer *answer);
 /*
  * The outcome of a probe. A failure does not take the place of a success that has not expired: that
- * goes when its time is over, or a later probe renews it. True: it was remembered (and the record is to
- * be kept); the oldest of those that failed, or of all, may have gone for it.
+ * goes when its time is over, or a later probe renews it. True: it was remembered (and the record
+ * is to be kept); the oldest of those that failed, or of all, may have gone for it.
  */
 bool verify_cache_put(struct verify_cache *cache, const struct verify_record *record, int64_t now);
-/* The same for what a file has: the last one holds. False: it has expired, or there is no memory. */
+/* The same for what a file has: the last one holds. False: it has expired, or there is no
+ * memory. */
 bool verify_cache_load(struct verify_cache *cache, const struct verify_record *record, int64_t now);
 /* Calls fn with all, the oldest first of those that failed and then of the others. */
 void verify_cache_each(const struct verify_cache *cache,

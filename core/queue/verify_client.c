@@ -1,6 +1,6 @@
 /*
- * Questions about addresses: see verify_client.h. A question that has no answer yet is asked again when
- * the connection was made anew: the queue role may be another one.
+ * Questions about addresses: see verify_client.h. A question that has no answer yet is asked again
+ * when the connection was made anew: the queue role may be another one.
  */
 #include "queue/verify_client.h"
 

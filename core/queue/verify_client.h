@@ -7,9 +7,9 @@
 #include "queue/verify_record.h"
 
 /*
- * Asks about an address; waits. A verification in progress is waited for so many milliseconds longer,
- * and then VERIFY_IN_PROGRESS is the answer. PH_FOUND with status and text (room for VERIFY_TEXT_MAX
- * and a NUL); PH_FAILED: the queue role does not answer.
+ * Asks about an address; waits. A verification in progress is waited for so many milliseconds
+ * longer, and then VERIFY_IN_PROGRESS is the answer. PH_FOUND with status and text (room for
+ * VERIFY_TEXT_MAX and a NUL); PH_FAILED: the queue role does not answer.
  */
 ph_found verify_client_ask(ph_pool *pool, const char *address, int64_t patience,
 	enum verify_status *status, char *text);

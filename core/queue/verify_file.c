@@ -38,7 +38,7 @@ struct verify_file {
 	ph_task task;
 };
 
-/* ---- Reading ----------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static char *
 read_all(int fd, size_t size, ph_error *error)
@@ -116,7 +116,7 @@ verify_file_read(const char *path, struct verify_cache *cache, int64_t now,
 	return found;
 }
 
-/* ---- Writing ----------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* One write, which owns its memory: it may outlive the file. */
 struct writing {
@@ -163,14 +163,16 @@ append(const struct writing *writing)
 	return result;
 }
 
-/* The file beside it. Its folder is made when it is missing: queue_directory belongs to who we are. */
+/* The file beside it. Its folder is made when it is missing: queue_directory belongs to who we
+ * are. */
 static int
 open_fresh(const char *path)
 {
 	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
 	int fd = open(path, flags, 0600), missing = errno == ENOENT;
 	const char *slash = strrchr(path, '/');
-	char *folder = fd == -1 && missing && slash != NULL ? strndup(path, (size_t)(slash - path)) : NULL;
+	char *folder = fd == -1 && missing && slash != NULL ? strndup(path, (size_t)(slash - path))
+		: NULL;
 
 	if (folder != NULL && mkdir(folder, 0700) == 0)
 		fd = open(path, flags, 0600);
@@ -291,7 +293,8 @@ static void
 take_note(struct verify_file *file, int error)
 {
 	if (error != 0 && !file->failed)
-		ph_log(PH_LOG_WARNING, "address_verify_map: %s cannot be written, what is found out is kept in "
+		ph_log(PH_LOG_WARNING,
+			"address_verify_map: %s cannot be written, what is found out is kept in "
 			"memory: %s", file->path, strerror(error));
 	file->failed = error != 0;
 	/* what it holds now is not known */
@@ -338,7 +341,7 @@ writer(void *argument)
 	}
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void
 read_at_first(struct verify_file *file, int64_t now)
@@ -350,13 +353,16 @@ read_at_first(struct verify_file *file, int64_t now)
 	file->records = reading.records;
 	file->whole = found != PH_FOUND || reading.foreign || reading.skipped > 0;
 	if (found == PH_FAILED)
-		ph_log(PH_LOG_WARNING, "address_verify_map: %s cannot be read, it is written anew: %s",
+		ph_log(PH_LOG_WARNING,
+			"address_verify_map: %s cannot be read, it is written anew: %s",
 			file->path, error.text);
 	else if (reading.foreign)
-		ph_log(PH_LOG_WARNING, "address_verify_map: %s is no cache of this version, it is written anew",
+		ph_log(PH_LOG_WARNING,
+			"address_verify_map: %s is no cache of this version, it is written anew",
 			file->path);
 	else if (reading.skipped > 0)
-		ph_log(PH_LOG_WARNING, "address_verify_map: %s is damaged: %zu bytes of it are passed over",
+		ph_log(PH_LOG_WARNING,
+			"address_verify_map: %s is damaged: %zu bytes of it are passed over",
 			file->path, reading.skipped);
 	/* nothing to say yet: no file for those who verify nothing */
 	if (found == PH_NOT_FOUND)

@@ -1,7 +1,7 @@
 /*
- * The file of the verification cache ($address_verify_map). Records are appended to it as they come;
- * when most of it is of the past it is written anew beside it, and takes its place at once. It is a
- * cache: what is torn or damaged is passed over, and the file then written anew.
+ * The file of the verification cache ($address_verify_map). Records are appended to it as they
+ * come; when most of it is of the past it is written anew beside it, and takes its place at once.
+ * It is a cache: what is torn or damaged is passed over, and the file then written anew.
  */
 #ifndef QUEUE_VERIFY_FILE_H
 #define QUEUE_VERIFY_FILE_H

@@ -6,27 +6,12 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "ground/number.h"
+
 #define MAGIC UINT32_C(0x63765250) /* "PRvc" */
 #define VERSION 1
 
 static const char name[8] = "PhVerify";
-
-static void
-put_number(char *at, uint64_t value, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		at[i] = (char)(value >> (8 * i) & 0xff);
-}
-
-static uint64_t
-get_number(const char *at, size_t size)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < size; i++)
-		value |= (uint64_t)(unsigned char)at[i] << (8 * i);
-	return value;
-}
 
 static uint32_t
 checksum(const char *data, size_t size)
@@ -38,8 +23,8 @@ void
 verify_header_put(char bytes[VERIFY_HEADER_SIZE])
 {
 	memcpy(bytes, name, sizeof(name));
-	put_number(bytes + 8, VERSION, 4);
-	put_number(bytes + 12, 0, 4);
+	number_put(bytes + 8, VERSION, 4);
+	number_put(bytes + 12, 0, 4);
 }
 
 ph_found
@@ -47,7 +32,7 @@ verify_header_take(ph_span *rest)
 {
 	if (rest->size < VERIFY_HEADER_SIZE || memcmp(rest->data, name, sizeof(name)) != 0)
 		return PH_FAILED;
-	if (get_number(rest->data + 8, 4) != VERSION)
+	if (number_get(rest->data + 8, 4) != VERSION)
 		return PH_NOT_FOUND;
 	*rest = (ph_span){rest->data + VERIFY_HEADER_SIZE, rest->size - VERIFY_HEADER_SIZE};
 	return PH_FOUND;
@@ -66,18 +51,18 @@ read_record(ph_span bytes, struct verify_record *record)
 	size_t address, text, size;
 	unsigned status;
 
-	if (bytes.size < VERIFY_RECORD_SIZE || get_number(bytes.data, 4) != MAGIC)
+	if (bytes.size < VERIFY_RECORD_SIZE || number_get(bytes.data, 4) != MAGIC)
 		return 0;
-	address = get_number(bytes.data + 8, 2);
-	text = get_number(bytes.data + 10, 2);
+	address = number_get(bytes.data + 8, 2);
+	text = number_get(bytes.data + 10, 2);
 	status = (unsigned char)bytes.data[12];
 	size = VERIFY_RECORD_SIZE + address + text;
-	if (address == 0 || address > VERIFY_ADDRESS_MAX || text > VERIFY_TEXT_MAX || size > bytes.size ||
-		status < VERIFY_DELIVERABLE || status > VERIFY_UNDELIVERABLE ||
-		get_number(bytes.data + 4, 4) != checksum(bytes.data + 8, size - 8))
+	if (address == 0 || address > VERIFY_ADDRESS_MAX || text > VERIFY_TEXT_MAX ||
+		size > bytes.size || status < VERIFY_DELIVERABLE || status > VERIFY_UNDELIVERABLE ||
+		number_get(bytes.data + 4, 4) != checksum(bytes.data + 8, size - 8))
 		return 0;
 	*record = (struct verify_record){.status = (enum verify_status)status,
-		.updated = (int64_t)get_number(bytes.data + 16, 8),
+		.updated = (int64_t)number_get(bytes.data + 16, 8),
 		.address = {bytes.data + VERIFY_RECORD_SIZE, address},
 		.text = {bytes.data + VERIFY_RECORD_SIZE + address, text}};
 	return is_text(record->address) && is_text(record->text) ? size : 0;
@@ -109,14 +94,14 @@ verify_record_put(const struct verify_record *record, char bytes[VERIFY_RECORD_M
 		text = VERIFY_TEXT_MAX;
 	size = VERIFY_RECORD_SIZE + address + text;
 	memset(bytes, 0, VERIFY_RECORD_SIZE);
-	put_number(bytes, MAGIC, 4);
-	put_number(bytes + 8, address, 2);
-	put_number(bytes + 10, text, 2);
+	number_put(bytes, MAGIC, 4);
+	number_put(bytes + 8, address, 2);
+	number_put(bytes + 10, text, 2);
 	bytes[12] = (char)record->status;
-	put_number(bytes + 16, (uint64_t)record->updated, 8);
+	number_put(bytes + 16, (uint64_t)record->updated, 8);
 	memcpy(bytes + VERIFY_RECORD_SIZE, record->address.data, address);
 	if (text > 0)
 		memcpy(bytes + VERIFY_RECORD_SIZE + address, record->text.data, text);
-	put_number(bytes + 4, checksum(bytes + 8, size - 8), 4);
+	number_put(bytes + 4, checksum(bytes + 8, size - 8), 4);
 	return size;
 }

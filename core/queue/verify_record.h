@@ -2,8 +2,8 @@
  * What is known of one address that was verified, as bytes of the cache's file. Pure.
  *
  * The file is a header and records, of which a later one about the same address holds. A record is
- * {u32 magic, u32 CRC of what follows, u16 size of the address, u16 size of the text, u8 status, three
- * zeros, u64 time} and the two texts; numbers are little-endian.
+ * {u32 magic, u32 CRC of what follows, u16 size of the address, u16 size of the text, u8 status,
+ * three zeros, u64 time} and the two texts; numbers are little-endian.
  */
 #ifndef QUEUE_VERIFY_RECORD_H
 #define QUEUE_VERIFY_RECORD_H
@@ -36,8 +36,8 @@ void verify_header_put(char bytes[VERIFY_HEADER_SIZE]);
 /* Takes it off. PH_FOUND; PH_NOT_FOUND: it is of another version; PH_FAILED: it is no such file. */
 ph_found verify_header_take(ph_span *rest);
 
-/* Takes off the next sound record; what lies before it is passed over and added to *skipped. Its texts
- * lie in the bytes, and hold no NUL. False: there is none. */
+/* Takes off the next sound record; what lies before it is passed over and added to *skipped. Its
+ * texts lie in the bytes, and hold no NUL. False: there is none. */
 bool verify_record_next(ph_span *rest, struct verify_record *record, size_t *skipped);
 /* Writes it; a text that is too long is cut. The size. */
 size_t verify_record_put(const struct verify_record *record, char bytes[VERIFY_RECORD_MAX]);

@@ -182,7 +182,8 @@ report(struct office *office, const struct ph_delivery *d)
 	struct kept *kept = calloc(1, sizeof(*kept));
 
 	if (kept == NULL) {
-		ph_log(PH_LOG_ERROR, "%s: no memory for a result: it will be delivered again", d->id);
+		ph_log(PH_LOG_ERROR, "%s: no memory for a result: it will be delivered again",
+			d->id);
 		return;
 	}
 	kept->number = d->number;
@@ -249,7 +250,8 @@ take_job(struct office *office, ph_span payload, unsigned flags)
 	d->transport = config_find(office->role->config, PH_CLASS_TRANSPORT, d->transport_name);
 	d->storage = config_find(office->role->config, PH_CLASS_QUEUE, d->storage_name);
 	/* a probe is in no storage */
-	if (d->transport == NULL || (d->storage == NULL && flags != JOB_PROBE) || !serves(office, d->transport) ||
+	if (d->transport == NULL || (d->storage == NULL && flags != JOB_PROBE) ||
+		!serves(office, d->transport) ||
 		office->draining || (work = calloc(1, sizeof(*work))) == NULL) {
 		give_back(office, d);
 		return;
@@ -311,10 +313,12 @@ say_hello(struct office *office)
 	wire_begin(&writer, office->pool);
 	wire_put_string(&writer, office->role->ops->name);
 	wire_put_u32(&writer, office->draining ? 0 : JOBS_MAX);
-	for (size_t i = 0; (transport = config_instance(config, PH_CLASS_TRANSPORT, i)) != NULL; i++)
+	for (size_t i = 0; (transport = config_instance(config, PH_CLASS_TRANSPORT, i)) != NULL;
+		i++)
 		count += serves(office, transport);
 	wire_put_u32(&writer, count);
-	for (size_t i = 0; (transport = config_instance(config, PH_CLASS_TRANSPORT, i)) != NULL; i++)
+	for (size_t i = 0; (transport = config_instance(config, PH_CLASS_TRANSPORT, i)) != NULL;
+		i++)
 		if (serves(office, transport))
 			wire_put_string(&writer, transport->name);
 	wire_put_u32(&writer, (uint32_t)office->work_count);
@@ -332,8 +336,10 @@ up(void *context)
 
 	say_hello(office);
 	TAILQ_FOREACH(kept, &office->kept, link)
-		for (const struct saying *saying = kept->first; saying != NULL; saying = saying->next)
-			uplink_send(office->link, saying->type, (ph_span){saying->bytes, saying->size});
+		for (const struct saying *saying = kept->first; saying != NULL;
+			saying = saying->next)
+			uplink_send(office->link, saying->type,
+			(ph_span){saying->bytes, saying->size});
 }
 
 static void
@@ -436,7 +442,8 @@ stop_instances(struct office *office)
 
 	for (size_t c = 0; c < sizeof(classes) / sizeof(classes[0]); c++)
 		for (size_t i = 0;
-			(instance = config_instance(office->role->config, classes[c], i)) != NULL; i++) {
+			(instance = config_instance(office->role->config, classes[c], i)) != NULL;
+				i++) {
 			if (instance->started)
 				instance_stop(instance);
 			if (instance->opened)

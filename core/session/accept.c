@@ -44,7 +44,7 @@ struct smtpd {
 	bool ended;
 };
 
-/* ---- Accepting -------------------------------------------------------------------------------- */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 /* Takes up to a batch. 0, or -1 on shortage. */
 static int
@@ -61,7 +61,8 @@ accept_batch(const struct acceptor *acceptor)
 		fd = accept4(acceptor->fd, any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return 0;
-		if (fd == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+		if (fd == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			errno == ENOMEM))
 			return -1;
 		if (fd == -1)
 			continue; /* that connection's own trouble */
@@ -123,7 +124,7 @@ acceptor_close(struct acceptor *acceptor)
 	(void)close(acceptor->fd);
 }
 
-/* ---- The life of the role --------------------------------------------------------------------- */
+/* ---- The life of the role -------------------------------------------------------------------- */
 
 static int
 open_class(const struct config *config, enum ph_class number, ph_error *error)
@@ -162,7 +163,8 @@ start_instances(const struct config *config, ph_error *error)
 	struct instance *instance;
 
 	for (size_t c = 0; c < START_COUNT; c++)
-		for (size_t i = 0; (instance = config_instance(config, start_order[c], i)) != NULL; i++)
+		for (size_t i = 0; (instance = config_instance(config, start_order[c], i)) != NULL;
+			i++)
 			if (!instance->started && instance_start(instance, error) == -1)
 				return -1;
 	return 0;
@@ -174,7 +176,8 @@ stop_instances(const struct config *config)
 	struct instance *instance;
 
 	for (size_t c = START_COUNT; c-- > 0;)
-		for (size_t i = 0; (instance = config_instance(config, start_order[c], i)) != NULL; i++)
+		for (size_t i = 0; (instance = config_instance(config, start_order[c], i)) != NULL;
+			i++)
 			if (instance->started)
 				instance_stop(instance);
 }
@@ -228,7 +231,8 @@ stop_accepting(struct smtpd *smtpd)
 	smtpd->count = 0;
 }
 
-/* A drain and a stop may come together: the one that is first ends the role. False: it was the other. */
+/* A drain and a stop may come together: the one that is first ends the role. False: it was the
+ * other. */
 static bool
 wind_down(struct role *role, int64_t grace, int64_t patience)
 {

@@ -312,10 +312,12 @@ parse_mailbox(ph_pool *pool, struct cursor *in, char closing, const char **addre
 		return -1;
 	if (in->at == start && closing == '>' && in->at < in->end) {
 		*address = "";
-		return (in->flags & PH_PATH_EMPTY_OK) != 0 ? 0 : ph_error_set(error, "empty address");
+		return (in->flags & PH_PATH_EMPTY_OK) != 0 ? 0
+			: ph_error_set(error, "empty address");
 	}
 	if (in->at == in->end && closing == '>')
-		return ph_error_set(error, left > MAX_PATH_TEXT ? "address too long" : "missing \">\"");
+		return ph_error_set(error,
+			left > MAX_PATH_TEXT ? "address too long" : "missing \">\"");
 	if (in->at == in->end && left > MAX_PATH_TEXT)
 		return ph_error_set(error, "address too long");
 	if (last_at == start || in->at == start)

@@ -9,7 +9,7 @@
 #include "ground/loop.h"
 #include "session/trail.h"
 
-/* ---- One restriction -------------------------------------------------------------------------- */
+/* ---- One restriction ------------------------------------------------------------------------- */
 
 static bool
 object_is_there(const ph_session *session, uint32_t stage)
@@ -39,7 +39,8 @@ object_is_there(const ph_session *session, uint32_t stage)
 static void
 complete_reply(struct run *run, ph_verdict verdict)
 {
-	if (run->reply->code != 0 || verdict == PH_DUNNO || verdict == PH_PERMIT || verdict == PH_DISCARD)
+	if (run->reply->code != 0 || verdict == PH_DUNNO || verdict == PH_PERMIT ||
+		verdict == PH_DISCARD)
 		return;
 	if (verdict == PH_REJECT)
 		run_say(run, 554, "5.7.1", "Access denied");
@@ -100,7 +101,7 @@ ask_module(struct run *run, const ph_rule *rule)
 	return verdict;
 }
 
-/* ---- What it means ---------------------------------------------------------------------------- */
+/* ---- What it means --------------------------------------------------------------------------- */
 
 /* Keeps what is to be said should all be permitted. No memory: it is said at once. */
 static ph_verdict
@@ -193,7 +194,7 @@ ask(struct run *run, const ph_rule *rule)
 	return settle(run, verdict);
 }
 
-/* ---- One list --------------------------------------------------------------------------------- */
+/* ---- One list -------------------------------------------------------------------------------- */
 
 /* Whatever came now, it would be deferred. */
 static bool

@@ -48,7 +48,7 @@ static struct {
 	ph_task drainer; /* waits for the last one */
 } all;
 
-/* ---- One connection --------------------------------------------------------------------------- */
+/* ---- One connection -------------------------------------------------------------------------- */
 
 static void
 link_connection(ph_connection *connection)
@@ -180,7 +180,7 @@ connection_rehearsal(const ph_connection *connection)
 	return connection->rehearsal;
 }
 
-/* ---- For listeners ---------------------------------------------------------------------------- */
+/* ---- For listeners --------------------------------------------------------------------------- */
 
 const ph_address *
 ph_connection_client(const ph_connection *connection)
@@ -241,7 +241,8 @@ refuse(ph_connection *connection)
 	if (ph_connection_peer_uid(connection, &uid) == 0)
 		snprintf(who, sizeof(who), "uid %lu", (unsigned long)uid);
 	else
-		snprintf(who, sizeof(who), "unknown[%s]", ph_address_text(&connection->client, client));
+		snprintf(who, sizeof(who), "unknown[%s]",
+			ph_address_text(&connection->client, client));
 	usage_log(&connection->usage, connection->listener,
 		connection->context.session != NULL ? connection->context.session : who);
 	if (asprintf(&connection->refusal, "Error: too many connections from %s", client) == -1)
@@ -286,7 +287,7 @@ connection_set_idle(ph_connection *connection, bool idle)
 	connection->idle_since = ph_now();
 }
 
-/* ---- The end of the process ------------------------------------------------------------------- */
+/* ---- The end of the process ------------------------------------------------------------------ */
 
 size_t
 connections_count(void)

@@ -28,8 +28,8 @@ void connection_set_idle(ph_connection *connection, bool idle);
 /*
  * The process is about to end: waits until no connection is left, at most for grace milliseconds,
  * then cancels those that are. Meanwhile sessions are served as ever, so that no client notices a
- * reload; one that has waited for a command for patience milliseconds is cancelled earlier, and with
- * no patience at all it is as soon as it has nothing in hand. In a task.
+ * reload; one that has waited for a command for patience milliseconds is cancelled earlier, and
+ * with no patience at all it is as soon as it has nothing in hand. In a task.
  */
 void connections_drain(int64_t grace, int64_t patience);
 size_t connections_count(void);

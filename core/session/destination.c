@@ -67,8 +67,8 @@ ph_destination_of(ph_session *session, const char *address)
 const char *
 destination_prober(ph_session *session, const char *address)
 {
-	return verify_sender_base(ph_scratch_pool(session), session->settings, ph_wall_clock() / 1000000,
-		address);
+	return verify_sender_base(ph_scratch_pool(session), session->settings,
+		ph_wall_clock() / 1000000, address);
 }
 
 bool

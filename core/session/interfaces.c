@@ -53,7 +53,8 @@ add_all(int family)
 	if (getifaddrs(&list) == -1)
 		return -1;
 	for (const struct ifaddrs *i = list; i != NULL && result == 0; i = i->ifa_next)
-		if (i->ifa_addr != NULL && (family == AF_INET6 || i->ifa_addr->sa_family == AF_INET))
+		if (i->ifa_addr != NULL &&
+			(family == AF_INET6 || i->ifa_addr->sa_family == AF_INET))
 			result = add(sockaddress_read(i->ifa_addr));
 	freeifaddrs(list);
 	return result;
@@ -79,7 +80,8 @@ interfaces_open(const int *fds, size_t count, ph_error *error)
 
 		memset(&name, 0, sizeof(name));
 		if (getsockname(fds[i], any, &size) == -1)
-			return ph_error_set(error, "address of a listening socket: %s", strerror(errno));
+			return ph_error_set(error, "address of a listening socket: %s",
+				strerror(errno));
 		if (any->sa_family != AF_INET && any->sa_family != AF_INET6)
 			continue;
 		address = sockaddress_read(any);

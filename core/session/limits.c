@@ -49,7 +49,7 @@ static struct {
 	int64_t next_complaint;
 } limits = {.fd = -1, .own = NO_COLUMN};
 
-/* ---- The memory ------------------------------------------------------------------------------- */
+/* ---- The memory ------------------------------------------------------------------------------ */
 
 static size_t
 rates_at(void)
@@ -151,7 +151,7 @@ limits_memory(void)
 	return (size_t)status.st_blocks * 512;
 }
 
-/* ---- Columns ---------------------------------------------------------------------------------- */
+/* ---- Columns --------------------------------------------------------------------------------- */
 
 /* Takes or gives back the lock of a column: the byte of its number. False: somebody holds it. The
  * kernel ends it with the process, or when this closes any descriptor of the memory. */
@@ -225,7 +225,7 @@ limits_attach(void)
 		continue;
 }
 
-/* ---- Connections ------------------------------------------------------------------------------ */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 static bool
 is_of(uint64_t slot, uint64_t client)
@@ -316,7 +316,7 @@ limits_leave(uint64_t client)
 		atomic_fetch_sub(slot, 1);
 }
 
-/* ---- Events ----------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 static void
 complain(void)
@@ -346,7 +346,7 @@ limits_count(uint64_t client, enum rate_event event, int64_t limit, int64_t unit
 	return count;
 }
 
-/* ---- Clients ---------------------------------------------------------------------------------- */
+/* ---- Clients --------------------------------------------------------------------------------- */
 
 /* Keeps the first bits. */
 static void

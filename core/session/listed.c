@@ -1,6 +1,6 @@
 /*
- * Does anybody have this address? Asked of the tables that rewrite addresses, of those that say that
- * mail to it goes nowhere, and of the table of its class.
+ * Does anybody have this address? Asked of the tables that rewrite addresses, of those that say
+ * that mail to it goes nowhere, and of the table of its class.
  */
 #include <posthouse/restriction.h>
 
@@ -28,7 +28,8 @@ static const struct class_table {
 		offsetof(struct policy_settings, unknown_local_recipient_reject_code),
 		"local recipient table"},
 	{DOMAIN_VIRTUAL_ALIAS, offsetof(struct settings, virtual_alias_maps),
-		offsetof(struct policy_settings, unknown_virtual_alias_reject_code), "virtual alias table"},
+		offsetof(struct policy_settings, unknown_virtual_alias_reject_code),
+		"virtual alias table"},
 	{DOMAIN_VIRTUAL_MAILBOX, offsetof(struct settings, virtual_mailbox_maps),
 		offsetof(struct policy_settings, unknown_virtual_mailbox_reject_code),
 		"virtual mailbox table"},
@@ -54,7 +55,7 @@ maps_of(const struct question *question, const struct class_table *table)
 	return *(const ph_map *const *)(const void *)at;
 }
 
-/* ---- Refusals ---------------------------------------------------------------------------------- */
+/* ---- Refusals -------------------------------------------------------------------------------- */
 
 static ph_verdict
 later(const struct question *question)
@@ -78,12 +79,13 @@ unknown(const struct question *question, const struct class_table *table)
 	int64_t code = *(const int64_t *)(const void *)at;
 
 	if (policy->show_user_unknown_table_name)
-		why = ph_pool_printf(ph_scratch_pool(question->session), "User unknown in %s", table->name);
+		why = ph_pool_printf(ph_scratch_pool(question->session), "User unknown in %s",
+			table->name);
 	return refuse(question, (int)code, question->sender ? "5.1.0" : "5.1.1",
 		why != NULL ? why : "User unknown");
 }
 
-/* ---- Tables ------------------------------------------------------------------------------------ */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 /* Does a table rewrite it? Then it is somebody's. */
 static ph_found
@@ -91,7 +93,8 @@ is_rewritten(const struct question *question)
 {
 	const struct settings *settings = question->session->settings;
 	const ph_map *const maps[] = {
-		question->sender ? settings->sender_canonical_maps : settings->recipient_canonical_maps,
+		question->sender ? settings->sender_canonical_maps
+			: settings->recipient_canonical_maps,
 		settings->canonical_maps, settings->virtual_alias_maps};
 	ph_found found = PH_NOT_FOUND;
 
@@ -102,8 +105,8 @@ is_rewritten(const struct question *question)
 	return found;
 }
 
-/* The names of users and aliases: without the domain, which is ours in one way or another; tables of
- * patterns are asked for them too. */
+/* The names of users and aliases: without the domain, which is ours in one way or another; tables
+ * of patterns are asked for them too. */
 static ph_found
 has_user(const struct question *question, const ph_map *map)
 {
@@ -133,7 +136,7 @@ is_listed(const struct question *question, const struct class_table *table)
 		PH_ADDRESS_DOMAIN | (local ? 0 : PH_ADDRESS_USER), NULL);
 }
 
-/* ---- Nowhere to go ----------------------------------------------------------------------------- */
+/* ---- Nowhere to go --------------------------------------------------------------------------- */
 
 static ph_verdict
 ask_relocated(const struct question *question)
@@ -144,8 +147,8 @@ ask_relocated(const struct question *question)
 
 	if (ph_map_is_empty(map))
 		return PH_DUNNO;
-	switch (ph_map_find_address(session, map, question->address, PH_ADDRESS_USER | PH_ADDRESS_DOMAIN,
-		&value)) {
+	switch (ph_map_find_address(session, map, question->address,
+		PH_ADDRESS_USER | PH_ADDRESS_DOMAIN, &value)) {
 	case PH_NOT_FOUND:
 		return PH_DUNNO;
 	case PH_FAILED:
@@ -165,7 +168,8 @@ ask_transport(const struct question *question)
 	ph_error error = {""};
 	const char *domain = ph_address_domain(question->address);
 	struct routes routes = {.settings = session->settings, .pool = ph_scratch_pool(session),
-		.address = question->address, .domain = *domain != '\0' ? domain : session->settings->myhostname,
+		.address = question->address,
+		.domain = *domain != '\0' ? domain : session->settings->myhostname,
 		.error = &error};
 	ph_found found = routes_transport(&routes);
 	char status[12] = "";
@@ -173,7 +177,8 @@ ask_transport(const struct question *question)
 
 	if (!ph_map_is_empty(session->settings->transport_maps))
 		ph_explain(session, "transport_maps for %s: %s", question->address,
-			found == PH_FOUND ? routes.value : found == PH_FAILED ? error.text : "nothing");
+			found == PH_FOUND ? routes.value : found == PH_FAILED ? error.text
+			: "nothing");
 	if (found != PH_FOUND)
 		return found == PH_FAILED ? later(question) : PH_DUNNO;
 	retry = strncmp(routes.value, "retry:", 6) == 0;
@@ -186,7 +191,7 @@ ask_transport(const struct question *question)
 		*routes.value != '\0' ? routes.value : "Address is undeliverable");
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------ */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 /* Is there anything that could speak against it? */
 static bool
@@ -194,8 +199,10 @@ is_open(const struct question *question, const struct class_table *table)
 {
 	const struct settings *settings = question->session->settings;
 
-	return ph_map_is_empty(settings->relocated_maps) && ph_map_is_empty(settings->transport_maps) &&
-		(table == NULL || (table->class != DOMAIN_VIRTUAL_ALIAS && ph_map_is_empty(maps_of(question,
+	return ph_map_is_empty(settings->relocated_maps) &&
+		ph_map_is_empty(settings->transport_maps) &&
+		(table == NULL || (table->class != DOMAIN_VIRTUAL_ALIAS &&
+		ph_map_is_empty(maps_of(question,
 			table))));
 }
 
@@ -223,12 +230,26 @@ ask(const struct question *question)
 	return found == PH_FOUND ? PH_DUNNO : unknown(question, table);
 }
 
+/* Mail that was asked about where it came in first. */
+static bool
+is_spared(ph_session *session)
+{
+	const ph_strings *options = &session->policy->receive_override_options;
+
+	for (size_t i = 0; i < options->count; i++)
+		if (ph_strcasecmp(options->items[i], "no_unknown_recipient_checks") == 0) {
+			ph_explain(session, "receive_override_options: %s", options->items[i]);
+			return true;
+		}
+	return false;
+}
+
 ph_verdict
 ph_refuse_unlisted(ph_session *session, const char *address, bool sender)
 {
 	struct question question = {.session = session, .address = address, .sender = sender};
 
-	if (address[0] == '\0' || destination_hides_a_route(session, address))
+	if (address[0] == '\0' || is_spared(session) || destination_hides_a_route(session, address))
 		return PH_DUNNO;
 	question.class = destination_class(session, ph_address_domain(address));
 	return question.class == DOMAIN_FAILED ? later(&question) : ask(&question);

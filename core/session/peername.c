@@ -10,7 +10,7 @@ enum { NAME_MOST = 255, LABEL_MOST = 63 };
 
 static const char invalid_character[] = "invalid character";
 
-/* ---- Is it a host name? ----------------------------------------------------------------------- */
+/* ---- Is it a host name? ---------------------------------------------------------------------- */
 
 static bool
 is_letter(unsigned char c)
@@ -80,7 +80,7 @@ is_name(const char *name)
 	return fault == NULL;
 }
 
-/* ---- The lookups ------------------------------------------------------------------------------ */
+/* ---- The lookups ----------------------------------------------------------------------------- */
 
 static void
 log_mismatch(const char *name, const ph_address *client, const char *why)

@@ -3,9 +3,9 @@
  *
  * The first restriction of a list that has an opinion decides that list; a permit ends only its own
  * list. With smtpd_delay_reject the lists for client, helo and sender wait for each recipient, when
- * all is known. The lists come in this order: client, helo, sender, relay, recipient. What was to be
- * deferred should it be permitted is carried from list to list and applied when all have permitted;
- * what was to be deferred should it be rejected counts within its list.
+ * all is known. The lists come in this order: client, helo, sender, relay, recipient. What was to
+ * be deferred should it be permitted is carried from list to list and applied when all have
+ * permitted; what was to be deferred should it be rejected counts within its list.
  */
 #include "session/run.h"
 
@@ -27,7 +27,7 @@ static const char *const list_names[] = {
 	[LIST_ETRN] = "smtpd_etrn_restrictions",
 };
 
-/* ---- One event -------------------------------------------------------------------------------- */
+/* ---- One event ------------------------------------------------------------------------------- */
 
 static int
 check_list(struct run *run, enum list list, const ph_rules *rules)
@@ -225,18 +225,19 @@ policy_check(ph_session *session, enum policy_event event, const char *where, ph
 	return result;
 }
 
-/* ---- The log ---------------------------------------------------------------------------------- */
+/* ---- The log --------------------------------------------------------------------------------- */
 
 void
 policy_log(ph_session *session, const char *what, const char *where, const ph_reply *reply)
 {
 	const char *space = reply->status[0] != '\0' ? " " : "";
 	/* as the client is told */
-	bool soft = session->settings->soft_bounce && reply->code >= 500 && strcmp(what, "reject") == 0;
+	bool soft = session->settings->soft_bounce && reply->code >= 500 &&
+		strcmp(what, "reject") == 0;
 
 	policy_note(session, what, where, "%d %s%s%s%s", reply->code - (soft ? 100 : 0),
-		soft && reply->status[0] == '5' ? "4" : "", reply->status + (soft && reply->status[0] == '5'),
-		space, reply->text);
+		soft && reply->status[0] == '5' ? "4" : "",
+		reply->status + (soft && reply->status[0] == '5'), space, reply->text);
 }
 
 void

@@ -5,9 +5,9 @@
 
 /*
  * A counter: 13 bits of the hash of the client it was counted for, how much of its limit is used up
- * (in eighths), the second in which the window began, the count. Who takes over a slot wipes them; what
- * its predecessor's process writes after that, or does not wipe because it dies, reads as zero, for it
- * is another client's, but for one in 8,192.
+ * (in eighths), the second in which the window began, the count. Who takes over a slot wipes them;
+ * what its predecessor's process writes after that, or does not wipe because it dies, reads as
+ * zero, for it is another client's, but for one in 8,192.
  */
 enum {
 	COUNT_BITS = 22,
@@ -46,7 +46,7 @@ rates_size(void)
 	return sizeof(struct rates);
 }
 
-/* ---- A counter -------------------------------------------------------------------------------- */
+/* ---- A counter ------------------------------------------------------------------------------- */
 
 static uint64_t
 make(uint64_t client, unsigned level, uint32_t start, uint32_t count)
@@ -110,7 +110,7 @@ next(uint64_t counter, const struct rate_request *request)
 	return make(request->client, level_for(count, request->limit), start, count);
 }
 
-/* ---- What a slot is worth --------------------------------------------------------------------- */
+/* ---- What a slot is worth -------------------------------------------------------------------- */
 
 /* A slot that may have to give way. */
 struct candidate {
@@ -172,7 +172,7 @@ choose(struct slot *bucket, const struct rate_request *request)
 	return least != NULL ? *least : (struct candidate){0};
 }
 
-/* ---- Slots ------------------------------------------------------------------------------------ */
+/* ---- Slots ----------------------------------------------------------------------------------- */
 
 static struct slot *
 find(struct slot *bucket, uint64_t client)
@@ -199,8 +199,8 @@ take_over(struct candidate *chosen, uint64_t client)
 	return true;
 }
 
-/* The client's slot; of two, which two processes took in the same moment, both take the first. NULL: it
- * gets none, or another process was faster. */
+/* The client's slot; of two, which two processes took in the same moment, both take the first.
+ * NULL: it gets none, or another process was faster. */
 static struct slot *
 take(struct slot *bucket, const struct rate_request *request, bool *full)
 {

@@ -2,13 +2,13 @@
  * How often clients did something within a unit of time: a table of fixed size in memory that
  * processes share.
  *
- * Nobody locks it. Each counter is one word that says whose it is, when its window began and how much
- * was counted, and changes in one step: a process that dies leaves it as it was or as it will be. A
- * counter's window begins with the first event and lasts for the unit; the first event after that
- * begins the next.
+ * Nobody locks it. Each counter is one word that says whose it is, when its window began and how
+ * much was counted, and changes in one step: a process that dies leaves it as it was or as it will
+ * be. A counter's window begins with the first event and lasts for the unit; the first event after
+ * that begins the next.
  *
- * A client may lie in one of 16 slots, which its hash says. When a newcomer finds them all taken, the
- * one of least worth gives way, in this order:
+ * A client may lie in one of 16 slots, which its hash says. When a newcomer finds them all taken,
+ * the one of least worth gives way, in this order:
  *   1. one whose windows are all over: nothing is lost with it;
  *   2. one without a connection that has used up less than half of each limit, and of these the one
  *      with the least use, then the oldest;

@@ -18,7 +18,7 @@ struct result {
 	const char *text;   /* what follows the word, without white space at its start; "" */
 };
 
-/* ---- Replies ---------------------------------------------------------------------------------- */
+/* ---- Replies --------------------------------------------------------------------------------- */
 
 static bool
 is_digit(char c)
@@ -100,8 +100,8 @@ do_defer_if_permit(const struct result *result)
 	const char *text = take_status(result->text, "4.7.1", status);
 	int code = (int)result->session->policy->access_map_defer_code;
 
-	return ph_defer_if_permit(result->session, code, status, "<%s>: %s rejected: %s", result->name,
-		result->class, text[0] != '\0' ? text : "Service unavailable");
+	return ph_defer_if_permit(result->session, code, status, "<%s>: %s rejected: %s",
+		result->name, result->class, text[0] != '\0' ? text : "Service unavailable");
 }
 
 static ph_verdict
@@ -111,11 +111,11 @@ do_defer_if_reject(const struct result *result)
 	const char *text = take_status(result->text, "4.7.1", status);
 	int code = (int)result->session->policy->access_map_defer_code;
 
-	return ph_defer_if_reject(result->session, code, status, "<%s>: %s rejected: %s", result->name,
-		result->class, text[0] != '\0' ? text : "Service unavailable");
+	return ph_defer_if_reject(result->session, code, status, "<%s>: %s rejected: %s",
+		result->name, result->class, text[0] != '\0' ? text : "Service unavailable");
 }
 
-/* ---- What becomes of the message -------------------------------------------------------------- */
+/* ---- What becomes of the message ------------------------------------------------------------- */
 
 static ph_verdict
 fail(const struct result *result, const char *why)
@@ -128,7 +128,8 @@ fail(const struct result *result, const char *why)
 static void
 tell(const struct result *result, const char *what, const char *prefix, const char *fallback)
 {
-	policy_note(result->session, what, ph_command(result->session), "<%s>: %s %s%s", result->name,
+	policy_note(result->session, what, ph_command(result->session), "<%s>: %s %s%s",
+		result->name,
 		result->class, prefix, result->text[0] != '\0' ? result->text : fallback);
 }
 
@@ -136,7 +137,8 @@ static ph_verdict
 done(const struct result *result, int outcome)
 {
 	return outcome == 0 ? PH_DUNNO
-			    : ph_defer(result->session, 451, "4.3.0", "Insufficient system resources");
+			    : ph_defer(result->session, 451, "4.3.0",
+			"Insufficient system resources");
 }
 
 static ph_verdict
@@ -217,7 +219,7 @@ do_warn(const struct result *result)
 	return PH_DUNNO;
 }
 
-/* ---- All of them ------------------------------------------------------------------------------ */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static const struct action {
 	const char *word;
@@ -249,7 +251,8 @@ find_action(ph_span word)
 	return NULL;
 }
 
-/* "OK" and numbers, as tables that other programs made have them (RFC 5321 codes are told apart). */
+/* "OK" and numbers, as tables that other programs made have them (RFC 5321 codes are told
+ * apart). */
 static bool
 is_number(const char *text)
 {
@@ -259,7 +262,8 @@ is_number(const char *text)
 static bool
 is_code(const char *text, size_t word)
 {
-	return word == 3 && (text[0] == '4' || text[0] == '5') && is_digit(text[1]) && is_digit(text[2]);
+	return word == 3 && (text[0] == '4' || text[0] == '5') && is_digit(text[1]) &&
+		is_digit(text[2]);
 }
 
 enum result_kind

@@ -43,7 +43,7 @@ static const char *const command_names[COMMAND_COUNT] = {
 	[COMMAND_UNKNOWN] = "unknown",
 };
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 /* The names of a client that is made up; what was not said of them is looked up. */
 static void
@@ -79,9 +79,11 @@ name_client(ph_session *session)
 		peername_find(ph_scratch_pool(session), &session->client, &names);
 	session->reverse_status = names.reverse_found;
 	session->client_status = names.forward_found;
-	if (names.reverse_found == PH_FOUND && (session->reverse_name = strdup(names.reverse)) == NULL)
+	if (names.reverse_found == PH_FOUND &&
+		(session->reverse_name = strdup(names.reverse)) == NULL)
 		session->reverse_status = PH_FAILED;
-	if (names.forward_found == PH_FOUND && (session->client_name = strdup(names.reverse)) == NULL)
+	if (names.forward_found == PH_FOUND &&
+		(session->client_name = strdup(names.reverse)) == NULL)
 		session->client_status = PH_FAILED;
 	ph_pool_free(session->scratch_pool);
 	session->scratch_pool = NULL;
@@ -143,10 +145,11 @@ log_disconnect(const ph_session *session)
 			continue;
 		accepted += count->accepted;
 		all += count->all;
-		size += (size_t)snprintf(text + size, sizeof(text) - size, " %s=%u", command_names[i],
-			count->accepted);
+		size += (size_t)snprintf(text + size, sizeof(text) - size, " %s=%u",
+			command_names[i], count->accepted);
 		if (count->all > count->accepted)
-			size += (size_t)snprintf(text + size, sizeof(text) - size, "/%u", count->all);
+			size += (size_t)snprintf(text + size, sizeof(text) - size, "/%u",
+				count->all);
 	}
 	size += (size_t)snprintf(text + size, sizeof(text) - size, " commands=%u", accepted);
 	if (all > accepted)
@@ -250,7 +253,7 @@ ph_session_size_limit(const ph_session *session)
 	return session->settings->message_size_limit;
 }
 
-/* ---- What modules may ask --------------------------------------------------------------------- */
+/* ---- What modules may ask -------------------------------------------------------------------- */
 
 const char *
 session_label(const ph_session *session)
@@ -505,7 +508,7 @@ ph_client_pipelined(const ph_session *session)
 		ph_stream_buffered(stream).size > 0;
 }
 
-/* ---- Memory and lookups ----------------------------------------------------------------------- */
+/* ---- Memory and lookups ---------------------------------------------------------------------- */
 
 static ph_pool *
 pool_of(ph_pool **pool, size_t limit)
@@ -571,7 +574,8 @@ looked_up(ph_session *session, const ph_map *map, const char *key, const char *c
 {
 	if (found == PH_FAILED && !session->rehearsal)
 		ph_log(PH_LOG_WARNING, "lookup of %s failed: %s", key, error->text);
-	trail_map(session, map, key, found, found == PH_FAILED ? error->text : value ? *value : NULL);
+	trail_map(session, map, key, found,
+		found == PH_FAILED ? error->text : value ? *value : NULL);
 	return found;
 }
 
@@ -598,8 +602,8 @@ ph_map_find_address(ph_session *session, const ph_map *map, const char *address,
 	const char **value)
 {
 	ph_error error = {""};
-	ph_found found = ph_map_lookup_address(ph_scratch_pool(session), map, address, flags, value, NULL,
-		&error);
+	ph_found found = ph_map_lookup_address(ph_scratch_pool(session), map, address, flags, value,
+		NULL, &error);
 
 	return looked_up(session, map, address, value, found, &error);
 }

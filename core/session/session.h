@@ -105,9 +105,9 @@ struct ph_session {
 	const char *etrn_domain;             /* while ETRN is judged; else NULL */
 	char transaction_id[32];             /* "": not asked for yet */
 
-	/* The policy: the event that is judged, NULL outside; those who are told how (trail.h; NULL:
-	 * nobody); where ph_reject() and the like write, NULL outside of a restriction; what the
-	 * client, helo and sender lists left for the recipients (owned; NULL: nothing). */
+	/* The policy: the event that is judged, NULL outside; those who are told how (trail.h;
+	 * NULL: nobody); where ph_reject() and the like write, NULL outside of a restriction; what
+	 * the client, helo and sender lists left for the recipients (owned; NULL: nothing). */
 	struct run *run;
 	const struct trail *trail;
 	struct trail_log *trail_log;         /* owned; the one of smtpd_explain_clients; NULL: none */
@@ -127,11 +127,11 @@ int session_refuse(ph_reply *reply, int code, const char *status, const char *fo
 	PH_PRINTF(4, 5);
 /* Is it the postmaster's, with no domain or one of ours (RFC 5321, 4.5.1)? */
 bool destination_is_postmaster(ph_session *session, const char *address);
-/* The address without what changes with time, in the scratch pool, if it is who our own probes come from
- * now; else NULL. */
+/* The address without what changes with time, in the scratch pool, if it is who our own probes come
+ * from now; else NULL. */
 const char *destination_prober(ph_session *session, const char *address);
-/* Is it, and mail to it ours? Whoever verifies that address in turn must not be refused, or both would
- * remember that the other cannot be reached. */
+/* Is it, and mail to it ours? Whoever verifies that address in turn must not be refused, or both
+ * would remember that the other cannot be reached. */
 bool destination_is_prober(ph_session *session, const char *address);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ground/dnspacket.h"
 #include "session/run.h"
 
 /* Where in lists of lists we are. */
@@ -90,7 +91,7 @@ ph_explain(ph_session *session, const char *format, ...)
 	trail->note(trail->context, text, depth_of(session));
 }
 
-/* ---- For people ------------------------------------------------------------------------------- */
+/* ---- For people ------------------------------------------------------------------------------ */
 
 const char *
 trail_verdict_name(ph_verdict verdict)
@@ -118,15 +119,15 @@ const char *
 trail_rule_text(const struct ph_rule *rule, char text[TRAIL_RULE_TEXT])
 {
 	const char *argument = rule->argument != NULL ? rule->argument : "";
-	int used = snprintf(text, TRAIL_RULE_TEXT, "%.60s%s%.100s", rule->name, argument[0] ? " " : "",
-		argument);
+	int used = snprintf(text, TRAIL_RULE_TEXT, "%.60s%s%.100s", rule->name,
+		argument[0] ? " " : "", argument);
 
 	if (rule->file == NULL)
 		return text;
 	/* The end of a path says more than its beginning. */
 	size_t skipped = strlen(rule->file) > 60 ? strlen(rule->file) - 60 : 0;
-	snprintf(text + used, TRAIL_RULE_TEXT - (size_t)used, " (%s%s:%d)", skipped > 0 ? "..." : "",
-		rule->file + skipped, rule->line);
+	snprintf(text + used, TRAIL_RULE_TEXT - (size_t)used, " (%s%s:%d)",
+		skipped > 0 ? "..." : "", rule->file + skipped, rule->line);
 	return text;
 }
 
@@ -163,11 +164,13 @@ explain_unknown(const ph_session *session, char *text, size_t size)
 	if (!session->policy->smtpd_peername_lookup)
 		snprintf(text, size, "unknown (not looked up: smtpd_peername_lookup = no)");
 	else if (session->reverse_status == PH_FAILED)
-		snprintf(text, size, "unknown (the lookup of the name of %s failed for now)", address);
+		snprintf(text, size, "unknown (the lookup of the name of %s failed for now)",
+			address);
 	else if (name == NULL)
 		snprintf(text, size, "unknown (%s has no name in the DNS)", address);
 	else if (session->client_status == PH_FAILED)
-		snprintf(text, size, "unknown (%s says it is %s; the lookup of that name failed for now)",
+		snprintf(text, size,
+			"unknown (%s says it is %s; the lookup of that name failed for now)",
 			address, name);
 	else
 		snprintf(text, size, "unknown (%s says it is %s, which does not have that address)",
@@ -183,31 +186,7 @@ trail_client_text(const ph_session *session, char *text, size_t size)
 		explain_unknown(session, text, size);
 }
 
-/* ---- Lookups ---------------------------------------------------------------------------------- */
-
-static const char *
-type_name(ph_dns_type type)
-{
-	switch (type) {
-	case PH_DNS_A:
-		return "A";
-	case PH_DNS_NS:
-		return "NS";
-	case PH_DNS_CNAME:
-		return "CNAME";
-	case PH_DNS_PTR:
-		return "PTR";
-	case PH_DNS_MX:
-		return "MX";
-	case PH_DNS_TXT:
-		return "TXT";
-	case PH_DNS_AAAA:
-		return "AAAA";
-	case PH_DNS_TLSA:
-		return "TLSA";
-	}
-	return "records";
-}
+/* ---- Lookups --------------------------------------------------------------------------------- */
 
 /* The first records of an answer, "10 mx1.example, 20 mx2.example". */
 static void
@@ -224,7 +203,8 @@ list_records(ph_dns_type type, const ph_dns_answer *answer, char *text, size_t s
 		if (type == PH_DNS_A || type == PH_DNS_AAAA) {
 			address = ph_dns_address(answer, i);
 			ph_address_text(&address, address_text);
-			used += (size_t)snprintf(text + used, size - used, "%s%s", comma, address_text);
+			used += (size_t)snprintf(text + used, size - used, "%s%s", comma,
+				address_text);
 		} else if (type == PH_DNS_MX) {
 			used += (size_t)snprintf(text + used, size - used, "%s%u %s", comma,
 				ph_dns_preference(answer, i), ph_dns_name(answer, i));
@@ -247,30 +227,33 @@ trail_dns(ph_session *session, ph_dns_type type, const char *name, const ph_dns_
 	switch (ph_dns_status(answer)) {
 	case PH_DNS_FOUND:
 		list_records(type, answer, records, sizeof(records));
-		ph_explain(session, "DNS %s %s: %s", type_name(type), name,
+		ph_explain(session, "DNS %s %s: %s", dns_type_name(type), name,
 			records[0] != '\0' ? records : "found");
 		break;
 	case PH_DNS_NODATA:
-		ph_explain(session, "DNS %s %s: no such record", type_name(type), name);
+		ph_explain(session, "DNS %s %s: no such record", dns_type_name(type), name);
 		break;
 	case PH_DNS_NXDOMAIN:
-		ph_explain(session, "DNS %s %s: no such name", type_name(type), name);
+		ph_explain(session, "DNS %s %s: no such name", dns_type_name(type), name);
 		break;
 	case PH_DNS_TEMPFAIL:
-		ph_explain(session, "DNS %s %s: failed (%s)", type_name(type), name, ph_dns_reason(answer));
+		ph_explain(session, "DNS %s %s: failed (%s)", dns_type_name(type), name,
+			ph_dns_reason(answer));
 		break;
 	}
 }
 
 void
-trail_map(ph_session *session, const ph_map *map, const char *key, ph_found found, const char *value)
+trail_map(ph_session *session, const ph_map *map, const char *key, ph_found found,
+	const char *value)
 {
 	if (session->trail == NULL)
 		return;
 	switch (found) {
 	case PH_FOUND:
 		if (value != NULL)
-			ph_explain(session, "%s: \"%s\" gives \"%s\"", ph_map_name(map), key, value);
+			ph_explain(session, "%s: \"%s\" gives \"%s\"", ph_map_name(map), key,
+				value);
 		else
 			ph_explain(session, "%s: \"%s\" is there", ph_map_name(map), key);
 		break;

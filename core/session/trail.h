@@ -18,9 +18,11 @@ struct trail {
 	void (*client)(void *context, const ph_session *session);
 	/* A list is asked, "smtpd_client_restrictions"; one without rules too. */
 	void (*list)(void *context, const char *name, const struct ph_rules *rules);
-	/* A restriction is asked; skipped: it is not, as its object is absent. warn: it stands behind
-	 * warn_if_reject. A class (rule->rules) is followed by its own, and says nothing itself. */
-	void (*rule)(void *context, const struct ph_rule *rule, unsigned depth, bool skipped, bool warn);
+	/* A restriction is asked; skipped: it is not, as its object is absent. warn: it stands
+	 * behind warn_if_reject. A class (rule->rules) is followed by its own, and says nothing
+	 * itself. */
+	void (*rule)(void *context, const struct ph_rule *rule, unsigned depth, bool skipped,
+		bool warn);
 	/* Something that it looked up, and what that gave; one line. depth 0: of no restriction. */
 	void (*note)(void *context, const char *text, unsigned depth);
 	/* Something that it wants done with the message: "REDIRECT", "user@example.com". */
@@ -44,10 +46,11 @@ void trail_verdict(const ph_session *session, const struct ph_rule *rule, ph_ver
 void trail_outcome(const ph_session *session, const char *command, int result,
 	const ph_reply *reply);
 
-/* The client's name and how it was learnt, for people: "unknown (192.0.2.1 has no name in the DNS)". */
+/* The client's name and how it was learnt, for people: "unknown (192.0.2.1 has no name in the
+ * DNS)". */
 void trail_client_text(const ph_session *session, char *text, size_t size);
-/* A restriction as it stands in the list, and where: "reject_rbl_client zen.example (posthouse.conf:12)".
- * Returns text. */
+/* A restriction as it stands in the list, and where: "reject_rbl_client zen.example
+ * (posthouse.conf:12)". Returns text. */
 enum { TRAIL_RULE_TEXT = 240 };
 const char *trail_rule_text(const struct ph_rule *rule, char text[TRAIL_RULE_TEXT]);
 /* Why a restriction was skipped: "there is no sender". */
@@ -56,7 +59,8 @@ const char *trail_absence(const struct ph_rule *rule);
 const char *trail_verdict_name(ph_verdict verdict);
 
 /* A lookup and what it gave: value is that of an entry, or why it failed; NULL: not known. */
-void trail_dns(ph_session *session, ph_dns_type type, const char *name, const ph_dns_answer *answer);
+void trail_dns(ph_session *session, ph_dns_type type, const char *name,
+	const ph_dns_answer *answer);
 void trail_map(ph_session *session, const ph_map *map, const char *key, ph_found found,
 	const char *value);
 

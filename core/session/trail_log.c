@@ -26,11 +26,13 @@ path_to(const struct trail_log *log, unsigned depth, char path[PATH_SIZE])
 	path[0] = '\0';
 	for (unsigned i = 1; i < depth && i <= RUN_DEPTH_MAX && used < PATH_SIZE; i++)
 		if (log->at[i] != NULL)
-			used += (size_t)snprintf(path + used, PATH_SIZE - used, " > %s", log->at[i]->name);
+			used += (size_t)snprintf(path + used, PATH_SIZE - used, " > %s",
+				log->at[i]->name);
 	return path;
 }
 
-static void say(const struct trail_log *log, unsigned depth, const char *format, ...) PH_PRINTF(3, 4);
+static void say(const struct trail_log *log, unsigned depth, const char *format, ...) PH_PRINTF(3,
+	4);
 
 static void
 say(const struct trail_log *log, unsigned depth, const char *format, ...)
@@ -46,11 +48,11 @@ say(const struct trail_log *log, unsigned depth, const char *format, ...)
 	if (log->list == NULL || depth == 0)
 		ph_log(PH_LOG_INFO, "explain: %s: %s", where, line);
 	else
-		ph_log(PH_LOG_INFO, "explain: %s %s%s: %s", where, log->list, path_to(log, depth, path),
-			line);
+		ph_log(PH_LOG_INFO, "explain: %s %s%s: %s", where, log->list,
+			path_to(log, depth, path), line);
 }
 
-/* ---- The steps -------------------------------------------------------------------------------- */
+/* ---- The steps ------------------------------------------------------------------------------- */
 
 static void
 log_client(void *context, const ph_session *session)
@@ -78,7 +80,8 @@ log_rule(void *context, const struct ph_rule *rule, unsigned depth, bool skipped
 	if (depth <= RUN_DEPTH_MAX)
 		log->at[depth] = rule;
 	if (skipped)
-		say(log, depth, "%s: not asked, %s", trail_rule_text(rule, text), trail_absence(rule));
+		say(log, depth, "%s: not asked, %s", trail_rule_text(rule, text),
+			trail_absence(rule));
 	else if (rule->rules != NULL)
 		say(log, depth, "%s: its restrictions are asked", trail_rule_text(rule, text));
 }
@@ -112,7 +115,8 @@ log_verdict(void *context, const struct ph_rule *rule, ph_verdict verdict, const
 	if (verdict == PH_DUNNO || verdict == PH_PERMIT || verdict == PH_DISCARD)
 		say(context, depth, "%s: %s", text, name);
 	else
-		say(context, depth, "%s: %s%s %d %s %s", text, warned ? "only logged (warn_if_reject): " : "",
+		say(context, depth, "%s: %s%s %d %s %s", text,
+			warned ? "only logged (warn_if_reject): " : "",
 			name, reply->code, reply->status, reply->text);
 }
 
@@ -125,11 +129,11 @@ log_outcome(void *context, const char *command, int result, const ph_reply *repl
 	if (result == 0)
 		ph_log(PH_LOG_INFO, "explain: %s: accepted", command);
 	else
-		ph_log(PH_LOG_INFO, "explain: %s: refused, %d %s %s", command, reply->code, reply->status,
-			reply->text);
+		ph_log(PH_LOG_INFO, "explain: %s: refused, %d %s %s", command, reply->code,
+			reply->status, reply->text);
 }
 
-/* ---- Who is explained ------------------------------------------------------------------------- */
+/* ---- Who is explained ------------------------------------------------------------------------ */
 
 void
 trail_log_begin(ph_session *session)

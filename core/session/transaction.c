@@ -1,6 +1,6 @@
 /*
- * A mail transaction: MAIL, RCPT, DATA, content, end (RFC 5321, 3.3). The intake begins with the first
- * recipient that was accepted, and so does the queue ID.
+ * A mail transaction: MAIL, RCPT, DATA, content, end (RFC 5321, 3.3). The intake begins with the
+ * first recipient that was accepted, and so does the queue ID.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ ph_session_reset(ph_session *session)
 	session->scratch_pool = NULL;
 }
 
-/* ---- MAIL ------------------------------------------------------------------------------------- */
+/* ---- MAIL ------------------------------------------------------------------------------------ */
 
 /* What a storage has free, asked anew after a second. */
 static int64_t
@@ -155,8 +155,8 @@ keep_mail(ph_session *session, const char *sender, const struct ph_mail_paramete
 }
 
 int
-ph_session_mail(ph_session *session, const char *sender, const struct ph_mail_parameters *parameters,
-	int64_t announced, ph_reply *reply)
+ph_session_mail(ph_session *session, const char *sender,
+	const struct ph_mail_parameters *parameters, int64_t announced, ph_reply *reply)
 {
 	if (check_order(session, reply) == -1 || usage_count(session, RATE_MESSAGE, reply) == -1)
 		return -1;
@@ -176,7 +176,7 @@ ph_session_mail(ph_session *session, const char *sender, const struct ph_mail_pa
 	return 0;
 }
 
-/* ---- RCPT ------------------------------------------------------------------------------------- */
+/* ---- RCPT ------------------------------------------------------------------------------------ */
 
 static int
 open_intake(ph_session *session, ph_reply *reply)
@@ -197,7 +197,8 @@ open_intake(ph_session *session, ph_reply *reply)
 		session->intake = NULL;
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	}
-	session->queue_id = ph_pool_strdup(ph_message_pool(session), ph_intake_queue_id(session->intake));
+	session->queue_id = ph_pool_strdup(ph_message_pool(session),
+		ph_intake_queue_id(session->intake));
 	name_message(session);
 	ph_log(PH_LOG_INFO, "%s: client=%s", ph_queue_id(session), session_label(session));
 	return 0;
@@ -253,7 +254,8 @@ accept_recipient(ph_session *session, const char *recipient,
 	if (policy_check(session, POLICY_RCPT, "RCPT", reply) == -1 ||
 		open_intake(session, reply) == -1)
 		return -1;
-	if (!session->rehearsal && ph_intake_recipient(session->intake, lasting(session), &parameters) == -1)
+	if (!session->rehearsal &&
+		ph_intake_recipient(session->intake, lasting(session), &parameters) == -1)
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
 	pass_discard_on(session);
 	return 0;
@@ -282,7 +284,7 @@ ph_session_rcpt(ph_session *session, const char *recipient,
 	return result;
 }
 
-/* ---- VRFY and ETRN ---------------------------------------------------------------------------- */
+/* ---- VRFY and ETRN --------------------------------------------------------------------------- */
 
 int
 ph_session_vrfy(ph_session *session, const char *address, ph_reply *reply)
@@ -310,7 +312,8 @@ start_etrn(ph_session *session, const char *domain, ph_reply *reply)
 		return session_refuse(reply, 459, "4.7.1", "<%s>: service unavailable", domain);
 	case PH_FAILED:
 		ph_log(PH_LOG_WARNING, "lookup of domain %s failed: %s", domain, error.text);
-		return session_refuse(reply, 458, "4.3.0", "<%s>: unable to queue messages", domain);
+		return session_refuse(reply, 458, "4.3.0", "<%s>: unable to queue messages",
+			domain);
 	}
 	if (session->rehearsal || queue_client_sweep(domain) == 0) {
 		session_refuse(reply, 250, "2.0.0", "Queuing started");
@@ -336,7 +339,7 @@ ph_session_etrn(ph_session *session, const char *domain, ph_reply *reply)
 	return result;
 }
 
-/* ---- DATA ------------------------------------------------------------------------------------- */
+/* ---- DATA ------------------------------------------------------------------------------------ */
 
 int
 ph_session_data(ph_session *session, ph_reply *reply)

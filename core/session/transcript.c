@@ -31,7 +31,7 @@ struct transcript {
 	bool cut;        /* its beginning is missing */
 };
 
-/* ---- What there is to tell -------------------------------------------------------------------- */
+/* ---- What there is to tell ------------------------------------------------------------------- */
 
 static unsigned
 wanted_by(const struct settings *settings)
@@ -78,7 +78,7 @@ trouble_of(ph_span line)
 	return TROUBLE_POLICY;
 }
 
-/* ---- Keeping it ------------------------------------------------------------------------------- */
+/* ---- Keeping it ------------------------------------------------------------------------------ */
 
 static struct transcript *
 transcript_of(ph_session *session)
@@ -116,7 +116,8 @@ reserve(struct transcript *t, size_t size)
 static ph_span
 without_line_end(ph_span line)
 {
-	while (line.size > 0 && (line.data[line.size - 1] == '\n' || line.data[line.size - 1] == '\r'))
+	while (line.size > 0 &&
+		(line.data[line.size - 1] == '\n' || line.data[line.size - 1] == '\r'))
 		line.size--;
 	return line;
 }
@@ -151,7 +152,7 @@ transcript_free(struct transcript *transcript)
 	free(transcript);
 }
 
-/* ---- The notice ------------------------------------------------------------------------------- */
+/* ---- The notice ------------------------------------------------------------------------------ */
 
 static ph_intake *
 begin_notice(ph_session *session, ph_error *error)
@@ -181,13 +182,14 @@ write_notice(ph_session *session, ph_intake *intake, ph_pool *pool)
 		"From: MAILER-DAEMON@%s (Mail Delivery System)\r\nTo: %s%s%s (Postmaster)\r\n"
 		"Subject: %s SMTP server: errors from %s\r\nAuto-Submitted: auto-generated\r\n\r\n"
 		"Transcript of session follows.\r\n%s\r\n", settings->myorigin,
-		settings->error_notice_recipient, complete ? "" : "@", complete ? "" : settings->myorigin,
-		settings->mail_name, session_label(session),
+		settings->error_notice_recipient, complete ? "" : "@",
+		complete ? "" : settings->myorigin, settings->mail_name, session_label(session),
 		t->cut ? "\r\n (what was said first is left out)\r\n" : "");
 
 	ph_intake_write(intake, ph_span_of(head)); /* nothing without memory: the log has it all */
 	ph_intake_write(intake, (ph_span){t->data, t->size});
-	ph_intake_write(intake, ph_span_of("\r\nFor other details, see the local mail logfile\r\n"));
+	ph_intake_write(intake,
+		ph_span_of("\r\nFor other details, see the local mail logfile\r\n"));
 }
 
 void
@@ -211,6 +213,7 @@ transcript_send(ph_session *session)
 	}
 	if (intake == NULL || *error.text != '\0')
 		ph_log(PH_LOG_WARNING, "cannot send a notice to %s: %s",
-			session->settings->error_notice_recipient, *error.text == '\0' ? "no memory" : error.text);
+			session->settings->error_notice_recipient,
+			*error.text == '\0' ? "no memory" : error.text);
 	ph_pool_free(pool);
 }

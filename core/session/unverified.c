@@ -1,5 +1,6 @@
 /*
- * Can mail be delivered to this address? The queue role is asked, which remembers, or sends a probe.
+ * Can mail be delivered to this address? The queue role is asked, which remembers, or sends a
+ * probe.
  */
 #include <posthouse/log.h>
 #include <posthouse/restriction.h>
@@ -28,14 +29,15 @@ patience_of(const struct settings *settings)
 	return (settings->address_verify_poll_count - 1) * settings->address_verify_poll_delay;
 }
 
-/* ---- Without a server -------------------------------------------------------------------------- */
+/* ---- Without a server ------------------------------------------------------------------------ */
 
 /* Domains as the cache has them. NULL: no memory. */
 static const char *
 key_of(const struct question *question)
 {
 	char *key = ph_pool_strdup(ph_scratch_pool(question->session), question->address);
-	char *at = key == NULL ? NULL : key + (ph_address_domain(question->address) - question->address);
+	char *at = key == NULL ? NULL
+		: key + (ph_address_domain(question->address) - question->address);
 
 	for (; at != NULL && *at != '\0'; at++)
 		if (*at >= 'A' && *at <= 'Z')
@@ -53,8 +55,10 @@ look(struct question *question, struct verify_cache *cache)
 	struct verify_answer answer;
 	ph_error error = {""};
 
-	if (key == NULL || (*path != '\0' && verify_file_read(path, cache, now, &reading, &error) == PH_FAILED)) {
-		ph_explain(question->session, "address_verify_map: %s cannot be read: %s", path, error.text);
+	if (key == NULL || (*path != '\0' &&
+		verify_file_read(path, cache, now, &reading, &error) == PH_FAILED)) {
+		ph_explain(question->session, "address_verify_map: %s cannot be read: %s", path,
+			error.text);
 		return;
 	}
 	verify_cache_look(cache, ph_span_of(key), now, &answer);
@@ -62,8 +66,8 @@ look(struct question *question, struct verify_cache *cache)
 	memcpy(question->text, answer.text, strlen(answer.text) + 1);
 }
 
-/* A rehearsal sends no probe: it reads what the server has found out, but for the last second. False:
- * nothing is known. */
+/* A rehearsal sends no probe: it reads what the server has found out, but for the last second.
+ * False: nothing is known. */
 static bool
 look_only(struct question *question)
 {
@@ -77,7 +81,8 @@ look_only(struct question *question)
 	verify_cache_free(cache);
 	if (question->status != VERIFY_IN_PROGRESS)
 		return true;
-	ph_explain(question->session, "%s: nothing is known in address_verify_map (%s); a server would send a "
+	ph_explain(question->session,
+		"%s: nothing is known in address_verify_map (%s); a server would send a "
 		"probe and wait for it up to %lld ms, then refuse for now with code %lld; taken as deliverable",
 		question->address, *settings->address_verify_map == '\0' ? "memory only"
 		: settings->address_verify_map, (long long)patience_of(settings),
@@ -85,7 +90,7 @@ look_only(struct question *question)
 	return false;
 }
 
-/* ---- Replies ----------------------------------------------------------------------------------- */
+/* ---- Replies --------------------------------------------------------------------------------- */
 
 static ph_verdict
 later(const struct question *question, int code, const char *what, const char *why)
@@ -114,7 +119,8 @@ judge(const struct question *question)
 {
 	switch (question->status) {
 	case VERIFY_DELIVERABLE:
-		ph_explain(question->session, "%s is deliverable: %s", question->address, question->text);
+		ph_explain(question->session, "%s is deliverable: %s", question->address,
+			question->text);
 		return PH_DUNNO;
 	case VERIFY_DEFERRED:
 	case VERIFY_IN_PROGRESS:
@@ -125,7 +131,7 @@ judge(const struct question *question)
 	return reply(question, question->how->defer_code);
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------ */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static ph_verdict
 ask(struct question *question)
@@ -134,12 +140,13 @@ ask(struct question *question)
 
 	if (session->rehearsal)
 		return look_only(question) ? judge(question) : PH_DUNNO;
-	if (verify_client_ask(ph_scratch_pool(session), question->address, patience_of(session->settings),
-		&question->status, question->text) == PH_FOUND)
+	if (verify_client_ask(ph_scratch_pool(session), question->address,
+		patience_of(session->settings), &question->status, question->text) == PH_FOUND)
 		return judge(question);
 	if (ph_task_cancelled())
 		return ph_defer(session, 451, "4.3.2", "Service is shutting down");
-	ph_log(PH_LOG_WARNING, "address verification service failure: the queue process does not answer");
+	ph_log(PH_LOG_WARNING,
+		"address verification service failure: the queue process does not answer");
 	return later(question, 450, "address verification problem", "");
 }
 
@@ -157,7 +164,8 @@ ph_verdict
 ph_refuse_unverified(ph_session *session, const char *address, bool sender,
 	const struct ph_unverified *how)
 {
-	struct question question = {.session = session, .address = address, .sender = sender, .how = how};
+	struct question question = {.session = session, .address = address, .sender = sender,
+		.how = how};
 
 	if (*address == '\0')
 		return PH_DUNNO;

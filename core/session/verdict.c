@@ -161,7 +161,8 @@ ph_rule_next(const ph_session *session, const ph_rule *rule)
 	while (rules != NULL && i < rules->count && &rules->items[i] != rule)
 		i++;
 	for (i++; rules != NULL && i < rules->count; i++)
-		if (rules->items[i].restriction != NULL && rules->items[i].instance == rule->instance)
+		if (rules->items[i].restriction != NULL &&
+			rules->items[i].instance == rule->instance)
 			return &rules->items[i];
 	return NULL;
 }

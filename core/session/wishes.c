@@ -21,7 +21,7 @@ struct wishes {
 	struct wish *bcc, *prepend; /* in their order */
 };
 
-/* ---- Collecting ------------------------------------------------------------------------------- */
+/* ---- Collecting ------------------------------------------------------------------------------ */
 
 /* NULL: there is no message yet (which is logged), or no memory. */
 static struct wishes *
@@ -117,7 +117,7 @@ ph_message_prepend(ph_session *session, const char *header)
 	return wishes != NULL ? add_wish(session, &wishes->prepend, header) : result;
 }
 
-/* ---- Doing ------------------------------------------------------------------------------------ */
+/* ---- Doing ----------------------------------------------------------------------------------- */
 
 /* A failure is the intake's to remember: its commit says so. */
 void

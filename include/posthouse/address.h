@@ -39,7 +39,8 @@ PH_API const char *ph_address_unquoted(ph_pool *pool, const char *address);
 PH_API bool ph_is_hostname(const char *name);
 /* A host name of at least two labels. */
 PH_API bool ph_is_fqdn(const char *name);
-/* An address literal, "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321, 4.1.3); address may be NULL. */
+/* An address literal, "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321, 4.1.3); address may be
+ * NULL. */
 PH_API bool ph_is_literal(const char *text, ph_address *address);
 
 PH_END_DECLS

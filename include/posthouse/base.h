@@ -44,7 +44,8 @@ typedef struct ph_span {
 /* A span over a terminated string; the empty span for NULL. */
 PH_API ph_span ph_span_of(const char *string);
 PH_API bool ph_span_equal(ph_span a, ph_span b);
-/* ASCII letters compare without regard to case, as domain names and SMTP verbs do (RFC 5321, 2.4). */
+/* ASCII letters compare without regard to case, as domain names and SMTP verbs do (RFC 5321,
+ * 2.4). */
 PH_API bool ph_span_equal_nocase(ph_span a, ph_span b);
 PH_API int ph_strcasecmp(const char *a, const char *b);
 

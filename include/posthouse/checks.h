@@ -40,22 +40,22 @@ struct ph_check {
 };
 
 /*
- * Reads an answer: an action, without regard to case, and a text. where: flags from above. 0, or -1 with
- * an error that says what to write instead. Pure.
+ * Reads an answer: an action, without regard to case, and a text. where: flags from above. 0, or -1
+ * with an error that says what to write instead. Pure.
  */
 PH_API int ph_check_parse(const char *answer, unsigned where, struct ph_check *check, ph_error *error);
-/* The same for an entry of a table: what a pattern puts in for "$1" is not known, and so what stands
- * behind the action is not judged where there is a "$". 0 or -1. */
+/* The same for an entry of a table: what a pattern puts in for "$1" is not known, and so what
+ * stands behind the action is not judged where there is a "$". 0 or -1. */
 PH_API int ph_check_entry(ph_span value, unsigned where, ph_error *error);
 /* The action as the log has it: "reject", "warning". */
 PH_API const char *ph_check_log_word(enum ph_check_action action);
 /*
- * The key for a field or a line: without its last line end, lines of a field with "\n" between them, up
- * to a NUL. At most most bytes. NULL: no memory.
+ * The key for a field or a line: without its last line end, lines of a field with "\n" between
+ * them, up to a NUL. At most most bytes. NULL: no memory.
  */
 PH_API const char *ph_check_key(ph_pool *pool, ph_span bytes, size_t most);
-/* A field that is put in place, "Name: value", with line ends: lines after the first are folded ones,
- * whether they begin with white space or not. The empty span: no memory. */
+/* A field that is put in place, "Name: value", with line ends: lines after the first are folded
+ * ones, whether they begin with white space or not. The empty span: no memory. */
 PH_API ph_span ph_check_field(ph_pool *pool, const char *text);
 
 PH_END_DECLS

@@ -33,14 +33,14 @@ struct ph_command {
 #define PH_COMMAND_EOL_MAX 8
 
 /*
- * Runs it in a session of its own and waits for its end; then all processes of its group are killed.
- * What it writes is read and thrown away but for the start, which is the result's output. Not all of
- * the message need be read. The result:
+ * Runs it in a session of its own and waits for its end; then all processes of its group are
+ * killed. What it writes is read and thrown away but for the start, which is the result's output.
+ * Not all of the message need be read. The result:
  *
- * exit status 0: sent 2.0.0. Another one: what the output says, if it begins with an enhanced status
- * code of class 4 or 5; else as sysexits.h and the sendmail tradition have it (75: deferred 4.3.0;
- * 67: returned 5.1.1, …); others 5.3.0. A signal: deferred 4.3.0. The time is up: returned 5.3.0. It
- * could not be started: deferred 4.3.0.
+ * exit status 0: sent 2.0.0. Another one: what the output says, if it begins with an enhanced
+ * status code of class 4 or 5; else as sysexits.h and the sendmail tradition have it (75: deferred
+ * 4.3.0; 67: returned 5.1.1, …); others 5.3.0. A signal: deferred 4.3.0. The time is up: returned
+ * 5.3.0. It could not be started: deferred 4.3.0.
  */
 PH_API void ph_command_run(const struct ph_command *command, struct ph_user_result *result);
 

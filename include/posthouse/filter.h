@@ -24,7 +24,8 @@ typedef enum ph_filter_result {
 } ph_filter_result;
 
 enum {
-	/* body() decides what goes on: only what is given to ph_body_write(). Without it all goes on. */
+	/* body() decides what goes on: only what is given to ph_body_write(). Without it all goes
+	 * on. */
 	PH_FILTER_WRITES_BODY = 1
 };
 
@@ -33,16 +34,16 @@ enum {
 struct ph_filter_ops {
 	uint32_t size;
 	uint32_t flags;
-	/* The envelope is complete and the header section was read: headers may be changed from here
-	 * on to end(). */
+	/* The envelope is complete and the header section was read: headers may be changed from
+	 * here on to end(). */
 	ph_filter_result (*header)(void *self, ph_filter_message *message, void **state);
 	/* A piece of the body as it streams by, cut anywhere. */
 	ph_filter_result (*body)(void *self, ph_filter_message *message, void *state, ph_span bytes);
 	ph_filter_result (*end)(void *self, ph_filter_message *message, void *state);
 	/* The message is done with, whatever became of it: free state. */
 	void (*done)(void *self, void *state);
-	/* Since ABI 1.1. The body has ended, before end() of any filter: what body() kept back can be
-	 * written now. */
+	/* Since ABI 1.1. The body has ended, before end() of any filter: what body() kept back can
+	 * be written now. */
 	ph_filter_result (*body_end)(void *self, ph_filter_message *message, void *state);
 };
 
@@ -55,13 +56,13 @@ PH_API void ph_filter_reply(ph_filter_message *message, int code, const char *st
 	const char *format, ...) PH_PRINTF(4, 5);
 /* What the log says of the next REFUSE or DISCARD in place of "filter NAME: from=<SENDER>". */
 PH_API void ph_filter_reason(ph_filter_message *message, const char *format, ...) PH_PRINTF(2, 3);
-/* Mail that is nobody's to judge: a report of this host, unless internal_mail_filter_classes has its
- * kind; what was here before and is sent on; where receive_override_options has no_header_body_checks.
- * Filters of content let it pass. */
+/* Mail that is nobody's to judge: a report of this host, unless internal_mail_filter_classes has
+ * its kind; what was here before and is sent on; where receive_override_options has
+ * no_header_body_checks. Filters of content let it pass. */
 PH_API bool ph_filter_is_exempt(const ph_filter_message *message);
 
-/* ---- Body. In body() and body_end() of a filter with PH_FILTER_WRITES_BODY: these bytes go on, to the
- * filters behind it and to the storage. May wait. 0, or -1: the message is given up, return. */
+/* ---- Body. In body() and body_end() of a filter with PH_FILTER_WRITES_BODY: these bytes go on, to
+ * the filters behind it and to the storage. May wait. 0, or -1: the message is given up, return. */
 PH_API int ph_body_write(ph_filter_message *message, ph_span bytes);
 /* This filter has seen enough of the body: what follows the piece in hand goes on without it. In
  * header() and body(). */
@@ -96,13 +97,15 @@ PH_API int ph_header_insert(ph_filter_message *message, size_t index, const char
 	const char *value);
 PH_API int ph_header_replace(ph_filter_message *message, size_t index, const char *value);
 PH_API int ph_header_remove(ph_filter_message *message, size_t index);
-/* A whole field, "Name: value", as it is to stand, at that place. Lines of it after the first are folded
- * lines, whether they begin with white space or not. 0 or -1. */
+/* A whole field, "Name: value", as it is to stand, at that place. Lines of it after the first are
+ * folded lines, whether they begin with white space or not. 0 or -1. */
 PH_API int ph_header_insert_field(ph_filter_message *message, size_t index, const char *field);
-/* The section was too large to be read as a whole: more of its fields are at the start of the body. */
+/* The section was too large to be read as a whole: more of its fields are at the start of the
+ * body. */
 PH_API bool ph_headers_are_cut(const ph_filter_message *message);
-/* The trace field that this host puts on top of all others when the message is complete, "Received: …"
- * with its line ends; it is none of the headers above. Empty: there will be none, or no memory. */
+/* The trace field that this host puts on top of all others when the message is complete, "Received:
+ * …" with its line ends; it is none of the headers above. Empty: there will be none, or no
+ * memory. */
 PH_API ph_span ph_header_trace(ph_filter_message *message);
 /* Another such field in its place (NULL: none); one more above it. 0 or -1. */
 PH_API int ph_header_set_trace(ph_filter_message *message, const char *field);

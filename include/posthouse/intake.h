@@ -42,6 +42,9 @@ struct ph_intake_origin {
 	const char *queue;       /* the name of the queue storage; NULL or "": the default */
 	bool again;              /* a message that came in before: its headers are complete */
 	uint8_t report;          /* enum ph_report, with PH_ORIGIN_INTERNAL */
+	/* Since ABI 1.1. With PH_ORIGIN_LOCAL: the instance of a listener, for what its section says of
+	 * receive_override_options and, if there is no name above, of the queue. */
+	const void *listener;
 };
 
 /* The answer to the outside world: an SMTP code, an enhanced status code (RFC 3463), a text. Its
@@ -63,6 +66,7 @@ struct ph_mail_parameters {
 	bool smtputf8;
 	const char *envid;      /* RFC 3461, decoded; NULL: none */
 	uint32_t ret;           /* 0: none, 1: FULL, 2: HDRS */
+	bool watch;             /* since ABI 1.1: the sender is told what came of the first attempt */
 };
 struct ph_rcpt_parameters {
 	uint32_t size;

@@ -64,7 +64,7 @@ struct ph_listener_ops {
 		__VA_ARGS__}, \
 	.operation_count = 1, .operation_stride = sizeof(struct ph_listener_ops)
 
-/* ---- The session: an SMTP server's state, policy and transaction ------------------------------ */
+/* ---- The session: an SMTP server's state, policy and transaction ----------------------------- */
 
 /*
  * Each call below judges one command and changes the state only when it is accepted. The reply is
@@ -112,10 +112,11 @@ PH_API bool ph_session_in_transaction(const ph_session *session);
 PH_API bool ph_session_idle(ph_session *session, bool idle);
 /* Counts a command ("ehlo", "mail"; others as "unknown") for the line at the session's end. */
 PH_API void ph_session_count(ph_session *session, const char *command, bool accepted);
-/* A line of the dialogue, with its line end or without, for a notice to the postmaster; client: it is
- * the client's. Not what is in the content, and no password. */
+/* A line of the dialogue, with its line end or without, for a notice to the postmaster; client: it
+ * is the client's. Not what is in the content, and no password. */
 PH_API void ph_session_said(ph_session *session, bool client, ph_span line);
-/* soft_bounce: does every reply of class 5 become one of class 4? (The core's lines in the log do.) */
+/* soft_bounce: does every reply of class 5 become one of class 4? (The core's lines in the log
+ * do.) */
 PH_API bool ph_session_soft_bounce(const ph_session *session);
 /* message_size_limit, for the SIZE keyword; bytes, 0: none. */
 PH_API int64_t ph_session_size_limit(const ph_session *session);

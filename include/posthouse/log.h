@@ -17,7 +17,7 @@ typedef enum ph_log_level {
 	PH_LOG_ERROR,   /* something was not done that had to be */
 	PH_LOG_WARNING, /* an administrator should look */
 	PH_LOG_INFO,    /* mail is flowing */
-	PH_LOG_DEBUG    /* only with debug_peer_list or -v */
+	PH_LOG_DEBUG    /* for tests, which capture the log; nowhere else is it shown */
 } ph_log_level;
 
 /* One line, without a newline at its end, under the component of the running process. The log adds

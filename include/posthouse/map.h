@@ -33,17 +33,17 @@ enum {
 };
 /*
  * Looks a mail address up: user+extension@domain, user@domain, user+extension, user, @domain, as
- * flags say; what parts an extension off is in $recipient_delimiter. Tables of patterns are given the
- * whole address only. extension (may be NULL): what the key did not have, "+extension", so that it can
- * be put to what was found; "" when it had all. Otherwise as ph_map_lookup(). May wait.
+ * flags say; what parts an extension off is in $recipient_delimiter. Tables of patterns are given
+ * the whole address only. extension (may be NULL): what the key did not have, "+extension", so that
+ * it can be put to what was found; "" when it had all. Otherwise as ph_map_lookup(). May wait.
  */
 PH_API ph_found ph_map_lookup_address(ph_pool *pool, const ph_map *map, const char *address,
 	unsigned flags, const char **value, const char **extension, ph_error *error);
 PH_API bool ph_map_is_empty(const ph_map *map);
 /* How the configuration names its tables, "hash:/etc/aliases, people". Lives as long as the map. */
 PH_API const char *ph_map_name(const ph_map *map);
-/* Its tables one by one, from 0: each as a map of its own that lives as long as the whole. NULL: there
- * are no more. */
+/* Its tables one by one, from 0: each as a map of its own that lives as long as the whole. NULL:
+ * there are no more. */
 PH_API const ph_map *ph_map_part(const ph_map *map, size_t number);
 /* What its tables are, all PH_MAP_... together: PH_MAP_FIXED, PH_MAP_PATTERNS or both. */
 PH_API unsigned ph_map_flags(const ph_map *map);
@@ -68,25 +68,28 @@ enum {
 struct ph_map_ops {
 	uint32_t size; /* sizeof(struct ph_map_ops) */
 	uint32_t flags;
-	/* Looks a key up; the value is written to the pool. A table that cannot be read: PH_FAILED. */
+	/* Looks a key up; the value is written to the pool. A table that cannot be read:
+	 * PH_FAILED. */
 	ph_found (*find)(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *error);
-	/* Compiles the source at path into what open() reads, replacing the old one atomically; runs
-	 * as a command, outside of any task, before open(). aliases: the source is an aliases(5)
-	 * file ("name: value"), not "name value". NULL: nothing to build. 0 or -1. */
+	/* Compiles the source at path into what open() reads, replacing the old one atomically;
+	 * runs as a command, outside of any task, before open(). aliases: the source is an
+	 * aliases(5) file ("name: value"), not "name value". NULL: nothing to build. 0 or -1. */
 	int (*build)(void *self, bool aliases, ph_error *error);
-	/* Calls each for every entry, until it returns non-zero; 0, that value, or -1 on error. NULL:
-	 * entries cannot be listed. */
+	/* Calls each for every entry, until it returns non-zero; 0, that value, or -1 on error.
+	 * NULL: entries cannot be listed. */
 	int (*each)(void *self, int (*fn)(void *context, ph_span key, ph_span value), void *context,
 		ph_error *error);
 	/* The word before the colon: lower-case letters, digits and underscores. NULL: the module's
 	 * name without "map_". */
 	const char *type;
-	/* What build() appends to the path for the name of what it makes, like ".cdb". NULL: not said. */
+	/* What build() appends to the path for the name of what it makes, like ".cdb". NULL: not
+	 * said. */
 	const char *suffix;
-	/* What this instance is, for a type whose instances differ: PH_MAP_... NULL: flags says it. */
+	/* What this instance is, for a type whose instances differ: PH_MAP_... NULL: flags says
+	 * it. */
 	uint32_t (*flags_of)(const void *self);
-	/* As each(), with the line of the file where the entry begins. NULL: each() and a look into the file,
-	 * which is one of pairs, have to do. */
+	/* As each(), with the line of the file where the entry begins. NULL: each() and a look into
+	 * the file, which is one of pairs, have to do. */
 	int (*each_line)(void *self, int (*fn)(void *context, int line, ph_span key, ph_span value),
 		void *context, ph_error *error);
 };

@@ -1,9 +1,9 @@
 /*
- * posthouse/mime.h: the structure of a message as it streams by: which bytes are header fields, of the
- * message, of a part or of a message inside, and which are lines of a body (RFC 2045, 2046).
+ * posthouse/mime.h: the structure of a message as it streams by: which bytes are header fields, of
+ * the message, of a part or of a message inside, and which are lines of a body (RFC 2045, 2046).
  *
- * Every byte that is fed is given to one of the functions, in order: what is passed on as it was given
- * makes the same message. It does not matter how the bytes are cut.
+ * Every byte that is fed is given to one of the functions, in order: what is passed on as it was
+ * given makes the same message. It does not matter how the bytes are cut.
  */
 #ifndef POSTHOUSE_MIME_H
 #define POSTHOUSE_MIME_H
@@ -29,17 +29,19 @@ struct ph_mime_limits {
 };
 
 /*
- * All may wait. A result other than 0 ends ph_mime_feed() with it. Spans hold until the function returns.
+ * All may wait. A result other than 0 ends ph_mime_feed() with it. Spans hold until the function
+ * returns.
  */
 struct ph_mime_ops {
 	uint32_t size;
 	uint32_t reserved;
-	/* A field with its folded lines and line ends; its first limits.header bytes, when it is longer. */
+	/* A field with its folded lines and line ends; its first limits.header bytes, when it is
+	 * longer. */
 	int (*header)(void *context, enum ph_mime_place place, ph_span field);
 	/* More of the field that header() was given. */
 	int (*header_rest)(void *context, ph_span bytes);
-	/* A line of a body with its line end, or limits.line bytes of a longer one; blank lines behind
-	 * fields and boundaries too. offset: where it begins in this body. */
+	/* A line of a body with its line end, or limits.line bytes of a longer one; blank lines
+	 * behind fields and boundaries too. offset: where it begins in this body. */
 	int (*body)(void *context, ph_span line, int64_t offset);
 	/* More multipart entities in each other than limits.nesting: what is inside this one is not
 	 * looked for. Called once, before header() with that field. */
@@ -48,7 +50,8 @@ struct ph_mime_ops {
 
 typedef struct ph_mime ph_mime;
 
-/* limits and ops are copied. At first it is in the header section of the message. NULL: no memory. */
+/* limits and ops are copied. At first it is in the header section of the message. NULL: no
+ * memory. */
 PH_API ph_mime *ph_mime_new(const struct ph_mime_limits *limits, const struct ph_mime_ops *ops,
 	void *context);
 /* NULL: nothing. */

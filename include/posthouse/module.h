@@ -63,8 +63,8 @@ struct ph_param {
 	const char *doc;           /* one sentence, for the manual */
 };
 
-/* A time as parameters have it, "10s", "5m", seconds without a unit. Milliseconds, within min and max
- * (both 0: not bounded). 0, or -1 with the error's text. */
+/* A time as parameters have it, "10s", "5m", seconds without a unit. Milliseconds, within min and
+ * max (both 0: not bounded). 0, or -1 with the error's text. */
 PH_API int ph_parse_time(ph_span text, int64_t min, int64_t max, int64_t *milliseconds,
 	ph_error *error);
 
@@ -72,11 +72,11 @@ PH_API int ph_parse_time(ph_span text, int64_t min, int64_t max, int64_t *millis
 typedef const char *ph_macro_fn(void *context, const char *name);
 
 /*
- * Expands a parameter with PH_MACROS: replaces $name, ${name} and $(name) by the value, ${name?text}
- * by the text when the value is not empty, ${name:text} when it is; the text may hold macros itself.
- * "$$" is a dollar sign. Characters of values that are not in allowed (NULL: all are) become "_".
- * The result lives in the pool. NULL with the error: a name that is not known, a brace that is not
- * closed, no memory, more than 4 KiB. Pure.
+ * Expands a parameter with PH_MACROS: replaces $name, ${name} and $(name) by the value,
+ * ${name?text} by the text when the value is not empty, ${name:text} when it is; the text may hold
+ * macros itself. "$$" is a dollar sign. Characters of values that are not in allowed (NULL: all
+ * are) become "_". The result lives in the pool. NULL with the error: a name that is not known, a
+ * brace that is not closed, no memory, more than 4 KiB. Pure.
  */
 PH_API const char *ph_macros_expand(ph_pool *pool, const char *text, const char *allowed,
 	ph_macro_fn *value, void *context, ph_error *error);
@@ -107,17 +107,17 @@ struct ph_life {
 	uint32_t size;
 	/* Pure: are these parameters right together? "posthouse check" ends here. */
 	int (*check)(void *self, ph_error *error);
-	/* In the process that uses the instance, still with root's rights where the daemon has them:
-	 * open files. Also in the commands that build and query tables. */
+	/* In the process that uses the instance, still with root's rights where the daemon has
+	 * them: open files. Also in the commands that build and query tables. */
 	int (*open)(void *self, ph_error *error);
 	/* Privileges are dropped, the loop runs, in a task: spawn tasks, connect. */
 	int (*start)(void *self, ph_error *error);
 	/* The process ends orderly: cancel and join what start spawned. In a task. */
 	void (*stop)(void *self);
 	void (*close)(void *self);
-	/* Since ABI 1.1. Is that a value that an entry may have in a table that this parameter names? Of a
-	 * table of patterns, with "$1" in it. Pure, after check. 0, or -1 with what to write instead: "posthouse
-	 * check" says it with the table's file and line. */
+	/* Since ABI 1.1. Is that a value that an entry may have in a table that this parameter
+	 * names? Of a table of patterns, with "$1" in it. Pure, after check. 0, or -1 with what to
+	 * write instead: "posthouse check" says it with the table's file and line. */
 	int (*check_entry)(void *self, const char *parameter, ph_span value, ph_error *error);
 };
 

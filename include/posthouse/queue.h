@@ -57,8 +57,9 @@ struct ph_queue_content {
 	ph_span envelope; /* in the pool given to read() */
 };
 
-/* Both structs may have grown on one side and not on the other: a storage fills its own and hands it
- * over with these. Item number index of the array that claim() was given; what read() was given. */
+/* Both structs may have grown on one side and not on the other: a storage fills its own and hands
+ * it over with these. Item number index of the array that claim() was given; what read() was
+ * given. */
 PH_API void ph_queue_item_put(struct ph_queue_item *items, size_t index,
 	const struct ph_queue_item *item);
 PH_API void ph_queue_content_put(struct ph_queue_content *content,
@@ -69,7 +70,8 @@ struct ph_queue_ops {
 	uint32_t size;
 	uint32_t flags;
 
-	/* -- Writing, in any process. ------------------------------------------------------------ */
+	/* -- Writing, in any process.
+	 * ------------------------------------------------------------ */
 	/* A new message. expected: its size if known, else 0. */
 	int (*begin)(void *self, int64_t expected, ph_queue_writer **writer, ph_error *error);
 	/* Content; the bytes are copied or written before it returns. May wait. */
@@ -82,11 +84,12 @@ struct ph_queue_ops {
 	void (*abort)(ph_queue_writer *writer);
 	/* Bytes that may still be stored, for queue_minfree. */
 	int64_t (*free_space)(void *self);
-	/* What the owner should read: a cumulative hint for the owner's hinted(), at most max bytes.
-	 * Returns its size; 0: nothing new since the process began. */
+	/* What the owner should read: a cumulative hint for the owner's hinted(), at most max
+	 * bytes. Returns its size; 0: nothing new since the process began. */
 	size_t (*hint)(void *self, void *hint, size_t max);
 
-	/* -- Owning: one process. ---------------------------------------------------------------- */
+	/* -- Owning: one process.
+	 * ---------------------------------------------------------------- */
 	/* Takes the storage over and recovers it; waits until the previous owner let go. */
 	int (*own)(void *self, ph_error *error);
 	/* Gives up to max messages that the owner has not had from claim() yet, each with
@@ -95,8 +98,8 @@ struct ph_queue_ops {
 	 * keep them, milliseconds, for shared storages. */
 	int (*claim)(void *self, struct ph_queue_item *items, size_t max, int64_t lease,
 		ph_error *error);
-	/* A writer said that there is more. Idempotent, safe to lose. An empty hint: a writer's process
-	 * is gone, with what it had not said yet. */
+	/* A writer said that there is more. Idempotent, safe to lose. An empty hint: a writer's
+	 * process is gone, with what it had not said yet. */
 	void (*hinted)(void *self, ph_span hint);
 	/* Adds a note. Not durable before sync() returned. */
 	int (*note)(void *self, uint64_t handle, uint64_t token, ph_span note, ph_error *error);
@@ -104,15 +107,17 @@ struct ph_queue_ops {
 	int (*remove)(void *self, uint64_t handle, uint64_t token, ph_error *error);
 	/* Waits until everything noted and removed so far is durable. */
 	int (*sync)(void *self, ph_error *error);
-	/* Renews a lease; the owner does it when a third has passed. -1: another one has the message.
-	 * NULL: leases do not expire. */
+	/* Renews a lease; the owner does it when a third has passed. -1: another one has the
+	 * message. NULL: leases do not expire. */
 	int (*renew)(void *self, uint64_t handle, uint64_t *token, int64_t lease, ph_error *error);
-	/* Called every few seconds: look for new segments, recycle dead ones, compact, checkpoint. */
+	/* Called every few seconds: look for new segments, recycle dead ones, compact,
+	 * checkpoint. */
 	void (*tend)(void *self);
 	/* Lets go of the ownership; what was written is durable. */
 	int (*disown)(void *self, ph_error *error);
 
-	/* -- Reading, in any process. ------------------------------------------------------------- */
+	/* -- Reading, in any process.
+	 * ------------------------------------------------------------- */
 	/* Opens a message; ph_queue_content_put() fills content. PH_NOT_FOUND: it is gone (or was
 	 * moved: the owner knows). */
 	ph_found (*read)(void *self, uint64_t handle, ph_pool *pool, struct ph_queue_content *content,

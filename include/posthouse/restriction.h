@@ -70,8 +70,9 @@ PH_API const char *ph_rule_argument(const ph_rule *rule);
 PH_API const ph_map *ph_rule_map(const ph_rule *rule);
 /* What the restriction's prepare() made of the argument; NULL without one. */
 PH_API const void *ph_rule_prepared(const ph_rule *rule);
-/* The next use of a restriction of the same instance, further on in the list that is being asked; NULL:
- * there is none. For modules that want to ask for it beforehand. Whether it will be asked is not known. */
+/* The next use of a restriction of the same instance, further on in the list that is being asked;
+ * NULL: there is none. For modules that want to ask for it beforehand. Whether it will be asked is
+ * not known. */
 PH_API const ph_rule *ph_rule_next(const ph_session *session, const ph_rule *rule);
 
 struct ph_restriction {
@@ -87,7 +88,8 @@ struct ph_restriction {
 	const char *instead; /* this spelling was given up: the restriction to write in its place,
 	                      * which its use is warned with; NULL: it is not */
 	/* Reads the argument when the configuration is checked; pure. What it makes lives in the
-	 * pool. 0, or -1 with an error that says what was expected: it is shown with file and line. */
+	 * pool. 0, or -1 with an error that says what was expected: it is shown with file and
+	 * line. */
 	int (*prepare)(const void *instance, ph_pool *pool, const char *argument, const void **prepared,
 		ph_error *error);
 };
@@ -111,15 +113,15 @@ PH_API ph_verdict ph_refuse(ph_session *session, int code, const char *status, c
 	PH_PRINTF(4, 5);
 
 /*
- * Refuses an address that nobody has: one of a class whose table does not know it (local_recipient_maps,
- * virtual_alias_maps, virtual_mailbox_maps, relay_recipient_maps), that has moved (relocated_maps) or
- * that goes nowhere (transport_maps). Refuses for now when a table fails. sender: it wrote the message.
- * PH_DUNNO: there may be such an address. Waits.
+ * Refuses an address that nobody has: one of a class whose table does not know it
+ * (local_recipient_maps, virtual_alias_maps, virtual_mailbox_maps, relay_recipient_maps), that has
+ * moved (relocated_maps) or that goes nowhere (transport_maps). Refuses for now when a table fails.
+ * sender: it wrote the message. PH_DUNNO: there may be such an address. Waits.
  */
 PH_API ph_verdict ph_refuse_unlisted(ph_session *session, const char *address, bool sender);
 
-/* What a restriction does that cannot find out for now, as reject_tempfail_action and the parameters of
- * that kind have it ("defer_if_permit, defer"). */
+/* What a restriction does that cannot find out for now, as reject_tempfail_action and the
+ * parameters of that kind have it ("defer_if_permit, defer"). */
 enum ph_tempfail_action {
 	PH_TEMPFAIL_DEFER_IF_PERMIT,
 	PH_TEMPFAIL_DEFER
@@ -128,8 +130,8 @@ enum ph_tempfail_action {
 PH_API ph_verdict ph_tempfail(ph_session *session, int action, int code, const char *status,
 	const char *format, ...) PH_PRINTF(5, 6);
 
-/* What is said of addresses that were verified, or could not be: as unverified_recipient_reject_code
- * and its like give it. The first element is the struct's size. */
+/* What is said of addresses that were verified, or could not be: as
+ * unverified_recipient_reject_code and its like give it. The first element is the struct's size. */
 struct ph_unverified {
 	uint32_t size;          /* sizeof(struct ph_unverified) */
 	int tempfail_action;    /* enum ph_tempfail_action */
@@ -139,16 +141,18 @@ struct ph_unverified {
 };
 
 /*
- * Refuses an address to which mail cannot be delivered, as a probe has found out: a delivery that ends
- * before the message (see "Probes" in MODULES.md). What was found out before is remembered. While a
- * probe is in progress the session waits, for some seconds, and then refuses for now. Never refused:
- * "<>", the sender of probes, and what that sender writes to. sender: it wrote the message. Waits.
+ * Refuses an address to which mail cannot be delivered, as a probe has found out: a delivery that
+ * ends before the message (see "Probes" in MODULES.md). What was found out before is remembered.
+ * While a probe is in progress the session waits, for some seconds, and then refuses for now. Never
+ * refused: "<>", the sender of probes, and what that sender writes to. sender: it wrote the
+ * message. Waits.
  */
 PH_API ph_verdict ph_refuse_unverified(ph_session *session, const char *address, bool sender,
 	const struct ph_unverified *how);
 
-/* What the list that is asked judges, for replies "<OBJECT>: CLASS rejected: …" of restrictions that may
- * stand in any list: "user@example.com" and "Recipient address", "DATA" and "Data command". */
+/* What the list that is asked judges, for replies "<OBJECT>: CLASS rejected: …" of restrictions
+ * that may stand in any list: "user@example.com" and "Recipient address", "DATA" and "Data
+ * command". */
 PH_API const char *ph_list_object(const ph_session *session);
 PH_API const char *ph_list_class(const ph_session *session);
 

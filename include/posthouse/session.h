@@ -33,7 +33,8 @@ PH_API const char *ph_client_reverse_name(const ph_session *session);
 /* Is there such a name, is there none (PH_NOT_FOUND), or did the lookup fail for now? */
 PH_API ph_found ph_client_reverse_name_found(const ph_session *session);
 /* Does that name say the client's address back (PH_FOUND), does it have other addresses or none, or
- * is there no name (PH_NOT_FOUND), or did a lookup fail for now, of the name or of its addresses? */
+ * is there no name (PH_NOT_FOUND), or did a lookup fail for now, of the name or of its
+ * addresses? */
 PH_API ph_found ph_client_forward_found(const ph_session *session);
 /* The address and port that the client connected to. */
 PH_API const ph_address *ph_server_address(const ph_session *session);
@@ -97,8 +98,8 @@ PH_API bool ph_client_pipelined(const ph_session *session);
 typedef enum ph_destination {
 	PH_DESTINATION_FAILED = -1, /* a table could not be asked */
 	PH_DESTINATION_FOREIGN = 0, /* neither of these */
-	/* mydestination, virtual_alias_domains, virtual_mailbox_domains, our own address literals, no
-	 * domain at all */
+	/* mydestination, virtual_alias_domains, virtual_mailbox_domains, our own address literals,
+	 * no domain at all */
 	PH_DESTINATION_FINAL = 1,
 	PH_DESTINATION_RELAY = 2    /* relay_domains */
 } ph_destination;
@@ -111,9 +112,9 @@ PH_API ph_pool *ph_scratch_pool(ph_session *session);
 PH_API ph_pool *ph_message_pool(ph_session *session);
 PH_API ph_pool *ph_session_pool(ph_session *session);
 
-/* A pointer that a module keeps for as long as the session lives: what it found out about the client,
- * in the session's pool. owner is the address of something static in the module. *slot is NULL at
- * first. NULL: no memory. */
+/* A pointer that a module keeps for as long as the session lives: what it found out about the
+ * client, in the session's pool. owner is the address of something static in the module. *slot is
+ * NULL at first. NULL: no memory. */
 PH_API void **ph_session_slot(ph_session *session, const void *owner);
 
 /* Lookups whose answers live until the restriction returns. They wait; other sessions go on. */

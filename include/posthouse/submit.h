@@ -11,8 +11,10 @@
  *	body 8BITMIME             (RFC 6152)
  *	ret FULL | HDRS           (RFC 3461)
  *	envid TEXT
+ *	watch                     the sender is told by mail what came of the first attempt
  *	notify NUMBER             for the recipients that follow: 1 never, 2 success, 4 failure, 8 delay
- *	to ADDRESS                once for each recipient; none of the above but notify comes after it
+ *	orcpt TYPE;XTEXT          (RFC 3461) of the next recipient, and no other
+ *	to ADDRESS                once for each recipient; of the above notify and orcpt may come after it
  *	data NUMBER               followed by so many bytes of content; any number of times
  *	end                       the message is complete; without it nothing is queued
  *

@@ -49,7 +49,8 @@ PH_API ph_task ph_task_spawn(const char *name, void (*fn)(void *argument), void 
 /* The running task; {0} outside of one. */
 PH_API ph_task ph_task_self(void);
 PH_API bool ph_task_alive(ph_task task);
-/* Marks the task cancelled; a wait in progress returns in the next round. A stale handle: nothing. */
+/* Marks the task cancelled; a wait in progress returns in the next round. A stale handle:
+ * nothing. */
 PH_API void ph_task_cancel(ph_task task);
 /* Is the running task cancelled? */
 PH_API bool ph_task_cancelled(void);

@@ -44,7 +44,8 @@ PH_API uint32_t ph_delivery_ret(const ph_delivery *delivery);
 PH_API uint32_t ph_delivery_notify(const ph_delivery *delivery, size_t index);
 PH_API const char *ph_delivery_orcpt(const ph_delivery *delivery, size_t index);
 /* Who handed the message in: "client_address", "client_hostname", "client_helo", "client_protocol",
- * "sasl_username". "" of what is not known, and of a name that this version does not know. Never NULL. */
+ * "client_port", "sasl_username", "sasl_method", "sasl_sender". "" of what is not known, and of a
+ * name that this version does not know. Never NULL. */
 PH_API const char *ph_delivery_client(const ph_delivery *delivery, const char *name);
 /* Was it submitted with SMTPUTF8 (RFC 6531)? It may go only to who offers that. */
 PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
@@ -56,11 +57,11 @@ PH_API bool ph_delivery_smtputf8(const ph_delivery *delivery);
  */
 PH_API bool ph_delivery_is_probe(const ph_delivery *delivery);
 /*
- * Is this a rehearsal: a probe by which an administrator asks what would become of mail, in full? Then
- * everything is done but to deliver: the transport says with ph_delivery_expand_to() what a recipient
- * becomes, and with ph_delivery_sent(), in a text like "delivers to mailbox /var/mail/x", what it would
- * do. It connects to nobody. Only for transports with PH_TRANSPORT_REHEARSES; of others it is never
- * true.
+ * Is this a rehearsal: a probe by which an administrator asks what would become of mail, in full?
+ * Then everything is done but to deliver: the transport says with ph_delivery_expand_to() what a
+ * recipient becomes, and with ph_delivery_sent(), in a text like "delivers to mailbox /var/mail/x",
+ * what it would do. It connects to nobody. Only for transports with PH_TRANSPORT_REHEARSES; of
+ * others it is never true.
  */
 PH_API bool ph_delivery_is_rehearsal(const ph_delivery *delivery);
 /* In a rehearsal: something that was found on the way, one line. Else nothing. */
@@ -123,11 +124,11 @@ struct ph_target {
 	const char *user;    /* "" or NULL: the rights of default_privs */
 	const char *sender;  /* "" or NULL: the message's */
 };
-/* Fills what there is room for (target->size); no pointer is NULL, the sender is always the one that
- * counts. Texts live as long as the delivery. */
+/* Fills what there is room for (target->size); no pointer is NULL, the sender is always the one
+ * that counts. Texts live as long as the delivery. */
 PH_API void ph_delivery_target(const ph_delivery *delivery, size_t index, struct ph_target *target);
-/* As ph_delivery_expand(), to targets of any kind. Each is tried and retried by itself. Copied; every
- * size is that of the first. */
+/* As ph_delivery_expand(), to targets of any kind. Each is tried and retried by itself. Copied;
+ * every size is that of the first. */
 PH_API void ph_delivery_expand_to(ph_delivery *delivery, size_t index,
 	const struct ph_target *targets, size_t count);
 /* The recipient is one mailbox under another name (an alias with one user): the log shows this
@@ -142,7 +143,7 @@ PH_API void ph_delivery_dead(ph_delivery *delivery, const char *status, const ch
  * Called when the connection stands; 0 for one that was kept. */
 PH_API void ph_delivery_connected(ph_delivery *delivery);
 
-/* ---- Deliveries with a user's rights ---------------------------------------------------------- */
+/* ---- Deliveries with a user's rights --------------------------------------------------------- */
 
 /*
  * What is asked for. One batch has requests of one kind for one user.
@@ -156,24 +157,24 @@ enum ph_user_kind {
 };
 
 enum {
-	/* PH_USER_READ: the file is like ~/.forward: it belongs to the user or to root, and it is no
-	 * symbolic link. */
+	/* PH_USER_READ: the file is like ~/.forward: it belongs to the user or to root, and it is
+	 * no symbolic link. */
 	PH_USER_OWN_FILE = 1,
 	/* PH_USER_FILE: target is the user's mailbox, and must belong to them. */
 	PH_USER_HOME_MAILBOX = 2
 };
 
 /*
- * A request to the spawner: fixed size, no pointers. The message goes along as a descriptor. As long
- * as the class's major is the same this struct and the next only grow at their ends; the elements of
- * an array lie as far apart as the first one's size says, and PH_USER_DELIVERY_1_0 goes with results
- * of PH_USER_RESULT_1_0.
+ * A request to the spawner: fixed size, no pointers. The message goes along as a descriptor. As
+ * long as the class's major is the same this struct and the next only grow at their ends; the
+ * elements of an array lie as far apart as the first one's size says, and PH_USER_DELIVERY_1_0 goes
+ * with results of PH_USER_RESULT_1_0.
  */
 struct ph_user_delivery {
 	uint32_t size;
 	uint32_t kind;        /* enum ph_user_kind */
-	/* Whose rights; the spawner looks the user up itself. "": default_privs, for files, commands
-	 * and lists that an alias table names; with rights_offset always "". */
+	/* Whose rights; the spawner looks the user up itself. "": default_privs, for files,
+	 * commands and lists that an alias table names; with rights_offset always "". */
 	char user[64];
 	char sender[330];
 	char recipient[330];  /* Delivered-To */
@@ -193,6 +194,10 @@ struct ph_user_delivery {
 	char client_protocol[16];
 	char sasl_username[256];
 	char envid[104];
+	/* Since ABI 1.1. */
+	char client_port[8];
+	char sasl_method[32];
+	char sasl_sender[336];
 };
 #define PH_USER_DELIVERY_1_0 1112
 
@@ -223,9 +228,9 @@ PH_API int ph_spawn_delivery(void *self, const struct ph_user_delivery *requests
 #define PH_SPAWN_MAX 64
 /*
  * Since ABI 1.1. The same for the message of a delivery: all its recipients, in batches of what one
- * may hold; waits, and says what became of each. request: what all have in common, its size and kind
- * before all; sender, recipient, content, next hop and client are filled in here. A batch may take
- * time milliseconds, and time_each more for each recipient.
+ * may hold; waits, and says what became of each. request: what all have in common, its size and
+ * kind before all; sender, recipient, content, next hop and client are filled in here. A batch may
+ * take time milliseconds, and time_each more for each recipient.
  */
 PH_API void ph_spawn_message(void *self, ph_delivery *delivery,
 	const struct ph_user_delivery *request, int64_t time, int64_t time_each);
@@ -250,8 +255,8 @@ PH_API int ph_spawn_read(void *self, ph_pool *pool, const struct ph_user_deliver
 #define PH_SPAWN_TEXT_MAX (900 * 1024)
 
 struct ph_user_context;
-/* The same in confirm() and deliver_as_user(), where the user is at hand: one file, by the same rules. The
- * text is in the pool; the error for everything but PH_READ_TEXT. */
+/* The same in confirm() and deliver_as_user(), where the user is at hand: one file, by the same
+ * rules. The text is in the pool; the error for everything but PH_READ_TEXT. */
 PH_API enum ph_user_read ph_user_file(ph_pool *pool, const struct ph_user_context *user,
 	const char *path, uint32_t flags, ph_span *text, ph_error *error);
 
@@ -286,47 +291,55 @@ struct ph_transport_ops {
 	uint32_t flags;
 	/* Carries one delivery, in a task. */
 	void (*deliver)(void *self, ph_delivery *delivery);
-	/* In a child of the spawner; NULL for a transport that needs no user's rights. Fills results,
-	 * one for each request. */
+	/* In a child of the spawner; NULL for a transport that needs no user's rights. Fills
+	 * results, one for each request. */
 	void (*deliver_as_user)(void *self, const struct ph_user_context *user,
 		const struct ph_user_delivery *requests, const int *fds, size_t count,
 		struct ph_user_result *results);
-	/* Where in the instance is a text (const char *) that says whose rights deliver_as_user() has:
-	 * "user" or "user:group". It is the configuration's and not the request's. 0: nowhere. */
+	/* Where in the instance is a text (const char *) that says whose rights deliver_as_user()
+	 * has: "user" or "user:group". It is the configuration's and not the request's. 0:
+	 * nowhere. */
 	uint32_t rights_offset;
-	/* What "module = NAME" means in a section, and the name of the instance that loading makes. NULL:
-	 * the module's name without "transport_". Letters, digits and underscores. */
+	/* What "module = NAME" means in a section, and the name of the instance that loading makes.
+	 * NULL: the module's name without "transport_". Letters, digits and underscores. */
 	const char *name;
 	/*
-	 * Whose rights deliver_as_user() has for each request, where that is for the instance's tables to
-	 * say (requests of PH_USER_INSTANCE without a user). A child of the spawner asks, in a process
-	 * of its own that has only the rights of default_privs and the tables with PH_FOR_USER open;
-	 * then deliver_as_user() runs once for each user and group that was found. Neither number is
-	 * ever 0, nor the user mail_owner. NULL: rights_offset or the requests say it.
+	 * Whose rights deliver_as_user() has for each request, where that is for the instance's
+	 * tables to say (requests of PH_USER_INSTANCE without a user). A child of the spawner asks,
+	 * in a process of its own that has only the rights of default_privs and the tables with
+	 * PH_FOR_USER open; then deliver_as_user() runs once for each user and group that was
+	 * found. Neither number is ever 0, nor the user mail_owner. NULL: rights_offset or the
+	 * requests say it.
 	 */
 	void (*find_rights)(void *self, const struct ph_user_delivery *requests, size_t count,
 		struct ph_user_rights *rights);
-	/* Where in the instance is the smallest number of a user (int64_t) that find_rights() may find:
-	 * it is held against it once more where no module's code has run. 0: nowhere. */
+	/* Where in the instance is the smallest number of a user (int64_t) that find_rights() may
+	 * find: it is held against it once more where no module's code has run. 0: nowhere. */
 	uint32_t minimum_offset;
 	/*
-	 * Did the user want this? Asked before a command runs, or a file is opened or read, with the rights
-	 * of a user whom the request names (PH_USER_COMMAND, PH_USER_FILE, PH_USER_READ), in the process that
-	 * is that user: what the local role says is not enough, as all it holds could be made up. 0; or -1
-	 * with a result (of a file to be read its text counts, and the outcome is PH_READ_LATER). The
-	 * requests of one batch have one target, but for PH_USER_READ. NULL: the requests are believed.
+	 * Did the user want this? Asked before a command runs, or a file is opened or read, with
+	 * the rights of a user whom the request names (PH_USER_COMMAND, PH_USER_FILE,
+	 * PH_USER_READ), in the process that is that user: what the local role says is not enough,
+	 * as all it holds could be made up. 0; or -1 with a result (of a file to be read its text
+	 * counts, and the outcome is PH_READ_LATER). The requests of one batch have one target, but
+	 * for PH_USER_READ. NULL: the requests are believed.
 	 */
 	int (*confirm)(void *self, const struct ph_user_context *user,
 		const struct ph_user_delivery *request, struct ph_user_result *result);
+	/* Since ABI 1.1. Where in the instance is a path (const char *) of a folder that is the
+	 * root directory of deliver_as_user(), and where it begins; nothing that is run there gains
+	 * rights by a set-id bit. "" there: the system's. 0: nowhere. */
+	uint32_t chroot_offset;
 };
 
 enum {
 	PH_TRANSPORT_LOCAL = 1, /* runs in the local role, beside the spawner */
-	/* Knows ph_delivery_is_probe(). One that does not never sees a probe: the core answers in its
-	 * place that the address is deliverable as far as can be known, so that no mail is refused. */
+	/* Knows ph_delivery_is_probe(). One that does not never sees a probe: the core answers in
+	 * its place that the address is deliverable as far as can be known, so that no mail is
+	 * refused. */
 	PH_TRANSPORT_PROBES = 2,
-	/* Knows ph_delivery_is_rehearsal(), and probes. Of one that does not "posthouse explain" says no
-	 * more than that mail goes there. */
+	/* Knows ph_delivery_is_rehearsal(), and probes. Of one that does not "posthouse explain"
+	 * says no more than that mail goes there. */
 	PH_TRANSPORT_REHEARSES = 4
 };
 
@@ -336,13 +349,13 @@ enum {
 		__VA_ARGS__}, \
 	.operation_count = 1, .operation_stride = sizeof(struct ph_transport_ops)
 
-/* Which of its module's transports an instance is, "lmtp", whatever the instance itself is called: for
- * the functions of ph_life, when a module has several. "" when it is no transport's. Lives as long as
- * the instance. */
+/* Which of its module's transports an instance is, "lmtp", whatever the instance itself is called:
+ * for the functions of ph_life, when a module has several. "" when it is no transport's. Lives as
+ * long as the instance. */
 PH_API const char *ph_transport_name(const void *self);
 
-/* Several, as the SMTP client is that of LMTP too: an array of struct ph_transport_ops. They share the
- * parameters and the life of the module. */
+/* Several, as the SMTP client is that of LMTP too: an array of struct ph_transport_ops. They share
+ * the parameters and the life of the module. */
 #define PH_TRANSPORT_TABLE(table) \
 	.class_number = PH_CLASS_TRANSPORT, .class_major = PH_TRANSPORT_MAJOR, .operations = (table), \
 	.operation_count = sizeof(table) / sizeof((table)[0]), \

@@ -24,7 +24,7 @@ act_table(const struct settings *settings, enum ph_mime_place place, ph_span fie
 	return settings->header;
 }
 
-/* ---- What the log says -------------------------------------------------------------------------- */
+/* ---- What the log says ----------------------------------------------------------------------- */
 
 static const char *
 origin_text(const struct checks *checks)
@@ -60,13 +60,13 @@ line_text(const struct checks *checks, const char *what, const char *content, co
 	for (; size < LOGGED && content[size] != '\0'; size++)
 		shown[size] = (char)((unsigned char)content[size] < ' ' ? '?' : content[size]);
 	shown[size] = '\0';
-	return ph_pool_printf(checks->scratch, "%s %s from %s; from=<%s> to=<%s>%s%s%s", what, shown,
-		origin != NULL ? origin : "unknown", ph_filter_sender(checks->message),
+	return ph_pool_printf(checks->scratch, "%s %s from %s; from=<%s> to=<%s>%s%s%s", what,
+		shown, origin != NULL ? origin : "unknown", ph_filter_sender(checks->message),
 		count > 0 ? ph_filter_recipient(checks->message, count - 1) : "",
 		dialogue != NULL ? dialogue : "", text[0] != '\0' ? ": " : "", text);
 }
 
-/* ---- Doing it ----------------------------------------------------------------------------------- */
+/* ---- Doing it -------------------------------------------------------------------------------- */
 
 /* What is in hand. */
 struct subject {
@@ -112,8 +112,8 @@ refuse(const struct subject *subject, int code, const char *status, const char *
 static void
 put_off(const struct subject *subject, ph_found found, const char *why)
 {
-	ph_log_as("cleanup", PH_LOG_WARNING, "%s: %s: %s", ph_filter_queue_id(subject->checks->message),
-		subject->parameter, why);
+	ph_log_as("cleanup", PH_LOG_WARNING, "%s: %s: %s",
+		ph_filter_queue_id(subject->checks->message), subject->parameter, why);
 	if (found == PH_FAILED)
 		refuse(subject, 451, "4.3.0", "Temporary lookup failure");
 	else
@@ -124,8 +124,8 @@ void
 act_too_deep(struct checks *checks, ph_span field)
 {
 	const char *content = ph_check_key(checks->scratch, field, LOGGED);
-	struct subject subject = {checks, "mime_nesting_limit", "mime-error MIME nesting exceeds safety limit:",
-		content != NULL ? content : ""};
+	struct subject subject = {checks, "mime_nesting_limit",
+		"mime-error MIME nesting exceeds safety limit:", content != NULL ? content : ""};
 
 	if (!checks->stopped)
 		refuse(&subject, 550, "5.6.0", "MIME nesting exceeds safety limit");

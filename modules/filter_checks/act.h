@@ -36,8 +36,8 @@ const ph_map *act_table(const struct settings *settings, enum ph_mime_place plac
 /* What becomes of the text. */
 enum fate { FATE_STAYS, FATE_GOES, FATE_REPLACED, FATE_PREPENDED };
 
-/* Looks the field or line up, logs and does what is to be done with the message. text: of what is put
- * in place or before, in the scratch pool. A table that cannot be asked stops the checks. */
+/* Looks the field or line up, logs and does what is to be done with the message. text: of what is
+ * put in place or before, in the scratch pool. A table that cannot be asked stops the checks. */
 enum fate act_on(struct checks *checks, const ph_map *map, const char *parameter, bool header,
 	ph_span bytes, const char **text);
 /* Refuses for now: no memory. */

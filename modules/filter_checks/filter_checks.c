@@ -33,7 +33,7 @@ static const struct ph_param params[] = {
 		"Takes everything behind the message's own headers for its body: body_checks only."},
 };
 
-/* ---- Headers of the message ---------------------------------------------------------------------- */
+/* ---- Headers of the message ------------------------------------------------------------------ */
 
 /* "Name: value" as it stands, for a lookup. NULL: no memory. */
 static ph_span
@@ -91,7 +91,8 @@ check_field(struct checks *checks, size_t index)
 
 	ph_pool_reset(checks->scratch);
 	field = field_at(checks, index);
-	if (field.data == NULL || (!checks->settings->no_mime && ph_mime_field(checks->mime, field) != 0)) {
+	if (field.data == NULL ||
+		(!checks->settings->no_mime && ph_mime_field(checks->mime, field) != 0)) {
 		act_fail(checks);
 		return index + 1;
 	}
@@ -124,7 +125,7 @@ check_trace(struct checks *checks)
 		act_fail(checks);
 }
 
-/* ---- The filter ----------------------------------------------------------------------------------- */
+/* ---- The filter ------------------------------------------------------------------------------ */
 
 static bool
 has_nothing_to_do(const struct settings *settings)
@@ -225,7 +226,8 @@ checks_done(void *self, void *state)
 static int
 checks_check_entry(void *self, const char *parameter, ph_span value, ph_error *error)
 {
-	return ph_check_entry(value, strcmp(parameter, "body_checks") == 0 ? 0 : PH_CHECK_IN_HEADER, error);
+	return ph_check_entry(value, strcmp(parameter, "body_checks") == 0 ? 0 : PH_CHECK_IN_HEADER,
+		error);
 }
 
 PH_MODULE(filter_checks, "1.0", "header and body checks: headers and lines looked up in tables",

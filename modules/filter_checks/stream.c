@@ -5,7 +5,7 @@
 /* Bytes of a line that are looked at in one. */
 enum { LINE_LIMIT = 2048 };
 
-/* ---- What goes on ------------------------------------------------------------------------------- */
+/* ---- What goes on ---------------------------------------------------------------------------- */
 
 static int
 flush(struct checks *checks)
@@ -48,7 +48,7 @@ write_text(struct checks *checks, ph_span text, bool complete)
 	return complete ? ph_body_write(checks->message, crlf) : 0;
 }
 
-/* ---- Fields and lines --------------------------------------------------------------------------- */
+/* ---- Fields and lines ------------------------------------------------------------------------ */
 
 static int
 put_field(struct checks *checks, const char *text)
@@ -105,7 +105,8 @@ on_body(void *context, ph_span line, int64_t offset)
 		break;
 	case FATE_GOES:
 		/* a long line whose start went on still needs its end */
-		return checks->mid_line && ends_line ? write_text(checks, (ph_span){"", 0}, true) : 0;
+		return checks->mid_line && ends_line ? write_text(checks, (ph_span){"", 0}, true)
+			: 0;
 	case FATE_REPLACED:
 		return write_text(checks, ph_span_of(text), ends_line);
 	case FATE_PREPENDED:
@@ -123,7 +124,7 @@ on_too_deep(void *context, ph_span field)
 	return 0;
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 int
 stream_begin(struct checks *checks)
@@ -154,7 +155,8 @@ stream_feed(struct checks *checks, ph_span bytes)
 	if (ph_mime_feed(checks->mime, bytes) != 0 || flush(checks) == -1)
 		act_fail(checks);
 	checks->piece = (ph_span){NULL, 0};
-	if (ph_mime_is_flat(checks->mime) && (checks->stopped || ph_map_is_empty(checks->settings->body)))
+	if (ph_mime_is_flat(checks->mime) &&
+		(checks->stopped || ph_map_is_empty(checks->settings->body)))
 		ph_body_ignore(checks->message);
 }
 

@@ -40,7 +40,7 @@ drop_prepare(const struct drop *drop, ph_error *error)
 	return 0;
 }
 
-/* ---- One file ---------------------------------------------------------------------------------- */
+/* ---- One file -------------------------------------------------------------------------------- */
 
 /* The file goes out of the way, under a name that no scan looks at; it is kept for a human. */
 static void
@@ -157,7 +157,7 @@ is_for_now(const ph_reply *refusal)
 static int
 take_content(const struct drop *drop, int dir, const char *name, int fd, const struct user *user)
 {
-	struct submission *submission = submission_new(user);
+	struct submission *submission = submission_new(drop->listener, user);
 	ph_reply reply = {.code = 0};
 	int result = 0;
 
@@ -227,7 +227,7 @@ take_file(const struct drop *drop, int dir, const char *name)
 	return result;
 }
 
-/* ---- The directory ----------------------------------------------------------------------------- */
+/* ---- The directory --------------------------------------------------------------------------- */
 
 static bool
 ends_with(const char *name, const char *suffix)
@@ -246,7 +246,8 @@ remove_stale(int dir, const char *name)
 		fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1 || !S_ISREG(st.st_mode))
 		return;
 	if (ph_wall_clock() / 1000000 - st.st_mtime > STALE && unlinkat(dir, name, 0) == 0)
-		ph_log_as("pickup", PH_LOG_WARNING, "drop/%s: removed: its writer did not finish it", name);
+		ph_log_as("pickup", PH_LOG_WARNING,
+			"drop/%s: removed: its writer did not finish it", name);
 }
 
 static int

@@ -10,6 +10,7 @@ struct drop {
 	const char *path;  /* queue_directory/drop */
 	const char *users; /* authorized_submit_users */
 	const char *owner; /* mail_owner */
+	const void *listener; /* the instance that it belongs to */
 };
 
 /* Makes the directory if it is not there. 0, or -1 with the error. */

@@ -19,7 +19,8 @@ take_line(struct frames *frames, ph_span line, const struct frames_ops *ops, voi
 
 	if (blank != NULL)
 		value = (ph_span){blank + 1, line.size - keyword.size - 1};
-	if (memchr(line.data, '\0', line.size) != NULL || memchr(line.data, '\r', line.size) != NULL)
+	if (memchr(line.data, '\0', line.size) != NULL ||
+		memchr(line.data, '\r', line.size) != NULL)
 		return (enum frames_result)ph_error_set(error, "a control character in a line");
 	if (is_word(keyword, "end")) {
 		frames->ended = true;
@@ -57,7 +58,8 @@ feed_line(struct frames *frames, ph_span *bytes, const struct frames_ops *ops, v
 	frames->greeted = true;
 	if (is_word(line, PH_SUBMIT_MAGIC))
 		return FRAMES_MORE;
-	return (enum frames_result)ph_error_set(error, "it does not begin with \"posthouse-submit 1\"");
+	return (enum frames_result)ph_error_set(error,
+		"it does not begin with \"posthouse-submit 1\"");
 }
 
 enum frames_result
@@ -71,7 +73,8 @@ frames_feed(struct frames *frames, ph_span bytes, const struct frames_ops *ops, 
 			result = feed_line(frames, &bytes, ops, context, error);
 			continue;
 		}
-		size_t take = bytes.size < frames->data_left ? bytes.size : (size_t)frames->data_left;
+		size_t take = bytes.size < frames->data_left ? bytes.size
+			: (size_t)frames->data_left;
 
 		ops->data(context, (ph_span){bytes.data, take});
 		frames->data_left -= take;

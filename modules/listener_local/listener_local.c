@@ -33,7 +33,7 @@ static const struct ph_param params[] = {
 		.doc = "How long a program that submits mail through the local socket may be silent."},
 };
 
-/* ---- The socket -------------------------------------------------------------------------------- */
+/* ---- The socket ------------------------------------------------------------------------------ */
 
 static int
 endpoints(void *self, ph_endpoints *list, ph_error *error)
@@ -106,7 +106,7 @@ serve(void *instance, ph_connection *connection)
 		answer(stream, self->submit_timeout, &reply);
 		return;
 	}
-	submission = submission_new(&user);
+	submission = submission_new(self, &user);
 	if (submission == NULL)
 		return;
 	if (receive(submission, stream, self->submit_timeout) == 0) {
@@ -116,7 +116,7 @@ serve(void *instance, ph_connection *connection)
 	submission_free(submission);
 }
 
-/* ---- Life --------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 local_open(void *instance, ph_error *error)
@@ -128,7 +128,7 @@ local_open(void *instance, ph_error *error)
 	if ((self->drop_path = malloc(size)) == NULL)
 		return ph_error_set(error, "out of memory");
 	snprintf(self->drop_path, size, "%s/%s", queue, PH_SUBMIT_DROP);
-	self->drop = (struct drop){.path = self->drop_path,
+	self->drop = (struct drop){.listener = self, .path = self->drop_path,
 		.users = ph_global("authorized_submit_users"),
 		.owner = ph_global("mail_owner")};
 	return 0;
@@ -142,11 +142,13 @@ local_start(void *instance, ph_error *error)
 	ph_error why;
 
 	if (drop_prepare(&self->drop, &why) == -1) {
-		ph_log(PH_LOG_WARNING, "mail submitted while no daemon runs is not picked up: %s", why.text);
+		ph_log(PH_LOG_WARNING, "mail submitted while no daemon runs is not picked up: %s",
+			why.text);
 		return 0;
 	}
 	self->watcher = ph_task_spawn("drop", drop_watch, &self->drop);
-	return self->watcher.generation != 0 ? 0 : ph_error_set(error, "no task for the drop directory");
+	return self->watcher.generation != 0 ? 0
+		: ph_error_set(error, "no task for the drop directory");
 }
 
 static void

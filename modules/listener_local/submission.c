@@ -22,7 +22,7 @@ put_content(void *context, ph_span bytes)
 }
 
 struct submission *
-submission_new(const struct user *user)
+submission_new(const void *listener, const struct user *user)
 {
 	struct submission *submission = calloc(1, sizeof(*submission));
 
@@ -33,6 +33,7 @@ submission_new(const struct user *user)
 		free(submission);
 		return NULL;
 	}
+	submission->listener = listener;
 	submission->user = *user;
 	submission->mail.size = sizeof(submission->mail);
 	submission->lines.put = put_content;
@@ -77,7 +78,7 @@ refuse_memory(struct submission *submission)
 	return refuse(submission, 451, "4.3.0", "Error: out of memory");
 }
 
-/* ---- The envelope ------------------------------------------------------------------------------ */
+/* ---- The envelope ---------------------------------------------------------------------------- */
 
 /* The address in its usual form, or NULL: refused. */
 static const char *
@@ -95,7 +96,8 @@ parse_address(struct submission *submission, const char *what, ph_span text)
 	if (ph_path_parse(submission->pool, ph_span_of(path),
 		PH_PATH_EMPTY_OK | PH_PATH_STRICT | PH_PATH_UTF8, &address, &rest, &error) == -1 ||
 		rest.size > 0) {
-		refuse(submission, 501, what[0] == 's' ? "5.1.7" : "5.1.3", "<%.*s>: Bad %s address syntax",
+		refuse(submission, 501, what[0] == 's' ? "5.1.7" : "5.1.3",
+			"<%.*s>: Bad %s address syntax",
 			(int)(text.size < 100 ? text.size : 100), text.data, what);
 		return NULL;
 	}
@@ -117,9 +119,11 @@ begin(struct submission *submission)
 {
 	struct ph_intake_origin origin = {.size = sizeof(origin),
 		.origin = PH_ORIGIN_LOCAL,
+		.listener = submission->listener,
 		.uid = submission->user.uid,
 		.user_name = submission->user.name,
-		.full_name = submission->name != NULL ? submission->name : submission->user.full_name};
+		.full_name = submission->name != NULL ? submission->name
+		: submission->user.full_name};
 	const char *from = submission->from != NULL ? submission->from : submission->user.name;
 	ph_error error = {""};
 
@@ -140,7 +144,7 @@ static int
 line_to(struct submission *submission, ph_span value)
 {
 	struct ph_rcpt_parameters parameters = {
-		.size = sizeof(parameters), .notify = submission->notify};
+		.size = sizeof(parameters), .notify = submission->notify, .orcpt = submission->orcpt};
 	const char *address = parse_address(submission, "recipient", value);
 
 	if (address == NULL || begin(submission) == -1)
@@ -149,6 +153,7 @@ line_to(struct submission *submission, ph_span value)
 		return refuse(submission, 452, "4.5.3", "Error: too many recipients");
 	if (ph_intake_recipient(submission->intake, address, &parameters) == -1)
 		return refuse_memory(submission);
+	submission->orcpt = NULL;
 	return 0;
 }
 
@@ -184,6 +189,13 @@ line_body(struct submission *submission, ph_span value)
 }
 
 static int
+line_watch(struct submission *submission, ph_span value)
+{
+	submission->mail.watch = true;
+	return 0;
+}
+
+static int
 line_ret(struct submission *submission, ph_span value)
 {
 	if (ph_dsn_ret_parse(value, &submission->mail.ret) == -1)
@@ -196,9 +208,18 @@ line_notify(struct submission *submission, ph_span value)
 {
 	uint64_t notify;
 
-	if (ph_parse_uint(value, 15, &notify) == -1 || (notify > PH_NOTIFY_NEVER && (notify & PH_NOTIFY_NEVER)))
+	if (ph_parse_uint(value, 15, &notify) == -1 ||
+		(notify > PH_NOTIFY_NEVER && (notify & PH_NOTIFY_NEVER)))
 		return refuse(submission, 501, "5.5.4", "Error: bad value of notify");
 	submission->notify = (uint32_t)notify;
+	return 0;
+}
+
+static int
+line_orcpt(struct submission *submission, ph_span value)
+{
+	if (ph_dsn_orcpt_parse(submission->pool, value, &submission->orcpt) == -1)
+		return refuse(submission, 501, "5.5.4", "Error: bad value of orcpt");
 	return 0;
 }
 
@@ -214,9 +235,11 @@ take_line(void *context, ph_span keyword, ph_span value, ph_error *error)
 		{"from", true, line_from},
 		{"name", true, line_name},
 		{"notify", false, line_notify},
+		{"orcpt", false, line_orcpt},
 		{"body", true, line_body},
 		{"ret", true, line_ret},
 		{"envid", true, line_envid},
+		{"watch", true, line_watch},
 	};
 	struct submission *submission = context;
 
@@ -224,14 +247,15 @@ take_line(void *context, ph_span keyword, ph_span value, ph_error *error)
 		if (!ph_span_equal(keyword, ph_span_of(lines[i].keyword)))
 			continue;
 		if (lines[i].early && submission->intake != NULL)
-			return ph_error_set(error, "%s stands behind a recipient", lines[i].keyword);
+			return ph_error_set(error, "%s stands behind a recipient",
+				lines[i].keyword);
 		return lines[i].take(submission, value);
 	}
 	return ph_error_set(error, "the keyword \"%.*s\" is unknown",
 		(int)(keyword.size < 32 ? keyword.size : 32), keyword.data);
 }
 
-/* ---- Content and end --------------------------------------------------------------------------- */
+/* ---- Content and end ------------------------------------------------------------------------- */
 
 static void
 take_data(void *context, ph_span bytes)
@@ -247,7 +271,8 @@ submission_feed(struct submission *submission, ph_span bytes)
 {
 	static const struct frames_ops ops = {.line = take_line, .data = take_data};
 	ph_error error = {"bad format"};
-	enum frames_result result = frames_feed(&submission->frames, bytes, &ops, submission, &error);
+	enum frames_result result = frames_feed(&submission->frames, bytes, &ops, submission,
+		&error);
 
 	if (result == FRAMES_BAD)
 		refuse(submission, 501, "5.5.2", "Error: %s", error.text);

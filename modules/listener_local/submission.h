@@ -14,6 +14,7 @@
 struct submission {
 	struct frames frames;
 	struct lines lines;
+	const void *listener;
 	struct user user;
 	ph_pool *pool;
 	ph_intake *intake;       /* from the first recipient on */
@@ -21,10 +22,12 @@ struct submission {
 	const char *name;
 	struct ph_mail_parameters mail;
 	uint32_t notify;
+	const char *orcpt;       /* of the next recipient; NULL: none */
 	ph_reply refusal;        /* code other than 0: nothing will be queued */
 };
 
-struct submission *submission_new(const struct user *user);
+/* listener: the instance that it came to. */
+struct submission *submission_new(const void *listener, const struct user *user);
 /* NULL: nothing. What was not committed is forgotten. */
 void submission_free(struct submission *submission);
 /* Takes bytes; may wait. FRAMES_BAD: the refusal tells. */

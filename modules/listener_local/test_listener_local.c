@@ -15,7 +15,7 @@
 #include "scene.h"
 #include "submission.h"
 
-/* ---- Frames ----------------------------------------------------------------------------------- */
+/* ---- Frames ---------------------------------------------------------------------------------- */
 
 static char heard[4096];
 
@@ -112,7 +112,7 @@ long_lines(void **state)
 	assert_int_equal(feed_in_steps(text, start + PH_SUBMIT_LINE_MAX + 1, 100), FRAMES_BAD);
 }
 
-/* ---- Lines ------------------------------------------------------------------------------------ */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 static void
 collect(void *context, ph_span bytes)
@@ -154,7 +154,7 @@ line_ends(void **state)
 	}
 }
 
-/* ---- Users ------------------------------------------------------------------------------------ */
+/* ---- Users ----------------------------------------------------------------------------------- */
 
 static void
 users(void **state)
@@ -187,7 +187,7 @@ users(void **state)
 	assert_string_equal(name, "A name that is ");
 }
 
-/* ---- Submissions ------------------------------------------------------------------------------ */
+/* ---- Submissions ----------------------------------------------------------------------------- */
 
 static void
 silent(const char *component, ph_log_level level, const char *line, void *context)
@@ -208,7 +208,7 @@ static void
 submit(const char *text, size_t step, ph_reply *reply)
 {
 	static const struct user joe = {.uid = 1000, .name = "joe", .full_name = "Joe (User)"};
-	struct submission *submission = submission_new(&joe);
+	struct submission *submission = submission_new(NULL, &joe);
 	enum frames_result result = FRAMES_MORE;
 
 	for (size_t at = 0, size = strlen(text); at < size && result == FRAMES_MORE; at += step)
@@ -231,7 +231,7 @@ static void
 scene_submission(void)
 {
 	static const char text[] = PH_SUBMIT_MAGIC
-		"name J. User\nbody 8BITMIME\nret HDRS\nenvid X1\nnotify 2\nto bob@example.net\nto carol\n"
+		"name J. User\nbody 8BITMIME\nret HDRS\nenvid X1\nwatch\nnotify 2\norcpt rfc822;b+2Bb@x\nto bob@example.net\nto carol\n"
 		"data 18\nSubject: x\n\nhello\nend\n";
 	const struct envelope *e = &fake_queue.envelope;
 	ph_reply reply;
@@ -241,9 +241,10 @@ scene_submission(void)
 		check(reply.code == 250);
 		check(strcmp(e->sender, "joe@example.com") == 0 && e->uid == 1000);
 		check(e->origin == PH_ORIGIN_LOCAL && e->body_8bit && e->ret == 2);
-		check(strcmp(e->envid, "X1") == 0 && e->recipient_count == 2);
+		check(strcmp(e->envid, "X1") == 0 && e->watch && e->recipient_count == 2);
 		check(strcmp(e->recipients[1].address, "carol@example.com") == 0);
-		check(e->recipients[1].notify == 2);
+		check(e->recipients[1].notify == 2 && e->recipients[1].orcpt[0] == '\0');
+		check(strcmp(e->recipients[0].orcpt, "rfc822;b+b@x") == 0);
 		check(stored_has("(Posthouse, from userid 1000)"));
 		check(stored_has("Subject: x\r\n") && stored_has("\r\n\r\nhello\r\n"));
 		check(stored_has("From: joe@example.com (J. User)\r\n"));
@@ -277,6 +278,7 @@ scene_bad_submission(void)
 		{PH_SUBMIT_MAGIC "notify 3\n", 501},
 		{PH_SUBMIT_MAGIC "notify 16\n", 501},
 		{PH_SUBMIT_MAGIC "ret ALL\n", 501},
+		{PH_SUBMIT_MAGIC "orcpt rfc822\n", 501},
 		{PH_SUBMIT_MAGIC "colour red\n", 501},
 		{PH_SUBMIT_MAGIC "end\n", 554},
 		{PH_SUBMIT_MAGIC "data 3\nabcend\n", 554},
@@ -299,7 +301,7 @@ bad_submissions(void **state)
 	run(scene_bad_submission);
 }
 
-/* ---- The drop directory ----------------------------------------------------------------------- */
+/* ---- The drop directory ---------------------------------------------------------------------- */
 
 static char directory[64];
 

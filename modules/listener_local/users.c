@@ -36,9 +36,10 @@ look_up(void *argument)
 
 	if (getpwuid_r(job->user.uid, &entry, job->buffer, sizeof(job->buffer), &found) != 0)
 		found = NULL;
-	snprintf(job->user.name, sizeof(job->user.name), "%s", found != NULL ? entry.pw_name : "unknown");
-	user_full_name(found != NULL && entry.pw_gecos != NULL ? entry.pw_gecos : "", job->user.name,
-		job->user.full_name, sizeof(job->user.full_name));
+	snprintf(job->user.name, sizeof(job->user.name), "%s",
+		found != NULL ? entry.pw_name : "unknown");
+	user_full_name(found != NULL && entry.pw_gecos != NULL ? entry.pw_gecos : "",
+		job->user.name, job->user.full_name, sizeof(job->user.full_name));
 }
 
 ph_wait
@@ -62,7 +63,8 @@ static bool
 item_fits(ph_span item, const char *name)
 {
 	return ph_span_equal(item, ph_span_of("static:anyone")) ||
-	       ph_span_equal(item, ph_span_of("static:all")) || ph_span_equal(item, ph_span_of(name));
+	       ph_span_equal(item, ph_span_of("static:all")) ||
+	ph_span_equal(item, ph_span_of(name));
 }
 
 bool

@@ -15,7 +15,7 @@ enum {
 	MAX_HELO = 255
 };
 
-/* ---- Greeting and leaving --------------------------------------------------------------------- */
+/* ---- Greeting and leaving -------------------------------------------------------------------- */
 
 static bool
 discards_keyword(const struct listener_smtp *self, const char *keyword)
@@ -29,8 +29,8 @@ discards_keyword(const struct listener_smtp *self, const char *keyword)
 static void
 say_extensions(struct dialogue *d)
 {
-	static const char *const keywords[] = {"PIPELINING", "SIZE", "VRFY", "ETRN", "ENHANCEDSTATUSCODES",
-		"8BITMIME", "DSN"};
+	static const char *const keywords[] = {"PIPELINING", "SIZE", "VRFY", "ETRN",
+		"ENHANCEDSTATUSCODES", "8BITMIME", "DSN"};
 	const char *pending = d->self->hostname;
 	int64_t limit = ph_session_size_limit(d->session);
 	char size[32];
@@ -106,14 +106,15 @@ do_web(struct dialogue *d, const struct command *command)
 {
 	int size = (int)(command->argument.size < 100 ? command->argument.size : 100);
 
-	ph_log(PH_LOG_WARNING, "non-SMTP command from %s[%s]: %.*s %.*s", ph_client_name(d->session),
-		ph_client_address_text(d->session), (int)command->word.size, command->word.data, size,
-		command->argument.data);
+	ph_log(PH_LOG_WARNING, "non-SMTP command from %s[%s]: %.*s %.*s",
+		ph_client_name(d->session),
+		ph_client_address_text(d->session), (int)command->word.size, command->word.data,
+		size, command->argument.data);
 	dialogue_drop(d, "221 2.7.0", "Error: this is a mail server");
 	return false;
 }
 
-/* ---- MAIL and RCPT ---------------------------------------------------------------------------- */
+/* ---- MAIL and RCPT --------------------------------------------------------------------------- */
 
 static bool
 has_8bit(ph_span text)
@@ -124,12 +125,14 @@ has_8bit(ph_span text)
 	return false;
 }
 
-/* The address of MAIL or RCPT, in scratch memory, and what follows it. NULL with the refusal said. */
+/* The address of MAIL or RCPT, in scratch memory, and what follows it. NULL with the refusal
+ * said. */
 static const char *
 take_path(struct dialogue *d, const struct command *command, ph_span *rest)
 {
 	bool mail = command->verb == VERB_MAIL;
-	unsigned flags = (mail ? PH_PATH_EMPTY_OK : 0) | (d->self->strict_envelopes ? PH_PATH_STRICT : 0);
+	unsigned flags = (mail ? PH_PATH_EMPTY_OK : 0) | (d->self->strict_envelopes ? PH_PATH_STRICT
+		: 0);
 	ph_pool *pool = ph_scratch_pool(d->session);
 	const char *address;
 	ph_error error = {""};
@@ -152,9 +155,11 @@ take_path(struct dialogue *d, const struct command *command, ph_span *rest)
 	if (ph_path_parse(pool, path, flags, &address, rest, &error) == 0)
 		return address;
 	ph_log(PH_LOG_WARNING, "Illegal address syntax from %s[%s] in %s command: %.*s (%s)",
-		ph_client_name(d->session), ph_client_address_text(d->session), command_word(command->verb),
+		ph_client_name(d->session), ph_client_address_text(d->session),
+		command_word(command->verb),
 		(int)(path.size < 100 ? path.size : 100), path.data, error.text);
-	dialogue_say(d, mail ? "501 5.1.7 Bad sender address syntax" : "501 5.1.3 Bad recipient address syntax");
+	dialogue_say(d, mail ? "501 5.1.7 Bad sender address syntax"
+		: "501 5.1.3 Bad recipient address syntax");
 	return NULL;
 }
 
@@ -162,7 +167,8 @@ take_path(struct dialogue *d, const struct command *command, ph_span *rest)
 static struct params_setting
 setting_of(const struct dialogue *d)
 {
-	return (struct params_setting){ph_scratch_pool(d->session), !discards_keyword(d->self, "DSN")};
+	return (struct params_setting){ph_scratch_pool(d->session),
+		!discards_keyword(d->self, "DSN")};
 }
 
 static bool
@@ -209,7 +215,7 @@ do_rcpt(struct dialogue *d, const struct command *command)
 	return true;
 }
 
-/* ---- DATA ------------------------------------------------------------------------------------- */
+/* ---- DATA ------------------------------------------------------------------------------------ */
 
 static void
 take_content(void *context, ph_span bytes)
@@ -292,7 +298,7 @@ do_data(struct dialogue *d, const struct command *command)
 	return true;
 }
 
-/* ---- The small ones --------------------------------------------------------------------------- */
+/* ---- The small ones -------------------------------------------------------------------------- */
 
 static bool
 do_rset(struct dialogue *d, const struct command *command)
@@ -313,7 +319,8 @@ do_noop(struct dialogue *d, const struct command *command)
 	return true;
 }
 
-/* The address of VRFY, with angle brackets or without, in the transaction's memory; NULL: it is none. */
+/* The address of VRFY, with angle brackets or without, in the transaction's memory; NULL: it is
+ * none. */
 static const char *
 vrfy_address(struct dialogue *d, ph_span text)
 {
@@ -322,7 +329,8 @@ vrfy_address(struct dialogue *d, ph_span text)
 	ph_error error;
 	ph_span rest;
 
-	if (pool == NULL || has_8bit(text) || ph_path_parse(pool, text, 0, &address, &rest, &error) == -1)
+	if (pool == NULL || has_8bit(text) ||
+		ph_path_parse(pool, text, 0, &address, &rest, &error) == -1)
 		return NULL;
 	return address;
 }
@@ -364,7 +372,8 @@ etrn_domain(struct dialogue *d, ph_span text)
 	if (text.size > 1 && (text.data[0] == '@' || text.data[0] == '#'))
 		text = (ph_span){text.data + 1, text.size - 1};
 	domain = ph_pool_copy(ph_message_pool(d->session), text);
-	return domain != NULL && (ph_is_hostname(domain) || ph_is_literal(domain, NULL)) ? domain : NULL;
+	return domain != NULL && (ph_is_hostname(domain) || ph_is_literal(domain, NULL)) ? domain
+		: NULL;
 }
 
 static bool
@@ -374,7 +383,8 @@ do_etrn(struct dialogue *d, const struct command *command)
 	const char *domain;
 	int result;
 
-	if (command->argument.size == 0 || memchr(command->argument.data, ' ', command->argument.size)) {
+	if (command->argument.size == 0 ||
+		memchr(command->argument.data, ' ', command->argument.size)) {
 		dialogue_say(d, "501 5.5.4 Syntax: ETRN domain");
 		return false;
 	}
@@ -416,7 +426,7 @@ do_unknown(struct dialogue *d, const struct command *command)
 	return false;
 }
 
-/* ---- All of them ------------------------------------------------------------------------------ */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 const struct action actions[VERB_COUNT] = {
 	[VERB_UNKNOWN] = {do_unknown, 0},

@@ -47,7 +47,8 @@ enum command_fault command_parse(ph_span line, struct command *command);
 /* "FROM:" or "TO:" at the start of the argument of MAIL or RCPT; path is what follows. */
 bool command_path(ph_span argument, const char *keyword, ph_span *path);
 
-/* The verb in lower case as statistics name it ("mail"), "unknown" for those that are not counted. */
+/* The verb in lower case as statistics name it ("mail"), "unknown" for those that are not
+ * counted. */
 const char *command_name(enum verb verb);
 /* In upper case, for texts: "MAIL", "UNKNOWN". */
 const char *command_word(enum verb verb);

@@ -1,6 +1,6 @@
 /*
- * How replies are said. They collect in the stream and leave together when the next read has to wait,
- * so that the answers to a group of pipelined commands are one segment (RFC 2920).
+ * How replies are said. They collect in the stream and leave together when the next read has to
+ * wait, so that the answers to a group of pipelined commands are one segment (RFC 2920).
  */
 #include "dialogue.h"
 
@@ -58,8 +58,8 @@ dialogue_reply(struct dialogue *d, const ph_reply *reply)
 {
 	if (reply->code >= 400)
 		count_error(d);
-	dialogue_put(d, "%d %s%s%s", reply->code, reply->status, reply->status[0] != '\0' ? " " : "",
-		reply->text);
+	dialogue_put(d, "%d %s%s%s", reply->code, reply->status,
+		reply->status[0] != '\0' ? " " : "", reply->text);
 	if (reply->code == 421 || reply->code == 521)
 		d->closing = d->dropped = true;
 }
@@ -88,8 +88,8 @@ last_word(const struct dialogue *d)
 void
 dialogue_log_end(const struct dialogue *d, const char *what)
 {
-	ph_log(PH_LOG_INFO, "%s after %s from %s[%s]", what, last_word(d), ph_client_name(d->session),
-		ph_client_address_text(d->session));
+	ph_log(PH_LOG_INFO, "%s after %s from %s[%s]", what, last_word(d),
+		ph_client_name(d->session), ph_client_address_text(d->session));
 }
 
 void

@@ -22,7 +22,7 @@ struct dialogue {
 	bool dropped;        /* closing, not by the client's wish */
 };
 
-/* ---- Replies: dialogue.c ---------------------------------------------------------------------- */
+/* ---- Replies: dialogue.c --------------------------------------------------------------------- */
 
 /* Until when the client may take for its next step. */
 ph_deadline dialogue_deadline(const struct dialogue *d);
@@ -41,7 +41,7 @@ void dialogue_give_up(struct dialogue *d, int64_t result);
 /* Does this client have to end its lines properly? */
 bool dialogue_is_strict(const struct dialogue *d);
 
-/* ---- Commands: action.c ----------------------------------------------------------------------- */
+/* ---- Commands: action.c ---------------------------------------------------------------------- */
 
 enum {
 	LAST_OF_GROUP = 1, /* the client has to wait for the answer (RFC 2920, 3.1) */

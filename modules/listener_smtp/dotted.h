@@ -2,8 +2,8 @@
  * The content behind DATA: finds its end, takes the stuffed dots away, mends line ends. Pure.
  *
  * The end is CR LF . CR LF and nothing else (RFC 5321, 4.1.1.4), wherever the pieces are cut. What
- * comes out has lines in CR LF only: a bare LF becomes CR LF, a bare CR a blank, a NUL nothing; that
- * they were there is told. A lone dot on a line that a bare LF began or ended is content.
+ * comes out has lines in CR LF only: a bare LF becomes CR LF, a bare CR a blank, a NUL nothing;
+ * that they were there is told. A lone dot on a line that a bare LF began or ended is content.
  */
 #ifndef LISTENER_SMTP_DOTTED_H
 #define LISTENER_SMTP_DOTTED_H

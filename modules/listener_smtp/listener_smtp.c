@@ -38,7 +38,8 @@ static const struct ph_param params[] = {
 	{"smtpd_soft_error_limit", PH_INT, PH_PER_SECTION, FIELD(soft_error_limit), "10", 1, 1000000, NULL,
 		"Refusals are delayed after that many errors without a delivered message."},
 	{"smtpd_timeout", PH_TIME, PH_PER_SECTION, FIELD(timeout), "300s", 1000,
-		INT64_C(1000) * 86400, NULL, "How long the server waits for a command, or for more content."},
+		INT64_C(1000) * 86400, NULL,
+		"How long the server waits for a command, or for more content."},
 	{"strict_rfc821_envelopes", PH_BOOL, PH_PER_SECTION, FIELD(strict_envelopes), "no", 0, 0, NULL,
 		"Require addresses in MAIL and RCPT to be in angle brackets and well-formed."},
 };
@@ -49,7 +50,8 @@ check(void *self, ph_error *error)
 	const struct listener_smtp *smtp = self;
 
 	if (smtp->soft_error_limit > smtp->hard_error_limit)
-		return ph_error_set(error, "smtpd_soft_error_limit is above smtpd_hard_error_limit");
+		return ph_error_set(error,
+			"smtpd_soft_error_limit is above smtpd_hard_error_limit");
 	return 0;
 }
 

@@ -103,12 +103,13 @@ parse_body(const struct param *param, struct mail_params *params, ph_reply *repl
 }
 
 static int
-parse_ret(const struct params_setting *setting, const struct param *param, struct mail_params *params,
-	ph_reply *reply)
+parse_ret(const struct params_setting *setting, const struct param *param,
+	struct mail_params *params, ph_reply *reply)
 {
 	if (!setting->dsn)
 		return no_dsn(reply);
-	if (params->envelope.ret != 0 || ph_dsn_ret_parse(param->value, &params->envelope.ret) == -1)
+	if (params->envelope.ret != 0 ||
+		ph_dsn_ret_parse(param->value, &params->envelope.ret) == -1)
 		return malformed(reply, "Bad RET parameter syntax");
 	return 0;
 }

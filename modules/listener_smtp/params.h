@@ -18,8 +18,8 @@ struct params_setting {
 	bool dsn;      /* DSN was offered */
 };
 
-/* Parse the rest of a MAIL or RCPT command. 0, or -1 with the reply: 501 for what is malformed, stands
- * twice, or is of DSN where that is not offered; 555 for what is unknown. */
+/* Parse the rest of a MAIL or RCPT command. 0, or -1 with the reply: 501 for what is malformed,
+ * stands twice, or is of DSN where that is not offered; 555 for what is unknown. */
 int params_mail(const struct params_setting *setting, ph_span text, struct mail_params *params,
 	ph_reply *reply);
 int params_rcpt(const struct params_setting *setting, ph_span text,

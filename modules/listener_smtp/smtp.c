@@ -14,7 +14,7 @@ enum {
 	TLS_RECORD = 0x16  /* the first byte of a client that speaks TLS at once */
 };
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 /* Has the client sent ahead where it must not? Then it has been told, and is dropped. */
 static bool
@@ -54,8 +54,8 @@ run_command(struct dialogue *d, const struct command *command)
 	ph_session_count(d->session, command_name(command->verb), accepted);
 }
 
-/* A line end that is none may be an attempt to slip a second message in: whoever is to keep the rules
- * is dropped for it, others are understood. */
+/* A line end that is none may be an attempt to slip a second message in: whoever is to keep the
+ * rules is dropped for it, others are understood. */
 static void
 take_line(struct dialogue *d, ph_span line)
 {
@@ -102,7 +102,8 @@ skip_line(struct dialogue *d)
 		}
 		lf = memchr(bytes.data, '\n', bytes.size);
 		skipped += lf != NULL ? (size_t)(lf + 1 - bytes.data) : bytes.size;
-		ph_stream_consume(d->stream, lf != NULL ? (size_t)(lf + 1 - bytes.data) : bytes.size);
+		ph_stream_consume(d->stream,
+			lf != NULL ? (size_t)(lf + 1 - bytes.data) : bytes.size);
 		if (lf != NULL)
 			break;
 	}
@@ -150,7 +151,7 @@ converse(struct dialogue *d)
 	}
 }
 
-/* ---- The connection --------------------------------------------------------------------------- */
+/* ---- The connection -------------------------------------------------------------------------- */
 
 /* Has the client spoken before it was greeted? */
 static bool

@@ -161,7 +161,7 @@ run(const struct script *script)
 	run(&script); \
 } while (0)
 
-/* ---- Letters ---------------------------------------------------------------------------------- */
+/* ---- Letters --------------------------------------------------------------------------------- */
 
 static void
 test_letter(void **state)
@@ -214,7 +214,7 @@ test_no_valid_recipient(void **state)
 	assert_int_equal(world.intakes, 0);
 }
 
-/* ---- Line ends -------------------------------------------------------------------------------- */
+/* ---- Line ends ------------------------------------------------------------------------------- */
 
 static void
 test_bare_newline(void **state)
@@ -239,7 +239,7 @@ test_bare_newline(void **state)
 	assert_int_equal(world.intakes, 0);
 }
 
-/* ---- Sending ahead ---------------------------------------------------------------------------- */
+/* ---- Sending ahead --------------------------------------------------------------------------- */
 
 static void
 test_early_talker(void **state)
@@ -273,7 +273,7 @@ test_improper_pipelining(void **state)
 	assert_int_equal(world.committed, 0);
 }
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void
 test_commands(void **state)
@@ -365,7 +365,7 @@ test_other_protocols(void **state)
 	PLAY(tls, .closes = true);
 }
 
-/* ---- Limits ----------------------------------------------------------------------------------- */
+/* ---- Limits ---------------------------------------------------------------------------------- */
 
 #define WRONG {SEND("XYZZY\r\n"), "500 5.5.2 Error: command not recognized\r\n"}
 
@@ -432,7 +432,7 @@ test_denied(void **state)
 	PLAY(steps, .closes = true);
 }
 
-/* ---- The end of the process ------------------------------------------------------------------- */
+/* ---- The end of the process ------------------------------------------------------------------ */
 
 static void
 drain_task(void *argument)

@@ -38,7 +38,8 @@ load(void *self, ph_pool *pool, const char *name, ph_span text, void **made, ph_
 		return -1;
 	if (ranges_make(&content->v4, &content->rules, AF_INET, pool) == -1 ||
 		ranges_make(&content->v6, &content->rules, AF_INET6, pool) == -1)
-		return ph_error_set(error, "%s: no memory for %zu networks", name, content->rules.count);
+		return ph_error_set(error, "%s: no memory for %zu networks", name,
+			content->rules.count);
 	*made = content;
 	return 0;
 }
@@ -103,7 +104,7 @@ cidr_each(void *self, int (*fn)(void *context, ph_span key, ph_span value), void
 	return result;
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 /* A wrong line is told by "posthouse check" too, where the file can be read. */
 static int

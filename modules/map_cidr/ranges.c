@@ -1,10 +1,10 @@
 /*
- * A sweep over the networks from the lowest address up, inner ones behind those that they lie in. On
- * entering a network its rules change their state, on leaving it they change back; after each change
- * the first rule that holds is asked for.
+ * A sweep over the networks from the lowest address up, inner ones behind those that they lie in.
+ * On entering a network its rules change their state, on leaving it they change back; after each
+ * change the first rule that holds is asked for.
  *
- * The number of a rule counts what keeps it from holding: that the address is not in its network (or
- * is, with "!"), and each "if" around it that does not hold.
+ * The number of a rule counts what keeps it from holding: that the address is not in its network
+ * (or is, with "!"), and each "if" around it that does not hold.
  */
 #include "ranges.h"
 
@@ -37,13 +37,14 @@ struct sweep {
 static int
 compare(const void *a, const void *b)
 {
-	const struct rule *left = *(const struct rule *const *)a, *right = *(const struct rule *const *)b;
+	const struct rule *left = *(const struct rule *const *)a,
+		*right = *(const struct rule *const *)b;
 	int order = memcmp(left->bytes, right->bytes, sizeof(left->bytes));
 
 	return order != 0 ? order : (left->length > right->length) - (left->length < right->length);
 }
 
-/* ---- Output ------------------------------------------------------------------------------------ */
+/* ---- Output ---------------------------------------------------------------------------------- */
 
 /* From this address on: holds. A range that came out empty is forgotten. */
 static void
@@ -59,7 +60,7 @@ put(struct sweep *s, const uint8_t *first)
 	r->items[r->count++].rule = s->holds;
 }
 
-/* ---- Entering and leaving ---------------------------------------------------------------------- */
+/* ---- Entering and leaving -------------------------------------------------------------------- */
 
 static void
 switch_rules(struct sweep *s, const struct level *level, bool enter)
@@ -131,7 +132,8 @@ sweep(struct sweep *s)
 	for (; from < s->order_count; from = to) {
 		const uint8_t *bytes = s->order[from]->bytes;
 
-		for (to = from + 1; to < s->order_count && compare(&s->order[from], &s->order[to]) == 0;)
+		for (to = from + 1; to < s->order_count &&
+			compare(&s->order[from], &s->order[to]) == 0;)
 			to++;
 		while (s->depth > 0 &&
 			memcmp(s->levels[s->depth - 1].last, bytes, s->ranges->width) < 0)
@@ -142,7 +144,7 @@ sweep(struct sweep *s)
 		leave(s);
 }
 
-/* ---- Making ------------------------------------------------------------------------------------ */
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 /* How things stand outside of all networks. What is of the other family never holds. */
 static int

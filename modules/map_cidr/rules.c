@@ -60,7 +60,7 @@ take_word(ph_span *s)
 	return word;
 }
 
-/* ---- Networks ---------------------------------------------------------------------------------- */
+/* ---- Networks -------------------------------------------------------------------------------- */
 
 /* The text within brackets, or as it is. */
 static ph_span
@@ -93,8 +93,8 @@ fail_host_bits(const struct parse *p, ph_span pattern, const struct rule *rule)
 	char text[PH_ADDRESS_TEXT];
 
 	memcpy(meant.bytes, rule->bytes, sizeof(meant.bytes));
-	return ph_error_set(p->error, "%s:%d: \"%.*s\" has host bits set; did you mean %s/%u?", p->name,
-		p->line, (int)(pattern.size < SHOWN ? pattern.size : SHOWN), pattern.data,
+	return ph_error_set(p->error, "%s:%d: \"%.*s\" has host bits set; did you mean %s/%u?",
+		p->name, p->line, (int)(pattern.size < SHOWN ? pattern.size : SHOWN), pattern.data,
 		ph_address_text(&meant, text), rule->length);
 }
 
@@ -112,12 +112,14 @@ parse_network(const struct parse *p, struct rule *rule, ph_span pattern)
 		host.size = (size_t)(slash - host.data);
 	}
 	if (ph_address_parse(unbracketed(host), &address) != 0 || address.scope != 0)
-		return fail_at(p, pattern, "is not a network: expected address/length or an address");
+		return fail_at(p, pattern,
+			"is not a network: expected address/length or an address");
 	rule->family = address.family;
 	memcpy(rule->bytes, address.bytes, sizeof(rule->bytes));
 	bits = address.family == AF_INET ? 32 : 128;
 	if (slash != NULL && ph_parse_uint(length, bits, &bits) != 0)
-		return fail_at(p, pattern, bits == 32 ? "has a length that does not lie between 0 and 32" :
+		return fail_at(p, pattern,
+			bits == 32 ? "has a length that does not lie between 0 and 32" :
 			"has a length that does not lie between 0 and 128");
 	rule->length = (uint8_t)bits;
 	if (clear_host_bits(rule->bytes, address.family == AF_INET ? 4 : 16, rule->length))
@@ -132,7 +134,8 @@ parse_pattern(struct parse *p, struct rule *rule, ph_span *s)
 	const char *start = s->data;
 	ph_span word;
 
-	for (; s->size > 0 && s->data[0] == '!'; *s = skip_white((ph_span){s->data + 1, s->size - 1}))
+	for (; s->size > 0 && s->data[0] == '!';
+		*s = skip_white((ph_span){s->data + 1, s->size - 1}))
 		rule->negated = !rule->negated;
 	word = take_word(s);
 	if (word.size == 0)
@@ -144,7 +147,7 @@ parse_pattern(struct parse *p, struct rule *rule, ph_span *s)
 	return rule->pattern.data != NULL ? 0 : fail(p, "no memory");
 }
 
-/* ---- Entries ----------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 /* Many networks have the same value, most often the one before. */
 static int

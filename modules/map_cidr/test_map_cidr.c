@@ -159,7 +159,7 @@ check_tells(void **unused)
 	map_teardown(&f);
 }
 
-/* ---- Against the rules one after the other ------------------------------------------------------ */
+/* ---- Against the rules one after the other --------------------------------------------------- */
 
 static unsigned
 chance(unsigned *seed, unsigned range)

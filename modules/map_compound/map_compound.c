@@ -36,9 +36,10 @@ no_text(const ph_error *error)
 	return error->text[0] != '\0' ? PH_FAILED : PH_NOT_FOUND;
 }
 
-/* ---- unionmap ----------------------------------------------------------------------------------- */
+/* ---- unionmap -------------------------------------------------------------------------------- */
 
-/* All that the tables say, with commas between. One that cannot be asked may be the one that knows. */
+/* All that the tables say, with commas between. One that cannot be asked may be the one that
+ * knows. */
 static ph_found
 union_find(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *error)
 {
@@ -75,7 +76,7 @@ union_flags(const void *self)
 	return ph_map_flags(compound->tables);
 }
 
-/* ---- pipemap ------------------------------------------------------------------------------------ */
+/* ---- pipemap --------------------------------------------------------------------------------- */
 
 /* What a table says is what the next one is asked. */
 static ph_found
@@ -107,7 +108,7 @@ pipe_flags(const void *self)
 	return ph_map_flags(ph_map_part(compound->tables, 0)) | others;
 }
 
-/* ---- Life --------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 compound_check(void *self, ph_error *error)

@@ -113,7 +113,8 @@ add_entry(void *context, int line, ph_span key, ph_span value, ph_error *error)
 	return 0;
 }
 
-/* texthash tables are what postmap would compile: a file "virtual_aliases" is no aliases(5) file. */
+/* texthash tables are what postmap would compile: a file "virtual_aliases" is no aliases(5)
+ * file. */
 static enum ph_table_style
 style_of(const struct flat *flat, const char *name, ph_span text)
 {
@@ -194,7 +195,8 @@ flat_check(void *self, ph_error *error)
 	const struct flat *flat = self;
 
 	if (flat->path[0] != '/')
-		return ph_error_set(error, "a table of type %s needs an absolute path", ph_map_type(self));
+		return ph_error_set(error, "a table of type %s needs an absolute path",
+			ph_map_type(self));
 	return 0;
 }
 

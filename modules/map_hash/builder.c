@@ -57,8 +57,8 @@ add_entry(void *context, int line, ph_span key, ph_span value, ph_error *error)
 	if (there == -1)
 		return ph_error_set(error, "%s.cdb: %s", b->path, strerror(errno));
 	if (there > 0)
-		ph_log(PH_LOG_WARNING, "%s:%d: \"%.*s\" is there already; the first one stays", b->path, line,
-			(int)key.size, b->key);
+		ph_log(PH_LOG_WARNING, "%s:%d: \"%.*s\" is there already; the first one stays",
+			b->path, line, (int)key.size, b->key);
 	return 0;
 }
 
@@ -129,12 +129,14 @@ builder_build(const char *path, ph_span text, enum ph_table_style style, unsigne
 	snprintf(final, sizeof(final), "%s.cdb", path);
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd == -1)
-		return ph_error_set(error, "%s: cannot make a file beside it: %s", path, strerror(errno));
+		return ph_error_set(error, "%s: cannot make a file beside it: %s", path,
+			strerror(errno));
 	result = fill(&b, fd, text, style, mode, error);
 	if (result == 0 && rename(temporary, final) == -1)
 		result = ph_error_set(error, "%s: %s", final, strerror(errno));
 	else if (result == 0 && sync_folder(final) == -1)
-		result = ph_error_set(error, "%s: its folder cannot be synced: %s", final, strerror(errno));
+		result = ph_error_set(error, "%s: its folder cannot be synced: %s", final,
+			strerror(errno));
 	if (result == -1)
 		unlink(temporary);
 	close(fd);

@@ -50,7 +50,8 @@ load(void *self, ph_pool *pool, const char *name, ph_span text, void **content, 
 		return ph_error_set(error, "%s: no memory", name);
 	wrong = reader_open(reader, text);
 	if (wrong != NULL)
-		return ph_error_set(error, "%s: the database is damaged (%s); build it again: postmap or "
+		return ph_error_set(error,
+			"%s: the database is damaged (%s); build it again: postmap or "
 			"postalias", name, wrong);
 	hash->state->warned = false;
 	hash->state->next_age_check = 0;
@@ -68,7 +69,8 @@ warn_of_age(const struct hash *hash)
 	if (state->warned || ph_now() < state->next_age_check)
 		return;
 	state->next_age_check = ph_now() + AGE_INTERVAL;
-	if (stat(hash->path, &st) == 0 && (int64_t)st.st_mtim.tv_sec > ph_table_modified(state->table)) {
+	if (stat(hash->path, &st) == 0 &&
+		(int64_t)st.st_mtim.tv_sec > ph_table_modified(state->table)) {
 		ph_log(PH_LOG_WARNING, "database %s.cdb is older than source file %s", hash->path,
 			hash->path);
 		state->warned = true;
@@ -132,7 +134,8 @@ hash_each(void *self, int (*fn)(void *context, ph_span key, ph_span value), void
 			return result;
 	}
 	return more == PH_FAILED ?
-		ph_error_set(error, "%s.cdb: the database is damaged; build it again", hash->path) : 0;
+		ph_error_set(error, "%s.cdb: the database is damaged; build it again", hash->path)
+		: 0;
 }
 
 static int
@@ -147,8 +150,8 @@ hash_build(void *self, bool aliases, ph_error *error)
 	if (pool == NULL)
 		return ph_error_set(error, "%s: no memory", hash->path);
 	if (ph_table_read(self, "path", hash->path, MAX_FILE, pool, &text, &mode, error) == 0)
-		result = builder_build(hash->path, text, aliases ? PH_TABLE_ALIASES : PH_TABLE_PAIRS, mode,
-			error);
+		result = builder_build(hash->path, text,
+			aliases ? PH_TABLE_ALIASES : PH_TABLE_PAIRS, mode, error);
 	ph_pool_free(pool);
 	return result;
 }
@@ -159,7 +162,8 @@ hash_check(void *self, ph_error *error)
 	const struct hash *hash = self;
 
 	if (hash->path[0] != '/')
-		return ph_error_set(error, "a table of type %s needs an absolute path", ph_map_type(self));
+		return ph_error_set(error, "a table of type %s needs an absolute path",
+			ph_map_type(self));
 	return 0;
 }
 

@@ -129,7 +129,8 @@ survives_damage(void **unused)
 			bad = malloc(good.size);
 			memcpy(bad, good.data, good.size);
 			bad[i] = (char)(bad[i] ^ masks[m]);
-			/* With the checksum each flip is seen, but for those of the trailer's name. */
+			/* With the checksum each flip is seen, but for those of the trailer's
+			 * name. */
 			if (i < without || i >= without + TRAILER_MAGIC_SIZE)
 				assert_non_null(reader_open(&reader, (ph_span){bad, good.size}));
 			if (i < without) {

@@ -37,7 +37,7 @@ parse(struct table *table, const char *type, ph_pool *pool, ph_error *error)
 	return table->text.size > 0 ? 0 : ph_error_set(error, "expected a text within the braces");
 }
 
-/* ---- Lookups ----------------------------------------------------------------------------------- */
+/* ---- Lookups --------------------------------------------------------------------------------- */
 
 static ph_found
 give(ph_pool *pool, ph_span found, ph_span *value, ph_error *error)
@@ -98,12 +98,12 @@ fail_find(void *self, ph_pool *pool, ph_span key, ph_span *value, ph_error *erro
 {
 	const struct table *table = self;
 
-	ph_error_set(error, "every lookup fails: %.*s", (int)(table->text.size < 200 ? table->text.size : 200),
-		table->text.data);
+	ph_error_set(error, "every lookup fails: %.*s",
+		(int)(table->text.size < 200 ? table->text.size : 200), table->text.data);
 	return PH_FAILED;
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 table_check(void *self, ph_error *error)

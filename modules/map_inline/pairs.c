@@ -34,7 +34,7 @@ fail(ph_error *error, ph_span text, const char *what)
 		text.data != NULL ? text.data : "", what);
 }
 
-/* ---- Braces ------------------------------------------------------------------------------------ */
+/* ---- Braces ---------------------------------------------------------------------------------- */
 
 /* Where the brace that opens the text is closed, or its size. */
 static size_t
@@ -69,7 +69,7 @@ pairs_unwrap(ph_span text, ph_span *inside, ph_error *error)
 	return 0;
 }
 
-/* ---- Entries ----------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 /* The end of the element at the start of the text: a separator outside of braces. */
 static size_t
@@ -135,7 +135,8 @@ add_element(struct pairs *pairs, ph_pool *pool, ph_span element, ph_error *error
 		return -1;
 	equals = inside.size > 0 ? memchr(inside.data, '=', inside.size) : NULL;
 	if (equals == NULL)
-		return fail(error, element, "expected key=value, or { key = value } for one with spaces");
+		return fail(error, element,
+			"expected key=value, or { key = value } for one with spaces");
 	pair->key = trim((ph_span){inside.data, (size_t)(equals - inside.data)});
 	pair->value = trim((ph_span){equals + 1, inside.size - (size_t)(equals + 1 - inside.data)});
 	if (pair->key.size == 0)
@@ -144,7 +145,8 @@ add_element(struct pairs *pairs, ph_pool *pool, ph_span element, ph_error *error
 		return fail(error, element, "expected a value behind the =");
 	pair->key.data = fold(ph_pool_copy(pool, pair->key));
 	pair->value.data = ph_pool_copy(pool, pair->value);
-	return pair->key.data != NULL && pair->value.data != NULL ? 0 : ph_error_set(error, "no memory");
+	return pair->key.data != NULL && pair->value.data != NULL ? 0
+		: ph_error_set(error, "no memory");
 }
 
 static int
@@ -198,7 +200,7 @@ pairs_find(const struct pairs *pairs, ph_span key)
 	return bsearch(&wanted, pairs->items, pairs->count, sizeof(*pairs->items), compare);
 }
 
-/* ---- Texts ------------------------------------------------------------------------------------- */
+/* ---- Texts ----------------------------------------------------------------------------------- */
 
 int
 texts_parse(struct texts *texts, ph_pool *pool, ph_span text, ph_error *error)

@@ -30,7 +30,8 @@ struct texts {
  * wrong. */
 int texts_parse(struct texts *texts, ph_pool *pool, ph_span text, ph_error *error);
 
-/* "{ text }" without its braces and the white space inside of them; other text as it is. 0 or -1. */
+/* "{ text }" without its braces and the white space inside of them; other text as it is. 0 or
+ * -1. */
 int pairs_unwrap(ph_span text, ph_span *inside, ph_error *error);
 
 #endif

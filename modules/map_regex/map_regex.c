@@ -116,8 +116,8 @@ regex_each(void *self, int (*fn)(void *context, ph_span key, ph_span value), voi
 
 /* Of the rules that have a value. */
 static int
-regex_each_line(void *self, int (*fn)(void *context, int line, ph_span key, ph_span value), void *context,
-	ph_error *error)
+regex_each_line(void *self, int (*fn)(void *context, int line, ph_span key, ph_span value),
+	void *context, ph_error *error)
 {
 	const struct regex *regex = self;
 	const struct rules *rules = ph_table_content(regex->table, error);
@@ -127,7 +127,8 @@ regex_each_line(void *self, int (*fn)(void *context, int line, ph_span key, ph_s
 		return -1;
 	for (size_t i = 0; i < rules->count && result == 0; i++)
 		if (rules->items[i].kind == RULE_MATCH)
-			result = fn(context, rules->items[i].line, rules->items[i].pattern, rules->items[i].value);
+			result = fn(context, rules->items[i].line, rules->items[i].pattern,
+				rules->items[i].value);
 	return result;
 }
 
@@ -142,7 +143,8 @@ regex_check(void *self, ph_error *error)
 	int result = 0;
 
 	if (regex->path[0] != '/')
-		return ph_error_set(error, "a table of type %s needs an absolute path", ph_map_type(self));
+		return ph_error_set(error, "a table of type %s needs an absolute path",
+			ph_map_type(self));
 	pool = ph_pool_new(0);
 	if (pool != NULL && ph_table_read(self, "path", regex->path, MAX_FILE, pool, &text, NULL,
 		NULL) == 0) {
@@ -167,7 +169,8 @@ regex_close(void *self)
 static int
 regex_open(void *self, ph_error *error)
 {
-	static const struct ph_table_ops ops = {.size = sizeof(ops), .load = load, .unload = unload};
+	static const struct ph_table_ops ops = {.size = sizeof(ops), .load = load,
+		.unload = unload};
 	struct regex *regex = self;
 
 	regex->table = ph_table_new(self, "path", regex->path, NULL, MAX_FILE, &ops);

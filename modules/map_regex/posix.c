@@ -35,7 +35,7 @@ skip(struct translation *t, size_t size)
 	t->rest.size -= size;
 }
 
-/* ---- Escapes ----------------------------------------------------------------------------------- */
+/* ---- Escapes --------------------------------------------------------------------------------- */
 
 /* GNU's words that Perl has no escape for, or another. */
 static const struct {
@@ -68,7 +68,7 @@ take_escape(struct translation *t)
 	skip(t, t->rest.size > 1 ? 2 : 1);
 }
 
-/* ---- Sets -------------------------------------------------------------------------------------- */
+/* ---- Sets ------------------------------------------------------------------------------------ */
 
 /* "[:name:]", "[.x.]" or "[=x=]" within a set, at the start of the rest: its size, or 0. */
 static size_t
@@ -120,7 +120,7 @@ take_set(struct translation *t)
 	}
 }
 
-/* ---- Repetitions ------------------------------------------------------------------------------- */
+/* ---- Repetitions ----------------------------------------------------------------------------- */
 
 /* A repetition of what is repeated already: to Perl "a*?" and "a*+" are something else. */
 static int
@@ -129,7 +129,8 @@ take_repetition(struct translation *t)
 	char c = t->rest.data[0];
 
 	if (t->repetition == '{')
-		return ph_error_set(t->error, "\"%c\" behind {…}: put what it repeats in parentheses", c);
+		return ph_error_set(t->error,
+			"\"%c\" behind {…}: put what it repeats in parentheses", c);
 	if (t->repetition != '\0') {
 		c = t->repetition == c ? c : '*';
 		t->size--;
@@ -167,7 +168,8 @@ take_brace(struct translation *t)
 		return 0;
 	}
 	if (t->repetition != '\0')
-		return ph_error_set(t->error, "{…} behind \"%c\": put what it repeats in parentheses",
+		return ph_error_set(t->error,
+			"{…} behind \"%c\": put what it repeats in parentheses",
 			t->repetition == '{' ? '}' : t->repetition);
 	put_string(t, t->rest.data[1] == ',' ? "{0" : "{");
 	put(t, t->rest.data + 1, size - 1);

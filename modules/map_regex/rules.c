@@ -90,7 +90,8 @@ parse_flags(struct parse *p, ph_span *s, uint32_t *options)
 		while (flag->flag != '\0' && flag->flag != s->data[0])
 			flag++;
 		if (flag->flag == '\0')
-			return ph_error_set(p->error, "%s:%d: unknown flag \"%c\" behind the pattern; the flags "
+			return ph_error_set(p->error,
+				"%s:%d: unknown flag \"%c\" behind the pattern; the flags "
 				"are %s", p->name, p->line, s->data[0], syntaxes[p->syntax].names);
 		*options ^= flag->options;
 	}
@@ -106,9 +107,11 @@ compile(struct parse *p, pcre2_code **compiled, ph_span pattern, uint32_t option
 	char text[128], place[48] = "";
 
 	if (p->syntax == RULES_POSIX) {
-		pattern.data = posix_translate(p->pool, pattern, (options & PCRE2_MULTILINE) != 0, &why);
+		pattern.data = posix_translate(p->pool, pattern, (options & PCRE2_MULTILINE) != 0,
+			&why);
 		if (pattern.data == NULL)
-			return ph_error_set(p->error, "%s:%d: bad pattern: %s", p->name, p->line, why.text);
+			return ph_error_set(p->error, "%s:%d: bad pattern: %s", p->name, p->line,
+				why.text);
 		pattern.size = strlen(pattern.data);
 	}
 	*compiled = pcre2_compile((PCRE2_SPTR)pattern.data, pattern.size, options, &code, &offset, NULL);
@@ -116,7 +119,8 @@ compile(struct parse *p, pcre2_code **compiled, ph_span pattern, uint32_t option
 		pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof(text));
 		if (p->syntax == RULES_PERL) /* in a translation it is another place */
 			snprintf(place, sizeof(place), " at its character %zu", offset + 1);
-		return ph_error_set(p->error, "%s:%d: bad pattern%s: %s", p->name, p->line, place, text);
+		return ph_error_set(p->error, "%s:%d: bad pattern%s: %s", p->name, p->line, place,
+			text);
 	}
 	/* Where there is no JIT the interpreter does it. */
 	pcre2_jit_compile(*compiled, PCRE2_JIT_COMPLETE);
@@ -135,13 +139,14 @@ parse_delimited(struct parse *p, pcre2_code **code, ph_span *s)
 	if (s->size == 0)
 		return fail(p, "expected a pattern: /pattern/flags value");
 	delimiter = s->data[0];
-	if (isalnum((unsigned char)delimiter) || delimiter == '\\' || (unsigned char)delimiter >= 128)
+	if (isalnum((unsigned char)delimiter) || delimiter == '\\' ||
+		(unsigned char)delimiter >= 128)
 		return fail(p, "expected a pattern in delimiters: /pattern/flags value");
 	while (end < s->size && s->data[end] != delimiter)
 		end += s->data[end] == '\\' && end + 1 < s->size ? 2 : 1;
 	if (end >= s->size)
-		return ph_error_set(p->error, "%s:%d: no closing \"%c\" behind the pattern", p->name, p->line,
-			delimiter);
+		return ph_error_set(p->error, "%s:%d: no closing \"%c\" behind the pattern",
+			p->name, p->line, delimiter);
 	pattern = (ph_span){s->data + 1, end - 1};
 	*s = (ph_span){s->data + end + 1, s->size - end - 1};
 	return parse_flags(p, s, &options) == -1 ? -1 : compile(p, code, pattern, options);
@@ -192,7 +197,8 @@ parse_group(struct parse *p, const struct rule *rule, ph_span *s, uint32_t *grou
 		return fail(p, "a negated pattern has no groups for $number");
 	pcre2_pattern_info(rule->code, PCRE2_INFO_CAPTURECOUNT, &count);
 	if (number == 0 || number > count)
-		return ph_error_set(p->error, "%s:%d: $%u in the value, but the pattern has %u groups",
+		return ph_error_set(p->error,
+			"%s:%d: $%u in the value, but the pattern has %u groups",
 			p->name, p->line, (unsigned)number, count);
 	*group = (uint32_t)number;
 	digits += wrapped ? 1 : 0;
@@ -301,7 +307,8 @@ int
 regex_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span text,
 	enum rules_syntax syntax, ph_error *error)
 {
-	struct parse p = {.rules = rules, .pool = pool, .name = name, .syntax = syntax, .error = error};
+	struct parse p = {.rules = rules, .pool = pool, .name = name, .syntax = syntax,
+		.error = error};
 
 	*rules = (struct rules){0};
 	if (ph_table_parse(name, text, PH_TABLE_LINES, count_entry, &p, error) != 0)
@@ -337,8 +344,8 @@ static ph_found
 match_code(const struct rule *rule, const pcre2_code *code, pcre2_match_context *context,
 	const char *name, ph_span key, pcre2_match_data *data, ph_error *error)
 {
-	int rc = pcre2_match(code, (PCRE2_SPTR)(key.data != NULL ? key.data : ""), key.size, 0, 0, data,
-		context);
+	int rc = pcre2_match(code, (PCRE2_SPTR)(key.data != NULL ? key.data : ""), key.size, 0, 0,
+		data, context);
 	char text[128];
 
 	if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH)
@@ -376,7 +383,8 @@ piece_text(const struct piece *piece, ph_span key, pcre2_match_data *data)
 	if (piece->group >= pcre2_get_ovector_count(data) || v[2 * piece->group] == PCRE2_UNSET ||
 		v[2 * piece->group + 1] > key.size || v[2 * piece->group] > v[2 * piece->group + 1])
 		return (ph_span){"", 0};
-	return (ph_span){key.data + v[2 * piece->group], v[2 * piece->group + 1] - v[2 * piece->group]};
+	return (ph_span){key.data + v[2 * piece->group],
+		v[2 * piece->group + 1] - v[2 * piece->group]};
 }
 
 static ph_found

@@ -57,7 +57,8 @@ int regex_parse(struct rules *rules, ph_pool *pool, const char *name, ph_span te
 	enum rules_syntax syntax, ph_error *error);
 void rules_free(struct rules *rules);
 
-/* The value for a key, in the pool. PH_FAILED: a limit was hit (error names the line), no memory. */
+/* The value for a key, in the pool. PH_FAILED: a limit was hit (error names the line), no
+ * memory. */
 ph_found rules_find(const struct rules *rules, pcre2_match_context *context, ph_pool *pool,
 	const char *name, ph_span key, ph_span *value, ph_error *error);
 

@@ -150,7 +150,7 @@ finds_what_it_should(void **unused)
 	pcre2_match_context_free(context);
 }
 
-/* ---- The translation, against regcomp(3) -------------------------------------------------------- */
+/* ---- The translation, against regcomp(3) ----------------------------------------------------- */
 
 static unsigned
 chance(unsigned *seed, unsigned range)
@@ -193,7 +193,8 @@ static void
 compare(const char *pattern, const regex_t *theirs, const pcre2_code *ours, unsigned *seed)
 {
 	static const char all[] = "\naabbc.-\\w]d {";
-	/* In the middle of a pattern glibc's anchors find ends of lines even without REG_NEWLINE. */
+	/* In the middle of a pattern glibc's anchors find ends of lines even without
+	 * REG_NEWLINE. */
 	const char *letters = has_anchor(pattern) ? all + 1 : all;
 	pcre2_match_data *data = pcre2_match_data_create(10, NULL);
 

@@ -50,8 +50,8 @@ user_line(const struct passwd *pwd)
 	char *line;
 
 	return asprintf(&line, "%s:%s:%lu:%lu:%s:%s:%s", text(pwd->pw_name), text(pwd->pw_passwd),
-		(unsigned long)pwd->pw_uid, (unsigned long)pwd->pw_gid, text(pwd->pw_gecos), text(pwd->pw_dir),
-		text(pwd->pw_shell)) != -1 ? line : NULL;
+		(unsigned long)pwd->pw_uid, (unsigned long)pwd->pw_gid, text(pwd->pw_gecos),
+		text(pwd->pw_dir), text(pwd->pw_shell)) != -1 ? line : NULL;
 }
 
 static char *
@@ -83,8 +83,9 @@ ask(struct lookup *lookup, char *buffer, size_t size)
 		getpwnam_r(lookup->key, &pwd, buffer, size, &user);
 
 	if (user == NULL && group == NULL) {
-		/* Not found is 0. The manual page has more codes for it, but with glibc they all mean that
-		 * a service could not be asked: ENOENT is a socket of its that is not there. */
+		/* Not found is 0. The manual page has more codes for it, but with glibc they all
+		 * mean that a service could not be asked: ENOENT is a socket of its that is not
+		 * there. */
 		lookup->found = code == 0 ? PH_NOT_FOUND : PH_FAILED;
 		return code;
 	}

@@ -22,7 +22,8 @@ static const struct ph_param params[] = {
 
 static const char users[] = "passwd.byname", groups[] = "group.byname";
 
-/* Can it be the name of anybody? Some services would take a line end for the end of their question. */
+/* Can it be the name of anybody? Some services would take a line end for the end of their
+ * question. */
 static bool
 is_name(ph_span key)
 {
@@ -85,7 +86,8 @@ unix_check(void *self, ph_error *error)
 	const struct database *database = self;
 
 	if (strcmp(database->path, users) != 0 && strcmp(database->path, groups) != 0)
-		return ph_error_set(error, "\"%.60s\" is not a table of this host: expected unix:%s or unix:%s",
+		return ph_error_set(error,
+			"\"%.60s\" is not a table of this host: expected unix:%s or unix:%s",
 			database->path, users, groups);
 	return 0;
 }

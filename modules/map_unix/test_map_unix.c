@@ -7,7 +7,7 @@
 
 extern const struct ph_module posthouse_module_map_unix;
 
-/* ---- A name service ---------------------------------------------------------------------------- */
+/* ---- A name service -------------------------------------------------------------------------- */
 
 int __wrap_getpwnam_r(const char *name, struct passwd *pwd, char *buffer, size_t size,
 	struct passwd **result);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- The ring of messages that nobody claimed yet ------------------------------------------------ */
+/* ---- The ring of messages that nobody claimed yet -------------------------------------------- */
 
 int
 fifo_push(struct fifo *fifo, uint32_t number)
@@ -45,7 +45,7 @@ fifo_unpop(struct fifo *fifo)
 	fifo->count++;
 }
 
-/* ---- Records ------------------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 static uint64_t
 note_bytes(uint32_t size)

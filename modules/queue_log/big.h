@@ -31,7 +31,8 @@ int big_finish(const struct storage *storage, struct big *big, ph_span head, uin
 int big_place(const struct storage *storage, struct big *big, uint32_t number, uint64_t identity,
 	uint64_t offset);
 /* Takes the name away again: the record was not acknowledged. */
-void big_unplace(const struct storage *storage, uint32_t number, uint64_t identity, uint64_t offset);
+void big_unplace(const struct storage *storage, uint32_t number, uint64_t identity,
+	uint64_t offset);
 /* Closes it; without a record it is removed. */
 void big_close(const struct storage *storage, struct big *big, bool remove);
 

@@ -22,7 +22,7 @@
 #define NOTE_BYTES 12
 #define YIELD_EVERY 8192 /* entries */
 
-/* ---- Bytes ----------------------------------------------------------------------------------------- */
+/* ---- Bytes ----------------------------------------------------------------------------------- */
 
 struct output {
 	unsigned char *bytes;
@@ -68,7 +68,7 @@ input_take(struct input *input, size_t size)
 	return bytes;
 }
 
-/* ---- Saving ---------------------------------------------------------------------------------------- */
+/* ---- Saving ---------------------------------------------------------------------------------- */
 
 static void
 save_log(struct output *output, const struct log *log)
@@ -199,7 +199,7 @@ owner_checkpoint_save(struct owner *owner, ph_error *error)
 	return result;
 }
 
-/* ---- Loading --------------------------------------------------------------------------------------- */
+/* ---- Loading --------------------------------------------------------------------------------- */
 
 struct load_job {
 	const struct storage *storage;

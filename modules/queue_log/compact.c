@@ -47,7 +47,7 @@ compact_scan(void *argument)
 	close(job->scan.fd);
 }
 
-/* ---- Writing the new file -------------------------------------------------------------------------- */
+/* ---- Writing the new file -------------------------------------------------------------------- */
 
 struct copy {
 	const struct compact_job *job;
@@ -193,7 +193,7 @@ compact_write(void *argument)
 	free(copy.buffer);
 }
 
-/* ---- What lives ------------------------------------------------------------------------------------ */
+/* ---- What lives ------------------------------------------------------------------------------ */
 
 static bool
 record_lives(const struct owner *owner, const struct log *log, const struct record *record)
@@ -300,7 +300,8 @@ owner_compact(struct owner *owner)
 	job->number = log->number;
 	job->identity = log->identity;
 	job->compactions = log->compactions;
-	/* Recovery judged the end of it: a record that is known is kept, whatever its content is now. */
+	/* Recovery judged the end of it: a record that is known is kept, whatever its content is
+	 * now. */
 	job->scan = (struct scan){.files = owner->storage->files, .identity = log->identity,
 		.from = SEGMENT_HEADER, .limit = log->size, .whole = true};
 	log->users++;
@@ -312,7 +313,8 @@ owner_compact(struct owner *owner)
 		compact_one(owner, log, job);
 	if (job->error != 0) {
 		ph_log(PH_LOG_WARNING, "%s/%08x.seg: cannot compact: %s", owner->storage->path,
-			log->number, job->error == EBADMSG ? "it is damaged" : strerror(job->error));
+			log->number, job->error == EBADMSG ? "it is damaged"
+			: strerror(job->error));
 		log->allocated = 0; /* not again before a restart */
 	}
 	log->users--;

@@ -1,8 +1,7 @@
-#include "disk.h"
+#include "disk_inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,50 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum operation_kind {
-	OP_MARK,
-	OP_CREATE,
-	OP_WRITE,
-	OP_SYNC,
-	OP_TRUNCATE,
-	OP_ALLOCATE,
-	OP_RENAME,
-	OP_UNLINK,
-	OP_SYNC_FOLDER
-};
-
-struct operation {
-	enum operation_kind kind;
-	int inode;
-	int64_t offset;    /* of a write; the new size */
-	size_t size;
-	char *data;        /* of a write; NULL: zeros */
-	bool durable;
-	bool failed;
-	char *path, *to;
-};
-
-struct entry {
-	char *path;
-	int inode;
-};
-
-struct disk {
-	struct files files;
-	pthread_mutex_t mutex;
-	bool journal;
-	struct operation *operations;
-	size_t count, room;
-	int *inodes;       /* memfds */
-	size_t inode_count;
-	struct entry *entries;
-	size_t entry_count;
-	size_t failable, fail_from, fail_count;
-	int fail_error;
-	bool no_dsync;
-};
-
-/* ---- State -------------------------------------------------------------------------------------- */
+/* ---- State ----------------------------------------------------------------------------------- */
 
 static struct disk *
 disk_of(const struct files *files)
@@ -61,8 +17,8 @@ disk_of(const struct files *files)
 	return files->disk;
 }
 
-static struct entry *
-entry_find(const struct disk *disk, const char *path)
+struct entry *
+disk_entry(const struct disk *disk, const char *path)
 {
 	for (size_t i = 0; i < disk->entry_count; i++)
 		if (strcmp(disk->entries[i].path, path) == 0)
@@ -70,17 +26,17 @@ entry_find(const struct disk *disk, const char *path)
 	return NULL;
 }
 
-static void
-entry_remove(struct disk *disk, struct entry *entry)
+void
+disk_entry_remove(struct disk *disk, struct entry *entry)
 {
 	free(entry->path);
 	*entry = disk->entries[--disk->entry_count];
 }
 
-static void
-entry_set(struct disk *disk, const char *path, int inode)
+void
+disk_entry_set(struct disk *disk, const char *path, int inode)
 {
-	struct entry *entry = entry_find(disk, path);
+	struct entry *entry = disk_entry(disk, path);
 
 	if (entry != NULL) {
 		entry->inode = inode;
@@ -90,8 +46,8 @@ entry_set(struct disk *disk, const char *path, int inode)
 	disk->entries[disk->entry_count++] = (struct entry){strdup(path), inode};
 }
 
-static int
-inode_new(struct disk *disk)
+int
+disk_inode_new(struct disk *disk)
 {
 	int fd = memfd_create("disk", MFD_CLOEXEC);
 
@@ -139,12 +95,12 @@ disk_fails(struct disk *disk)
 	return true;
 }
 
-/* ---- Operations --------------------------------------------------------------------------------- */
+/* ---- Operations ------------------------------------------------------------------------------ */
 
 static int
 sim_open_locked(struct disk *disk, const char *path, int flags)
 {
-	struct entry *entry = entry_find(disk, path);
+	struct entry *entry = disk_entry(disk, path);
 	char name[64];
 	int inode;
 
@@ -159,8 +115,8 @@ sim_open_locked(struct disk *disk, const char *path, int flags)
 	if (entry == NULL) {
 		if (disk_fails(disk))
 			return -1;
-		inode = inode_new(disk);
-		entry_set(disk, path, inode);
+		inode = disk_inode_new(disk);
+		disk_entry_set(disk, path, inode);
 		if (disk->journal) {
 			struct operation *operation = journal_add(disk, OP_CREATE);
 
@@ -310,14 +266,14 @@ sim_rename(const struct files *files, const char *from, const char *to)
 	int result = -1;
 
 	pthread_mutex_lock(&disk->mutex);
-	entry = entry_find(disk, from);
+	entry = disk_entry(disk, from);
 	if (entry == NULL) {
 		errno = ENOENT;
 	} else if (!disk_fails(disk)) {
 		int inode = entry->inode;
 
-		entry_remove(disk, entry);
-		entry_set(disk, to, inode);
+		disk_entry_remove(disk, entry);
+		disk_entry_set(disk, to, inode);
 		result = 0;
 		if (disk->journal) {
 			struct operation *operation = journal_add(disk, OP_RENAME);
@@ -338,11 +294,11 @@ sim_unlink(const struct files *files, const char *path)
 	int result = -1;
 
 	pthread_mutex_lock(&disk->mutex);
-	entry = entry_find(disk, path);
+	entry = disk_entry(disk, path);
 	if (entry == NULL) {
 		errno = ENOENT;
 	} else if (!disk_fails(disk)) {
-		entry_remove(disk, entry);
+		disk_entry_remove(disk, entry);
 		result = 0;
 		if (disk->journal)
 			journal_add(disk, OP_UNLINK)->path = strdup(path);
@@ -399,7 +355,7 @@ sim_list(const struct files *files, const char *path,
 	return 0;
 }
 
-/* ---- Life --------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 struct disk *
 disk_new(bool journal)
@@ -511,7 +467,8 @@ inode_copy(int from, int to)
 	int64_t size = file_size(from);
 	char *bytes = malloc((size_t)size + 1);
 
-	if (pread(from, bytes, (size_t)size, 0) != size || pwrite(to, bytes, (size_t)size, 0) != size)
+	if (pread(from, bytes, (size_t)size, 0) != size ||
+		pwrite(to, bytes, (size_t)size, 0) != size)
 		abort();
 	free(bytes);
 }
@@ -522,171 +479,22 @@ disk_copy(const struct disk *disk)
 	struct disk *copy = disk_new(false);
 
 	for (size_t i = 0; i < disk->inode_count; i++) {
-		int inode = inode_new(copy);
+		int inode = disk_inode_new(copy);
 
 		inode_copy(disk->inodes[i], copy->inodes[inode]);
 	}
 	for (size_t i = 0; i < disk->entry_count; i++)
-		entry_set(copy, disk->entries[i].path, disk->entries[i].inode);
+		disk_entry_set(copy, disk->entries[i].path, disk->entries[i].inode);
 	return copy;
-}
-
-/* ---- Power cuts --------------------------------------------------------------------------------- */
-
-static unsigned
-rng(unsigned *seed)
-{
-	*seed = *seed * 1103515245u + 12345u;
-	return *seed >> 16;
-}
-
-static void
-apply_write(struct disk *disk, const struct operation *operation, size_t from, size_t to)
-{
-	char *bytes = calloc(1, to - from + 1);
-
-	if (operation->data != NULL)
-		memcpy(bytes, operation->data + from, to - from);
-	if (pwrite(disk->inodes[operation->inode], bytes, to - from,
-		    operation->offset + (int64_t)from) != (ssize_t)(to - from))
-		abort();
-	free(bytes);
-}
-
-/* Parts of a write, by sectors and in one case by bytes. */
-static void
-apply_torn(struct disk *disk, const struct operation *operation, unsigned *seed)
-{
-	unsigned how = rng(seed) % 4;
-	size_t cut = operation->size == 0 ? 0 : rng(seed) % operation->size;
-
-	if (how == 0)
-		return;
-	if (how == 1) {
-		apply_write(disk, operation, 0, cut);
-	} else if (how == 2) {
-		apply_write(disk, operation, cut, operation->size);
-	} else {
-		for (size_t at = 0; at < operation->size; at += 512) {
-			size_t end = at + 512 < operation->size ? at + 512 : operation->size;
-
-			if (rng(seed) % 2 == 0)
-				apply_write(disk, operation, at, end);
-		}
-	}
-}
-
-static void
-apply_data(struct disk *disk, const struct operation *operation, enum disk_cut how, unsigned *seed)
-{
-	int fd = disk->inodes[operation->inode];
-
-	switch (operation->kind) {
-	case OP_WRITE:
-		if (how == DISK_TORN)
-			apply_torn(disk, operation, seed);
-		else
-			apply_write(disk, operation, 0, operation->size);
-		return;
-	case OP_TRUNCATE:
-		if ((how != DISK_TORN || rng(seed) % 2 == 0) && ftruncate(fd, operation->offset) != 0)
-			abort();
-		return;
-	case OP_ALLOCATE:
-		if ((how != DISK_TORN || rng(seed) % 2 == 0) && file_size(fd) < operation->offset &&
-			ftruncate(fd, operation->offset) != 0)
-			abort();
-		return;
-	default:
-		return;
-	}
-}
-
-static void
-apply_name(struct disk *disk, const struct operation *operation)
-{
-	struct entry *entry = operation->path == NULL ? NULL : entry_find(disk, operation->path);
-
-	if (operation->kind == OP_CREATE) {
-		entry_set(disk, operation->path, operation->inode);
-	} else if (operation->kind == OP_UNLINK && entry != NULL) {
-		entry_remove(disk, entry);
-	} else if (operation->kind == OP_RENAME && entry != NULL) {
-		int inode = entry->inode;
-
-		entry_remove(disk, entry);
-		entry_set(disk, operation->to, inode);
-	}
-}
-
-static bool
-is_data(const struct operation *operation)
-{
-	return operation->kind == OP_WRITE || operation->kind == OP_TRUNCATE ||
-		operation->kind == OP_ALLOCATE;
-}
-
-static bool
-is_name(const struct operation *operation)
-{
-	return operation->kind == OP_CREATE || operation->kind == OP_RENAME ||
-		operation->kind == OP_UNLINK;
-}
-
-/* Which operations were durable when the one at position was under way. */
-static bool *
-durable_make(const struct disk *disk, size_t position)
-{
-	bool *durable = calloc(disk->count + 1, sizeof *durable);
-	bool *synced = calloc(disk->inode_count + 1, sizeof *synced), names = false;
-
-	for (size_t i = position < disk->count ? position : disk->count; i-- > 0;) {
-		const struct operation *operation = disk->operations + i;
-
-		if (operation->failed)
-			continue;
-		if (operation->kind == OP_SYNC)
-			synced[operation->inode] = true;
-		if (operation->kind == OP_SYNC_FOLDER)
-			names = true;
-		durable[i] = (is_data(operation) && synced[operation->inode]) ||
-			(is_name(operation) && names) ||
-			(operation->kind == OP_WRITE && operation->durable);
-	}
-	free(synced);
-	return durable;
-}
-
-struct disk *
-disk_cut(const struct disk *disk, size_t position, enum disk_cut cut, unsigned seed)
-{
-	struct disk *after = disk_new(false);
-	bool *done = durable_make(disk, position);
-
-	for (size_t i = 0; i < disk->inode_count; i++)
-		inode_new(after);
-	for (size_t i = 0; i <= position && i < disk->count; i++) {
-		const struct operation *operation = disk->operations + i;
-
-		if (!done[i] && cut == DISK_LOST)
-			continue;
-		if (is_data(operation))
-			apply_data(after, operation, done[i] ? DISK_PRESENT : cut, &seed);
-		else if (is_name(operation) &&
-			(done[i] || cut == DISK_PRESENT || rng(&seed) % 2 == 0))
-			apply_name(after, operation);
-	}
-	free(done);
-	return after;
 }
 
 void
 disk_forget(struct disk *disk, const char *path)
 {
-	struct entry *entry = entry_find(disk, path);
+	struct entry *entry = disk_entry(disk, path);
 
 	if (entry != NULL)
-		entry_remove(disk, entry);
+		disk_entry_remove(disk, entry);
 }
 
 size_t

@@ -40,7 +40,8 @@ extern const struct files file_system;
 
 /* Reads until size bytes or the end of the file: the number of bytes, or -1. */
 ssize_t file_read_at(const struct files *files, int fd, void *buffer, size_t size, int64_t offset);
-/* Writes all of the parts, which it may change; durable: they are synced when it returns. 0 or -1. */
+/* Writes all of the parts, which it may change; durable: they are synced when it returns. 0 or
+ * -1. */
 int file_write_at(const struct files *files, int fd, struct iovec *parts, int count, int64_t offset,
 	bool durable);
 /* The same for one run of bytes. */

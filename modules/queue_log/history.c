@@ -54,7 +54,7 @@ history_close(struct queue_log *log)
 	free(log);
 }
 
-/* ---- Content: a function of the message ---------------------------------------------------------- */
+/* ---- Content: a function of the message ------------------------------------------------------ */
 
 static char *
 body_make(unsigned number, size_t size)
@@ -75,7 +75,8 @@ head_make(const char *id, char head[64])
 static void
 envelope_make(unsigned number, char envelope[512])
 {
-	snprintf(envelope, 512, "envelope of %u: %0*u", number, (int)(number * 13 % 300) + 1, number);
+	snprintf(envelope, 512, "envelope of %u: %0*u", number, (int)(number * 13 % 300) + 1,
+		number);
 }
 
 static void
@@ -84,7 +85,7 @@ note_make(const char *id, unsigned number, char note[64])
 	snprintf(note, 64, "note %u on %s", number, id);
 }
 
-/* ---- Doing --------------------------------------------------------------------------------------- */
+/* ---- Doing ----------------------------------------------------------------------------------- */
 
 struct told *
 history_put(struct history *history, struct queue_log *log, size_t size)
@@ -194,7 +195,7 @@ history_sync(struct history *history, struct queue_log *owner)
 	return 0;
 }
 
-/* ---- Checking ------------------------------------------------------------------------------------ */
+/* ---- Checking -------------------------------------------------------------------------------- */
 
 /* Bytes that are handed out are right; those of a message that was never acknowledged need not be
  * handed out. */
@@ -318,8 +319,8 @@ history_check(const struct history *history, const struct disk *disk, size_t pos
 	outcome_of(history, log, position, &second);
 	check(ops()->disown(log, &error) == 0);
 	history_close(log);
-	/* A message that was refused on a disk that never worked again may be there once: what was read
-	 * of it from memory need not be on the disk. */
+	/* A message that was refused on a disk that never worked again may be there once: what was
+	 * read of it from memory need not be on the disk. */
 	if (second.present - second.returned != first.present - first.returned)
 		first.strange++;
 	more(&first.lost, second.lost);

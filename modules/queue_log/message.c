@@ -41,7 +41,7 @@ struct big_job {
 	int result;
 };
 
-/* ---- Chunks ------------------------------------------------------------------------------------- */
+/* ---- Chunks ---------------------------------------------------------------------------------- */
 
 static struct chunk *
 chunk_get(struct storage *storage)
@@ -111,7 +111,7 @@ message_parts(const ph_queue_writer *writer, struct iovec *parts)
 		*parts++ = (struct iovec){.iov_base = chunk->bytes, .iov_len = chunk->used};
 }
 
-/* ---- Big messages ------------------------------------------------------------------------------- */
+/* ---- Big messages ---------------------------------------------------------------------------- */
 
 static void
 big_job_run(void *argument)
@@ -187,7 +187,7 @@ message_end_big(ph_queue_writer *writer, bool remove)
 	writer->big = NULL;
 }
 
-/* ---- Life --------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 int
 message_begin(struct storage *storage, int64_t expected, ph_queue_writer **writer, ph_error *error)

@@ -18,7 +18,7 @@
 #define CHECKPOINT_EVERY (300 * 1000)
 #define HINT_SIZE 16                       /* number, four bytes of zero, durable offset */
 
-/* ---- Taking over and letting go ------------------------------------------------------------------ */
+/* ---- Taking over and letting go -------------------------------------------------------------- */
 
 static struct owner *
 owner_new(struct storage *storage, ph_error *error)
@@ -170,7 +170,7 @@ owner_disown(struct storage *storage, ph_error *error)
 	return result;
 }
 
-/* ---- Hints ---------------------------------------------------------------------------------------- */
+/* ---- Hints ----------------------------------------------------------------------------------- */
 
 static void
 owner_hint(struct owner *owner, uint32_t number, uint64_t durable)
@@ -213,7 +213,7 @@ owner_read_new(struct owner *owner)
 		owner_read_hinted(owner, owner->logs.items[i]);
 }
 
-/* ---- Claiming ------------------------------------------------------------------------------------- */
+/* ---- Claiming -------------------------------------------------------------------------------- */
 
 /* A note to be read, or the message itself. */
 struct piece {
@@ -431,7 +431,7 @@ owner_claim(struct owner *owner, struct ph_queue_item *items, size_t max, ph_err
 	return (int)given;
 }
 
-/* ---- Notes ---------------------------------------------------------------------------------------- */
+/* ---- Notes ----------------------------------------------------------------------------------- */
 
 static int
 owner_put(struct owner *owner, enum record_type type, uint64_t handle, ph_span bytes,
@@ -467,7 +467,7 @@ owner_remove(struct owner *owner, uint64_t handle, ph_error *error)
 	return owner_put(owner, RECORD_REMOVE, handle, (ph_span){0}, error);
 }
 
-/* ---- Tending -------------------------------------------------------------------------------------- */
+/* ---- Tending --------------------------------------------------------------------------------- */
 
 /* Asks of each living segment whether its writer is gone, and what later headers say. */
 static void
@@ -489,7 +489,8 @@ owner_folder_time(const struct owner *owner)
 	return (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
 }
 
-/* A writer may have come and gone without a word: while no owner listened, say. Its segment shows. */
+/* A writer may have come and gone without a word: while no owner listened, say. Its segment
+ * shows. */
 static void
 owner_look_around(struct owner *owner, int64_t now)
 {

@@ -44,7 +44,7 @@ int owner_note(struct owner *owner, uint64_t handle, ph_span note, ph_error *err
 int owner_remove(struct owner *owner, uint64_t handle, ph_error *error);
 void owner_tend(struct owner *owner);
 
-/* ---- Between its parts --------------------------------------------------------------------------- */
+/* ---- Between its parts ----------------------------------------------------------------------- */
 
 /* apply.c: what a scan found becomes state. Records that were read before change nothing. */
 void owner_apply(struct owner *owner, struct log *log, const struct scan *scan);

@@ -43,7 +43,7 @@ storage_of(void *self)
 	return ((struct queue_log *)self)->storage;
 }
 
-/* ---- Life ------------------------------------------------------------------------------------------ */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 log_check(void *self, ph_error *error)
@@ -106,7 +106,7 @@ log_close_instance(void *self)
 	log->storage = NULL;
 }
 
-/* ---- Writing --------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static int
 log_begin(void *self, int64_t expected, ph_queue_writer **writer, ph_error *error)
@@ -147,7 +147,7 @@ log_hint(void *self, void *hint, size_t max)
 	return size;
 }
 
-/* ---- Owning ---------------------------------------------------------------------------------------- */
+/* ---- Owning ---------------------------------------------------------------------------------- */
 
 static int
 log_own(void *self, ph_error *error)

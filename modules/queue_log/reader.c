@@ -134,7 +134,7 @@ reader_open_big(struct reader *reader, ph_error *error)
 	return PH_FOUND;
 }
 
-/* ---- Content --------------------------------------------------------------------------------------- */
+/* ---- Content --------------------------------------------------------------------------------- */
 
 struct check_job {
 	const struct reader *reader;

@@ -14,7 +14,7 @@
 
 #define DEAD_AT_ONCE 64
 
-/* ---- Segments ------------------------------------------------------------------------------------- */
+/* ---- Segments -------------------------------------------------------------------------------- */
 
 struct dead {
 	uint32_t number;
@@ -114,7 +114,8 @@ reclaim_collect(struct owner *owner, struct reclaim_job *job)
 
 		if (log->sealed && log->live == 0 && log->users == 0 && !log->pinned)
 			job->items[job->count++] =
-				(struct dead){.number = log->number, .whole = log->compactions == 0};
+				(struct dead){.number = log->number,
+				.whole = log->compactions == 0};
 	}
 }
 
@@ -148,7 +149,7 @@ reclaim_round(struct owner *owner, bool always)
 	return gone;
 }
 
-/* ---- Big messages' files --------------------------------------------------------------------------- */
+/* ---- Big messages' files --------------------------------------------------------------------- */
 
 struct trash_job {
 	const struct storage *storage;
@@ -190,7 +191,7 @@ owner_reclaim(struct owner *owner)
 	reclaim_trash(owner);
 }
 
-/* ---- Orphans --------------------------------------------------------------------------------------- */
+/* ---- Orphans --------------------------------------------------------------------------------- */
 
 struct sweep_job {
 	const struct storage *storage;

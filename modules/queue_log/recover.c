@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- The folder ---------------------------------------------------------------------------------- */
+/* ---- The folder ------------------------------------------------------------------------------ */
 
 /* What the helper found of a segment's file. */
 struct seen {
@@ -146,7 +146,7 @@ owner_meet(struct owner *owner, uint32_t number)
 	return log;
 }
 
-/* ---- Reading on the helper ------------------------------------------------------------------------ */
+/* ---- Reading on the helper ------------------------------------------------------------------- */
 
 struct read_job {
 	const struct storage *storage;
@@ -172,8 +172,8 @@ read_run(void *argument)
 	}
 	job->scan.whole = file_lock(job->scan.fd, FILE_LOCK_WRITER, true) == 0;
 	scan_run(&job->scan);
-	/* What a dead process wrote last may be in memory only: before anything is built upon it, it
-	 * has to be on the disk. */
+	/* What a dead process wrote last may be in memory only: before anything is built upon it,
+	 * it has to be on the disk. */
 	if (job->scan.whole && !job->scan.sealed && job->scan.error == 0 &&
 		storage->files->fdatasync(storage->files, job->scan.fd) == -1)
 		job->scan.error = errno;
@@ -215,7 +215,7 @@ owner_read_log(struct owner *owner, struct log *log)
 	free(job);
 }
 
-/* ---- Reading a living segment now ----------------------------------------------------------------- */
+/* ---- Reading a living segment now ------------------------------------------------------------ */
 
 int
 owner_open_log(struct owner *owner, struct log *log)
@@ -248,7 +248,7 @@ owner_read_hinted(struct owner *owner, struct log *log)
 	scan_clear(&scan);
 }
 
-/* ---- Damage --------------------------------------------------------------------------------------- */
+/* ---- Damage ---------------------------------------------------------------------------------- */
 
 struct aside_job {
 	const struct storage *storage;

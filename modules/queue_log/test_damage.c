@@ -17,7 +17,7 @@ ops(void)
 	return posthouse_module_queue_log.operations;
 }
 
-/* ---- Failures ----------------------------------------------------------------------------------- */
+/* ---- Failures -------------------------------------------------------------------------------- */
 
 struct load {
 	struct history *history;
@@ -173,7 +173,7 @@ test_failures(void **state)
 	scene_run(scene_failures);
 }
 
-/* ---- Flipped bits ------------------------------------------------------------------------------- */
+/* ---- Flipped bits ---------------------------------------------------------------------------- */
 
 struct flip {
 	const struct disk *disk;
@@ -199,8 +199,8 @@ flip_one(struct flip *flip, const char *path, size_t at)
 	flip->flips++;
 	flip->costly += outcome.lost;
 	flip->reported += outcome.corrupt > 0;
-	/* One record: a message, or a note, or a removal, and it is known. The last one of a segment
-	 * is its seal. */
+	/* One record: a message, or a note, or a removal, and it is known. The last one of a
+	 * segment is its seal. */
 	if (outcome.lost + outcome.returned + outcome.notes_wrong > 1 || outcome.broken > 0 ||
 		outcome.strange > 0 || outcome.doubled > 0 ||
 		(outcome.lost + outcome.returned + outcome.notes_wrong > 0 && outcome.corrupt == 0)) {

@@ -196,7 +196,7 @@ static void
 spoil(const struct disk *disk, const struct told *told, uint64_t at)
 {
 	const struct files *files = disk_files(disk);
-	char path[FILE_PATH_ROOM], byte;
+	char path[FILE_PATH_ROOM], byte = 0;
 	int fd = files->open(files,
 		name_path_of("/sim/log", NAME_SEGMENT, HANDLE_NUMBER(told->handle), path), O_RDWR);
 	off_t place = (off_t)(HANDLE_OFFSET(told->handle) + at);
@@ -241,7 +241,8 @@ compact_spoiled(unsigned which, uint64_t at, bool goes_on)
 		check(strstr(world.last, ".seg: cannot compact: it is damaged") != NULL);
 	check(content_read(owner, history.messages + which) == PH_FAILED);
 	check(content_read(owner, history.messages + (which == 5 ? 11 : 5)) == PH_FOUND);
-	/* Whoever reads all of it later tells of the damage; but a last header is as if never written. */
+	/* Whoever reads all of it later tells of the damage; but a last header is as if never
+	 * written. */
 	history_close(owner);
 	disk_forget(disk, "/sim/log/index");
 	outcome = history_check(&history, disk, SIZE_MAX - 1, true);
@@ -379,7 +380,7 @@ scene_changed(void)
 	ph_pool_free(pool);
 }
 
-/* ---- All ---------------------------------------------------------------------------------------- */
+/* ---- All ------------------------------------------------------------------------------------- */
 
 static void
 capture(const char *component, ph_log_level level, const char *line, void *context)

@@ -88,7 +88,7 @@ file_name(uint64_t handle, const char *suffix, char name[32])
 	return name;
 }
 
-/* ---- Life ------------------------------------------------------------------------------------------ */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static const struct ph_param params[] = {
 	{"queue_memory_path", PH_PATH, PH_PER_SECTION, offsetof(struct queue_memory, path), "", 0, 0,
@@ -180,7 +180,7 @@ file_lock(int fd)
 	return fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-/* ---- Writing --------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static int
 queue_begin(void *self, int64_t expected, ph_queue_writer **writer, ph_error *error)
@@ -285,8 +285,8 @@ message_finish(ph_queue_writer *writer, const char *id, ph_span envelope, ph_spa
 }
 
 static int
-queue_commit(ph_queue_writer *writer, const char *id, ph_span envelope, ph_span head, uint32_t flags,
-	uint64_t *handle, ph_error *error)
+queue_commit(ph_queue_writer *writer, const char *id, ph_span envelope, ph_span head,
+	uint32_t flags, uint64_t *handle, ph_error *error)
 {
 	struct memory *memory = writer->memory;
 
@@ -332,7 +332,7 @@ queue_hint(void *self, void *hint, size_t max)
 	return (2 + count) * sizeof words[0];
 }
 
-/* ---- Owning ---------------------------------------------------------------------------------------- */
+/* ---- Owning ---------------------------------------------------------------------------------- */
 
 static bool
 message_exists(const struct memory *memory, uint64_t handle)
@@ -638,7 +638,7 @@ queue_tend(void *self)
 		ph_log(PH_LOG_WARNING, "%s", error.text);
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static ph_found
 queue_read(void *self, uint64_t handle, ph_pool *pool, struct ph_queue_content *content,

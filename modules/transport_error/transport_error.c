@@ -20,4 +20,5 @@ error_deliver(void *self, ph_delivery *delivery)
 
 /* A probe is told the same as mail, and so is a rehearsal. */
 PH_MODULE(transport_error, "1.0", "refuses mail with a text of one's own",
-	PH_TRANSPORT(.flags = PH_TRANSPORT_PROBES | PH_TRANSPORT_REHEARSES, .deliver = error_deliver));
+	PH_TRANSPORT(.flags = PH_TRANSPORT_PROBES | PH_TRANSPORT_REHEARSES,
+	.deliver = error_deliver));

@@ -1,5 +1,6 @@
 /*
- * What a next hop of transport_error says: "5.1.1 no such user", "4.7.1 come back later", "go away".
+ * What a next hop of transport_error says: "5.1.1 no such user", "4.7.1 come back later", "go
+ * away".
  */
 #ifndef TRANSPORT_ERROR_VERDICT_H
 #define TRANSPORT_ERROR_VERDICT_H

@@ -41,7 +41,7 @@ struct walk {
 	ph_error *error;
 };
 
-/* ---- Names ------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 const char *
 alias_user(ph_pool *pool, const char *address)
@@ -83,7 +83,8 @@ alias_extend(ph_pool *pool, const char *address, const char *extension)
 	ph_span local = ph_address_local_part(address);
 	size_t size = strlen(extension);
 
-	if (size == 0 || *address == '"' || extension[size - 1] == '.' || strstr(extension, "..") != NULL)
+	if (size == 0 || *address == '"' || extension[size - 1] == '.' ||
+		strstr(extension, "..") != NULL)
 		return address;
 	for (const char *c = extension; *c != '\0'; c++)
 		if ((unsigned char)*c <= ' ' || *c == 127 || strchr("\"\\,:;<>()@[]", *c) != NULL)
@@ -92,7 +93,7 @@ alias_extend(ph_pool *pool, const char *address, const char *extension)
 		address + local.size);
 }
 
-/* ---- The walk ---------------------------------------------------------------------------------- */
+/* ---- The walk -------------------------------------------------------------------------------- */
 
 static enum alias_outcome
 no_memory(struct walk *w)
@@ -173,7 +174,8 @@ add_program(struct walk *w, const struct list *list, const struct target *target
 		return ALIAS_BAD_ENTRY;
 	}
 	if (*target->text == '~') {
-		ph_error_set(w->error, "%s: \"~\" is nobody's home here (%s)", list->name, target->text);
+		ph_error_set(w->error, "%s: \"~\" is nobody's home here (%s)", list->name,
+			target->text);
 		return ALIAS_BAD_ENTRY;
 	}
 	return keep(w, &w->seen_programs,
@@ -299,13 +301,15 @@ find(struct walk *w, const char *user, const char **key, struct list *list)
 {
 	const struct alias_source *source = w->source;
 	const char *value = "";
-	ph_found found = source->find(source->context, w->pool, user, &value, &list->pattern, w->error);
+	ph_found found = source->find(source->context, w->pool, user, &value, &list->pattern,
+		w->error);
 
 	*key = user;
 	if (found == PH_NOT_FOUND) {
 		*key = alias_base(w->pool, user, source->delimiters, source->owner_special);
 		if (*key != NULL && strcmp(*key, user) != 0)
-			found = source->find(source->context, w->pool, *key, &value, &list->pattern, w->error);
+			found = source->find(source->context, w->pool, *key, &value, &list->pattern,
+				w->error);
 		if (found == PH_FOUND && source->propagate)
 			list->extension = user + strlen(*key);
 	}

@@ -74,7 +74,8 @@ static bool
 goes_together(const struct ph_user_delivery *a, const struct ph_user_delivery *b)
 {
 	return a->kind == b->kind && (a->kind == PH_USER_MAILBOX || a->kind == PH_USER_FILE) &&
-		a->flags == b->flags && strcmp(a->user, b->user) == 0 && strcmp(a->target, b->target) == 0;
+		a->flags == b->flags && strcmp(a->user, b->user) == 0 &&
+		strcmp(a->target, b->target) == 0;
 }
 
 static void
@@ -139,8 +140,8 @@ send_parcel(struct batches *batches, struct parcel *parcel)
 			parcel->requests[i] = parcel->letters[i]->request;
 			parcel->fds[i] = parcel->letters[i]->fd;
 		}
-		sent = ph_spawn_delivery(batches->self, parcel->requests, parcel->fds, parcel->count,
-			parcel->results, ph_in(parcel->letters[0]->time), &error);
+		sent = ph_spawn_delivery(batches->self, parcel->requests, parcel->fds,
+			parcel->count, parcel->results, ph_in(parcel->letters[0]->time), &error);
 	}
 	for (size_t i = 0; i < parcel->count; i++) {
 		if (sent == -1) {

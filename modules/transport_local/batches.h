@@ -1,7 +1,7 @@
 /*
  * Deliveries on their way to the spawner. Those for a mailbox or a file that come while others for
- * the same one are under way wait, and go together: one child, one lock, one fsync. Commands go alone
- * and at once.
+ * the same one are under way wait, and go together: one child, one lock, one fsync. Commands go
+ * alone and at once.
  */
 #ifndef TRANSPORT_LOCAL_BATCHES_H
 #define TRANSPORT_LOCAL_BATCHES_H

@@ -13,8 +13,8 @@ enum {
 	VARIABLES = 12
 };
 
-bool
-command_needs_shell(const char *command)
+static bool
+needs_shell(const char *command)
 {
 	static const char plain[] = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyz"
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZ \t";
@@ -22,8 +22,9 @@ command_needs_shell(const char *command)
 	return command[strspn(command, plain)] != '\0';
 }
 
-const char *const *
-command_words(ph_pool *pool, const char *command, const char *last)
+/* Its words, cut at white space, in the pool; ends with NULL. NULL: no memory, or there is none. */
+static const char *const *
+words_of(ph_pool *pool, const char *command, const char *last)
 {
 	const char **words = ph_pool_array(pool, WORDS_MAX + 2, sizeof(*words));
 	size_t count = 0;
@@ -46,7 +47,7 @@ command_words(ph_pool *pool, const char *command, const char *last)
 	return words;
 }
 
-/* ---- Environment --------------------------------------------------------------------------------- */
+/* ---- Environment ----------------------------------------------------------------------------- */
 
 struct environment {
 	ph_pool *pool;
@@ -61,7 +62,8 @@ static void
 add(struct environment *environment, const char *name, ph_span value)
 {
 	size_t head = strlen(name) + 1;
-	char *item = ph_pool_printf(environment->pool, "%s=%.*s", name, (int)value.size, value.data);
+	char *item = ph_pool_printf(environment->pool, "%s=%.*s", name, (int)value.size,
+		value.data);
 
 	if (item == NULL || environment->count == VARIABLES) {
 		environment->failed = true;
@@ -88,11 +90,12 @@ add_all(struct environment *environment, const struct ph_user_delivery *request)
 	add(environment, "EXTENSION", ph_span_of(request->extension));
 }
 
-/* ---- The command --------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 /* The administrator's command for the user. NULL: result says why there is none. */
 static const char *
-own_command(const struct params *params, const char *user, ph_pool *pool, struct ph_user_result *result)
+own_command(const struct params *params, const char *user, ph_pool *pool,
+	struct ph_user_result *result)
 {
 	ph_error error = {""};
 	const char *command = NULL;
@@ -101,26 +104,29 @@ own_command(const struct params *params, const char *user, ph_pool *pool, struct
 	case PH_FOUND:
 		return command;
 	case PH_FAILED:
-		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "mailbox_command_maps lookup: %s", error.text);
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "mailbox_command_maps lookup: %s",
+			error.text);
 		return NULL;
 	case PH_NOT_FOUND:
 		break;
 	}
 	if (*params->mailbox_command != '\0')
 		return params->mailbox_command;
-	ph_user_answer(result, PH_USER_DEFERRED, "4.3.5", "there is no mailbox_command for %s", user);
+	ph_user_answer(result, PH_USER_DEFERRED, "4.3.5", "there is no mailbox_command for %s",
+		user);
 	return NULL;
 }
 
-/* A shell of the administrator's for everything; else none unless it is needed, or the system has no
- * such program: it may be a shell's own. */
+/* A shell of the administrator's for everything; else none unless it is needed, or the system has
+ * no such program: it may be a shell's own. */
 static void
-choose_argv(const struct params *params, ph_pool *pool, const char *text, struct ph_command *command)
+choose_argv(const struct params *params, ph_pool *pool, const char *text,
+	struct ph_command *command)
 {
 	const char **shell = ph_pool_array(pool, 4, sizeof(*shell));
 
 	if (*params->local_command_shell != '\0') {
-		command->argv = command_words(pool, params->local_command_shell, text);
+		command->argv = words_of(pool, params->local_command_shell, text);
 		return;
 	}
 	if (shell == NULL)
@@ -129,7 +135,7 @@ choose_argv(const struct params *params, ph_pool *pool, const char *text, struct
 	shell[1] = "-c";
 	shell[2] = text;
 	command->otherwise = shell;
-	command->argv = command_needs_shell(text) ? shell : command_words(pool, text, NULL);
+	command->argv = needs_shell(text) ? shell : words_of(pool, text, NULL);
 }
 
 /* "$home/mail": the only thing that a directory for all users can depend on. */
@@ -137,7 +143,8 @@ static const char *
 directory_of(const struct params *params, const struct ph_user_context *user, ph_pool *pool)
 {
 	const char *directory = params->command_execution_directory;
-	size_t size = strncmp(directory, "${home}", 7) == 0 ? 7 : strncmp(directory, "$home", 5) == 0 ? 5 : 0;
+	size_t size = strncmp(directory, "${home}", 7) == 0 ? 7
+		: strncmp(directory, "$home", 5) == 0 ? 5 : 0;
 
 	if (*directory == '\0')
 		return NULL;

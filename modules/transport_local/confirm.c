@@ -1,14 +1,15 @@
 /*
- * The local role runs as mail_owner. It says of a command or a file that a .forward of the user's names
- * it, and of a file to be read that it is a .forward, or included by one. But who takes the role over, or
- * writes into the queue, could say so of any command and any file, for any user. So the process that is
- * the user reads the .forward again and looks whether the target stands there. A role that lies gets a
- * user's rights for what the user asked for, and nothing else.
+ * The local role runs as mail_owner. It says of a command or a file that a .forward of the user's
+ * names it, and of a file to be read that it is a .forward, or included by one. But who takes the
+ * role over, or writes into the queue, could say so of any command and any file, for any user. So
+ * the process that is the user reads the .forward again and looks whether the target stands there.
+ * A role that lies gets a user's rights for what the user asked for, and nothing else.
  *
- * Which of the files in forward_path it was is not asked of the role: what an address brings into their
- * names (the extension, the domain) stands for anything here, and every file that fits is looked at. All
- * of them are the user's or root's. Targets that are in none of them, because the user changed the
- * file meanwhile, wait: a file may be away for a moment, and its mail must not be lost for that.
+ * Which of the files in forward_path it was is not asked of the role: what an address brings into
+ * their names (the extension, the domain) stands for anything here, and every file that fits is
+ * looked at. All of them are the user's or root's. Targets that are in none of them, because the
+ * user changed the file meanwhile, wait: a file may be away for a moment, and its mail must not be
+ * lost for that.
  */
 #include "confirm.h"
 
@@ -38,7 +39,7 @@ struct search {
 	ph_error why;
 };
 
-/* ---- What stands in a file --------------------------------------------------------------------- */
+/* ---- What stands in a file ------------------------------------------------------------------- */
 
 static bool
 is_target(const struct search *search, const struct target *target, bool included)
@@ -86,8 +87,8 @@ look_into(struct search *search, const char *path, bool included)
 
 	if (search->files++ == FILES_MAX)
 		return false;
-	switch (ph_user_file(search->pool, search->user, path, included ? 0 : PH_USER_OWN_FILE, &text,
-		&search->why)) {
+	switch (ph_user_file(search->pool, search->user, path, included ? 0 : PH_USER_OWN_FILE,
+		&text, &search->why)) {
 	case PH_READ_TEXT:
 		return look_through(search, text, included);
 	case PH_READ_LATER:
@@ -100,7 +101,7 @@ look_into(struct search *search, const char *path, bool included)
 	return false;
 }
 
-/* ---- Which files -------------------------------------------------------------------------------- */
+/* ---- Which files ----------------------------------------------------------------------------- */
 
 /* The text as a pattern that fits nothing else; a name, whatever its letters' case. */
 static const char *
@@ -127,8 +128,8 @@ literally(ph_pool *pool, const char *text, bool any_case)
 	return pattern;
 }
 
-/* What the names in forward_path stand for, as patterns: with an extension behind this delimiter, or
- * without one ("\0"). -1: no memory. */
+/* What the names in forward_path stand for, as patterns: with an extension behind this delimiter,
+ * or without one ("\0"). -1: no memory. */
 static int
 make_names(struct search *search, char delimiter, struct forward_names *names)
 {
@@ -138,10 +139,12 @@ make_names(struct search *search, char delimiter, struct forward_names *names)
 	*names = (struct forward_names){.user = literally(search->pool, user->name, false),
 		.home = literally(search->pool, user->home, false),
 		.shell = literally(search->pool, user->shell, false), .domain = "*",
-		.extension = delimiter != '\0' ? "*" : "", .delimiter = literally(search->pool, text, false)};
+		.extension = delimiter != '\0' ? "*" : "",
+		.delimiter = literally(search->pool, text, false)};
 	if (local == NULL || names->delimiter == NULL)
 		return -1;
-	names->local = ph_pool_printf(search->pool, "%s%s%s", local, names->delimiter, names->extension);
+	names->local = ph_pool_printf(search->pool, "%s%s%s", local, names->delimiter,
+		names->extension);
 	if (names->local == NULL)
 		return -1;
 	names->recipient = ph_pool_printf(search->pool, "%s*", names->local);
@@ -193,7 +196,8 @@ look_with(struct search *search, char delimiter)
 	for (size_t i = 0; i < templates->count && !there; i++) {
 		const char *path = without_magic(search->pool, templates->items[i]);
 		const char *pattern = path == NULL ? NULL :
-			ph_macros_expand(search->pool, path, NULL, forward_name, &names, &search->why);
+			ph_macros_expand(search->pool, path, NULL, forward_name, &names,
+			&search->why);
 
 		there = pattern != NULL && *pattern == '/' && look_at_matches(search, pattern);
 	}
@@ -205,19 +209,20 @@ look_everywhere(struct search *search)
 {
 	bool there = look_with(search, '\0');
 
-	for (const char *delimiter = ph_global("recipient_delimiter"); *delimiter != '\0' && !there; delimiter++)
+	for (const char *delimiter = ph_global("recipient_delimiter"); *delimiter != '\0' && !there;
+		delimiter++)
 		there = look_with(search, *delimiter);
 	return there;
 }
 
-/* ---- The answer --------------------------------------------------------------------------------- */
+/* ---- The answer ------------------------------------------------------------------------------ */
 
 /* The mailbox of home_mailbox is the configuration's wish. */
 static bool
 is_home_mailbox(const struct local *local, const struct ph_user_delivery *request)
 {
-	return (request->flags & PH_USER_HOME_MAILBOX) != 0 && strncmp(request->target, "~/", 2) == 0 &&
-		*local->rights.home_mailbox != '\0' &&
+	return (request->flags & PH_USER_HOME_MAILBOX) != 0 &&
+		strncmp(request->target, "~/", 2) == 0 && *local->rights.home_mailbox != '\0' &&
 		strcmp(request->target + 2, local->rights.home_mailbox) == 0;
 }
 
@@ -233,10 +238,12 @@ refuse(const struct search *search, struct ph_user_result *result)
 	}
 
 	if (search->unread)
-		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "cannot read the .forward of \"%s\": %s",
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0",
+			"cannot read the .forward of \"%s\": %s",
 			search->user->name, search->why.text);
 	else
-		ph_user_answer(result, PH_USER_DEFERRED, "4.3.5", "no .forward of \"%s\" names this %s: %.100s",
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.5",
+			"no .forward of \"%s\" names this %s: %.100s",
 			search->user->name, what, search->request->target);
 	return -1;
 }
@@ -245,7 +252,8 @@ int
 confirm_target(const struct local *local, const struct ph_user_context *user,
 	const struct ph_user_delivery *request, struct ph_user_result *result)
 {
-	struct search search = {.local = local, .user = user, .request = request, .pool = ph_pool_new(0)};
+	struct search search = {.local = local, .user = user, .request = request,
+		.pool = ph_pool_new(0)};
 	bool there;
 
 	if (search.pool == NULL) {

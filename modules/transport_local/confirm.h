@@ -1,6 +1,6 @@
 /*
- * In the child that is the user: is a command to run, or a file to write or read, that the local role
- * names, the user's own wish?
+ * In the child that is the user: is a command to run, or a file to write or read, that the local
+ * role names, the user's own wish?
  */
 #ifndef TRANSPORT_LOCAL_CONFIRM_H
 #define TRANSPORT_LOCAL_CONFIRM_H

@@ -10,7 +10,7 @@
 #include "forward.h"
 #include "rights.h"
 
-/* ---- Another transport ------------------------------------------------------------------------- */
+/* ---- Another transport ----------------------------------------------------------------------- */
 
 /* The address stays what it is; "transport:nexthop" says where it goes. */
 static void
@@ -30,8 +30,8 @@ struct routes {
 
 /* Is there a route for that name? PH_FAILED: it was put off. */
 static ph_found
-find_route(struct work *w, const struct addressee *to, const char *name, const struct routes *routes,
-	const char **route)
+find_route(struct work *w, const struct addressee *to, const char *name,
+	const struct routes *routes, const char **route)
 {
 	ph_error error = {""};
 	ph_found found = PH_NOT_FOUND;
@@ -39,8 +39,8 @@ find_route(struct work *w, const struct addressee *to, const char *name, const s
 	if (to->passes && !ph_map_is_empty(routes->maps))
 		found = ph_map_lookup(w->pool, routes->maps, name, route, &error);
 	if (found == PH_FAILED)
-		ph_delivery_defer(w->delivery, to->index, "4.3.0", local_relay, "transport lookup of \"%s\": %s",
-			name, error.text);
+		ph_delivery_defer(w->delivery, to->index, "4.3.0", local_relay,
+			"transport lookup of \"%s\": %s", name, error.text);
 	if (found != PH_NOT_FOUND)
 		return found;
 	*route = routes->otherwise;
@@ -50,7 +50,7 @@ find_route(struct work *w, const struct addressee *to, const char *name, const s
 	return PH_FOUND;
 }
 
-/* ---- Nobody ------------------------------------------------------------------------------------ */
+/* ---- Nobody ---------------------------------------------------------------------------------- */
 
 /* The address of luser_relay for this name. NULL with the error. */
 static const char *
@@ -84,11 +84,13 @@ relay_user(struct work *w, const struct addressee *to)
 {
 	ph_error error = {"no memory"};
 	const char *address = relay_address(w, to, &error);
-	struct ph_target target = {.size = sizeof(target), .address = address, .sender = to->sender};
+	struct ph_target target = {.size = sizeof(target), .address = address,
+		.sender = to->sender};
 
 	if (address == NULL) {
 		ph_log(PH_LOG_WARNING, "luser_relay for %s: %s", to->recipient, error.text);
-		ph_delivery_defer(w->delivery, to->index, "4.3.5", local_relay, "luser_relay: %s", error.text);
+		ph_delivery_defer(w->delivery, to->index, "4.3.5", local_relay, "luser_relay: %s",
+			error.text);
 	} else if (forward_place(w, to, &target) == 0) {
 		ph_delivery_tell(w->delivery, "luser_relay is %s", w->local->luser_relay);
 		ph_delivery_expand_to(w->delivery, to->index, &target, 1);
@@ -120,14 +122,15 @@ nobody(struct work *w, const struct addressee *to)
 	else if (to->passes && *local->luser_relay != '\0')
 		relay_user(w, to);
 	else
-		ph_delivery_bounce(w->delivery, to->index, "5.1.1", local_relay, "unknown user: \"%s\"",
-			to->user);
+		ph_delivery_bounce(w->delivery, to->index, "5.1.1", local_relay,
+			"unknown user: \"%s\"", to->user);
 }
 
-/* ---- Somebody ---------------------------------------------------------------------------------- */
+/* ---- Somebody -------------------------------------------------------------------------------- */
 
 static void
-fill_dispatch(struct work *w, const struct addressee *to, const char *user, struct dispatch *dispatch)
+fill_dispatch(struct work *w, const struct addressee *to, const char *user,
+	struct dispatch *dispatch)
 {
 	const char *delimiters = ph_global("recipient_delimiter");
 	const char *extension = to->user + strcspn(to->user, *delimiters != '\0' ? delimiters : "");
@@ -158,7 +161,8 @@ deliver_to_mailbox(struct work *w, const struct addressee *to, const struct user
 	struct dispatch dispatch;
 
 	if (local_hides(w)) {
-		ph_delivery_sent(w->delivery, to->index, "2.0.0", local_relay, "delivers to mailbox");
+		ph_delivery_sent(w->delivery, to->index, "2.0.0", local_relay,
+			"delivers to mailbox");
 		return;
 	}
 	if (ph_delivery_is_rehearsal(w->delivery)) {
@@ -168,7 +172,8 @@ deliver_to_mailbox(struct work *w, const struct addressee *to, const struct user
 	if ((why = local_prepare(w, to->index)) == NULL)
 		return;
 	fill_dispatch(w, to, user->name, &dispatch);
-	w->letters[to->index] = rights_mailbox(w->local->state->batches, &w->local->rights, &dispatch, why);
+	w->letters[to->index] = rights_mailbox(w->local->state->batches, &w->local->rights,
+		&dispatch, why);
 	if (w->letters[to->index] == NULL)
 		local_say(w, to->index, why);
 }
@@ -182,7 +187,8 @@ somebody(struct work *w, const struct addressee *to, const struct user *user)
 	const char *route;
 
 	if (user->uid == 0) {
-		ph_delivery_defer(w->delivery, to->index, "4.3.5", local_relay, "mail is not delivered with "
+		ph_delivery_defer(w->delivery, to->index, "4.3.5", local_relay,
+			"mail is not delivered with "
 			"root's rights: add an alias for \"%s\" that names an ordinary user", user->name);
 		return;
 	}
@@ -225,8 +231,8 @@ deliver_to_user(struct work *w, const struct addressee *to)
 
 	switch (find_user(w, to->user, &user, &error)) {
 	case PH_FAILED:
-		ph_delivery_defer(w->delivery, to->index, "4.3.0", local_relay, "user lookup of \"%s\": %s",
-			to->user, error.text);
+		ph_delivery_defer(w->delivery, to->index, "4.3.0", local_relay,
+			"user lookup of \"%s\": %s", to->user, error.text);
 		break;
 	case PH_NOT_FOUND:
 		nobody(w, to);
@@ -251,7 +257,8 @@ deliver_to_owner(struct work *w, const struct addressee *to)
 		return;
 	}
 	if (!state->warned_of_postmaster)
-		ph_log(PH_LOG_WARNING, "no alias for postmaster or root: mail for postmaster goes to the "
+		ph_log(PH_LOG_WARNING,
+			"no alias for postmaster or root: mail for postmaster goes to the "
 			"mailbox of \"%s\"", name);
 	state->warned_of_postmaster = true;
 	owner.user = name;
@@ -259,7 +266,7 @@ deliver_to_owner(struct work *w, const struct addressee *to)
 	deliver_to_user(w, &owner);
 }
 
-/* ---- Commands and files ------------------------------------------------------------------------ */
+/* ---- Commands and files ---------------------------------------------------------------------- */
 
 void
 deliver_to_program(struct work *w, size_t i, const struct ph_target *target)
@@ -278,7 +285,8 @@ deliver_to_program(struct work *w, size_t i, const struct ph_target *target)
 		return;
 	}
 	if (ph_delivery_is_rehearsal(w->delivery)) {
-		ph_delivery_sent(w->delivery, i, "2.0.0", local_relay, "delivers to %s with the rights of %s",
+		ph_delivery_sent(w->delivery, i, "2.0.0", local_relay,
+			"delivers to %s with the rights of %s",
 			command ? "command" : "file", *target->user != '\0' ? target->user :
 			ph_global("default_privs"));
 		return;
@@ -287,8 +295,8 @@ deliver_to_program(struct work *w, size_t i, const struct ph_target *target)
 		return;
 	fill_dispatch(w, &to, *target->user != '\0' ? target->user : NULL, &dispatch);
 	w->letters[i] = command ?
-		rights_command(w->local->state->batches, &w->local->rights, &dispatch, target->what, why) :
-		rights_file(w->local->state->batches, &dispatch, target->what, why);
+		rights_command(w->local->state->batches, &w->local->rights, &dispatch, target->what,
+		why) : rights_file(w->local->state->batches, &dispatch, target->what, why);
 	if (w->letters[i] == NULL)
 		local_say(w, i, why);
 }

@@ -9,10 +9,10 @@
 #include "deliver.h"
 #include "rights.h"
 
-/* ---- The tables -------------------------------------------------------------------------------- */
+/* ---- The tables ------------------------------------------------------------------------------ */
 
-/* Only letters, digits and what else an atom may hold are put into patterns: what a pattern makes of
- * a key is an address, and must not become two. */
+/* Only letters, digits and what else an atom may hold are put into patterns: what a pattern makes
+ * of a key is an address, and must not become two. */
 static bool
 is_plain(const char *key)
 {
@@ -67,7 +67,7 @@ is_local(void *context, const char *domain, ph_error *error)
 	return local_is_domain(w->local, domain, error);
 }
 
-/* ---- What comes of it -------------------------------------------------------------------------- */
+/* ---- What comes of it ------------------------------------------------------------------------ */
 
 /* The names behind an alias are not for the eyes of an SMTP client. */
 static void
@@ -88,8 +88,10 @@ target_of(struct work *w, const struct addressee *to, const struct alias_result 
 
 	if (result->kind == PH_TARGET_FORWARD)
 		target.what = local_allows(&local->rights.prepend_delivered_header, "forward") ? to->recipient : "";
-	if ((result->kind == PH_TARGET_COMMAND && !local_allows(&local->allow_mail_to_commands, origin)) ||
-		(result->kind == PH_TARGET_FILE && !local_allows(&local->allow_mail_to_files, origin)))
+	if ((result->kind == PH_TARGET_COMMAND &&
+		!local_allows(&local->allow_mail_to_commands, origin)) ||
+		(result->kind == PH_TARGET_FILE &&
+		!local_allows(&local->allow_mail_to_files, origin)))
 		target.what = "";
 	return target;
 }
@@ -147,10 +149,11 @@ follow(struct work *w, struct addressee *to, const struct alias_expansion *expan
 	else if (expansion->postmaster)
 		deliver_to_owner(w, to);
 	else if (expansion->nowhere)
-		ph_delivery_sent(w->delivery, i, "2.0.0", local_relay, "delivered to file: /dev/null");
+		ph_delivery_sent(w->delivery, i, "2.0.0", local_relay,
+			"delivered to file: /dev/null");
 	else if (expansion->loop != NULL)
-		ph_delivery_bounce(w->delivery, i, "5.4.6", local_relay, "alias database loop for %s",
-			expansion->loop);
+		ph_delivery_bounce(w->delivery, i, "5.4.6", local_relay,
+			"alias database loop for %s", expansion->loop);
 	else
 		ph_delivery_defer(w->delivery, i, "4.3.5", local_relay, "an alias has no targets");
 }
@@ -161,7 +164,8 @@ begin(struct work *w, size_t i, struct addressee *to)
 	const char *original = ph_delivery_original(w->delivery, i);
 
 	*to = (struct addressee){.index = i, .sender = ph_delivery_sender(w->delivery), .passes = true};
-	to->recipient = to->address = ph_pool_strdup(w->pool, ph_delivery_recipient(w->delivery, i));
+	to->recipient = to->address = ph_pool_strdup(w->pool,
+		ph_delivery_recipient(w->delivery, i));
 	to->original = *original != '\0' ? ph_pool_strdup(w->pool, original) : to->recipient;
 	if (to->recipient != NULL && to->original != NULL)
 		return 0;
@@ -191,7 +195,8 @@ expand(struct work *w, size_t i)
 		follow(w, &to, &expansion);
 		break;
 	case ALIAS_LATER:
-		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "alias lookup: %s", error.text);
+		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "alias lookup: %s",
+			error.text);
 		break;
 	case ALIAS_BAD_ENTRY:
 		ph_log(PH_LOG_WARNING, "%s", error.text);
@@ -199,7 +204,8 @@ expand(struct work *w, size_t i)
 		break;
 	case ALIAS_TOO_LARGE:
 		ph_log(PH_LOG_WARNING, "alias expansion of %s: %s", to.recipient, error.text);
-		ph_delivery_bounce(w->delivery, i, "5.4.6", local_relay, "alias expansion: %s", error.text);
+		ph_delivery_bounce(w->delivery, i, "5.4.6", local_relay, "alias expansion: %s",
+			error.text);
 		break;
 	}
 }

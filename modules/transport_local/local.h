@@ -56,19 +56,20 @@ struct addressee {
 /* What the log shows as relay. */
 extern const char local_relay[];
 
-/* Must the names behind an address stay hidden from who asks? A probe's answer goes to SMTP clients, a
- * rehearsal's to the administrator. */
+/* Must the names behind an address stay hidden from who asks? A probe's answer goes to SMTP
+ * clients, a rehearsal's to the administrator. */
 bool local_hides(const struct work *w);
 /* In a rehearsal: what a file says, on one line. */
 void local_tell_text(struct work *w, const char *what, const char *path, ph_span text);
 ph_found local_is_domain(const struct local *local, const char *domain, ph_error *error);
 /* Is the word in the list? */
 bool local_allows(const ph_strings *list, const char *word);
-/* Was the message here for this recipient before? 1, 0, or -1: the recipient was put off. Of a probe:
+/* Was the message here for this recipient before? 1, 0, or -1: the recipient was put off. Of a
+ * probe:
  * 0. */
 int local_was_here(struct work *w, size_t i, const char *recipient);
-/* Has the content ready for a letter. Room for the reason why there will be none; NULL: the recipient
- * was put off. */
+/* Has the content ready for a letter. Room for the reason why there will be none; NULL: the
+ * recipient was put off. */
 struct ph_user_result *local_prepare(struct work *w, size_t i);
 /* A recipient's result, in the form that a letter gives it. */
 void local_say(struct work *w, size_t i, const struct ph_user_result *result);

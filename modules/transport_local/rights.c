@@ -30,7 +30,7 @@ refuse(struct ph_user_result *why, int outcome, const char *status, const char *
 	return NULL;
 }
 
-/* ---- Deliveries ---------------------------------------------------------------------------------- */
+/* ---- Deliveries ------------------------------------------------------------------------------ */
 
 /* Copies a text into a field of a request; true when it fits. */
 static bool
@@ -46,7 +46,8 @@ find_extension(struct ph_user_delivery *request)
 	size_t name = strlen(request->user), local = strcspn(request->recipient, "@");
 	const char *delimiters = ph_global("recipient_delimiter");
 
-	if (name == 0 || local <= name || strncasecmp(request->recipient, request->user, name) != 0 ||
+	if (name == 0 || local <= name ||
+		strncasecmp(request->recipient, request->user, name) != 0 ||
 		strchr(delimiters, request->recipient[name]) == NULL)
 		return;
 	snprintf(request->extension, sizeof(request->extension), "%.*s", (int)(local - name - 1),
@@ -67,10 +68,12 @@ make_request(const struct dispatch *d, enum ph_user_kind kind, const char *targe
 	request->arrival = ph_delivery_arrival(d->delivery);
 	fill(request->queue_id, sizeof(request->queue_id), ph_delivery_queue_id(d->delivery));
 	if (fill(request->user, sizeof(request->user), d->user != NULL ? d->user : "") &&
-		fill(request->sender, sizeof(request->sender), d->sender != NULL ? d->sender : ph_delivery_sender(d->delivery)) &&
+		fill(request->sender, sizeof(request->sender),
+		d->sender != NULL ? d->sender : ph_delivery_sender(d->delivery)) &&
 		fill(request->recipient, sizeof(request->recipient), d->recipient) &&
 		fill(request->original, sizeof(request->original), d->original) &&
-		fill(request->extension, sizeof(request->extension), d->extension != NULL ? d->extension : "") &&
+		fill(request->extension, sizeof(request->extension),
+		d->extension != NULL ? d->extension : "") &&
 		fill(request->target, sizeof(request->target), target)) {
 		if (d->extension == NULL)
 			find_extension(request);
@@ -88,14 +91,16 @@ post(struct batches *batches, const struct dispatch *d, enum ph_user_kind kind, 
 	struct letter *letter = NULL;
 
 	if (request != NULL && request->size == 0)
-		refuse(why, PH_USER_BOUNCED, "5.1.3", "an address or a target is too long for local delivery");
+		refuse(why, PH_USER_BOUNCED, "5.1.3",
+			"an address or a target is too long for local delivery");
 	else {
 		if (request != NULL) {
 			request->flags = flags;
 			letter = batches_post(batches, request, d->fd, time);
 		}
 		if (letter == NULL)
-			refuse(why, PH_USER_DEFERRED, "4.3.0", "no memory or descriptors for the delivery");
+			refuse(why, PH_USER_DEFERRED, "4.3.0",
+				"no memory or descriptors for the delivery");
 	}
 	free(request);
 	return letter;
@@ -114,8 +119,8 @@ has_command(const struct params *params, const struct dispatch *d, ph_error *err
 	ph_found found = PH_NOT_FOUND;
 
 	if (!ph_map_is_empty(params->mailbox_command_maps))
-		found = ph_map_lookup(ph_delivery_pool(d->delivery), params->mailbox_command_maps, d->user, NULL,
-			error);
+		found = ph_map_lookup(ph_delivery_pool(d->delivery), params->mailbox_command_maps,
+			d->user, NULL, error);
 	return found == PH_NOT_FOUND && *params->mailbox_command != '\0' ? PH_FOUND : found;
 }
 
@@ -129,7 +134,8 @@ rights_mailbox(struct batches *batches, const struct params *params, const struc
 
 	switch (has_command(params, d, &error)) {
 	case PH_FAILED:
-		return refuse(why, PH_USER_DEFERRED, "4.3.0", "mailbox_command_maps lookup: %.180s", error.text);
+		return refuse(why, PH_USER_DEFERRED, "4.3.0", "mailbox_command_maps lookup: %.180s",
+			error.text);
 	case PH_FOUND:
 		return post(batches, d, PH_USER_INSTANCE, "", 0, command_time(params), why);
 	case PH_NOT_FOUND:
@@ -143,19 +149,22 @@ rights_mailbox(struct batches *batches, const struct params *params, const struc
 }
 
 const char *
-rights_mailbox_text(ph_pool *pool, const struct params *params, const struct user *user, ph_error *error)
+rights_mailbox_text(ph_pool *pool, const struct params *params, const struct user *user,
+	ph_error *error)
 {
 	const char *command = params->mailbox_command;
 	ph_found found = PH_NOT_FOUND;
 
 	if (!ph_map_is_empty(params->mailbox_command_maps))
-		found = ph_map_lookup(pool, params->mailbox_command_maps, user->name, &command, error);
+		found = ph_map_lookup(pool, params->mailbox_command_maps, user->name, &command,
+			error);
 	if (found == PH_FAILED)
 		return NULL;
 	if (found == PH_FOUND || *command != '\0')
 		return ph_pool_printf(pool, "delivers to command: %s", command);
 	if (*params->home_mailbox != '\0')
-		return ph_pool_printf(pool, "delivers to mailbox %s/%s", user->home, params->home_mailbox);
+		return ph_pool_printf(pool, "delivers to mailbox %s/%s", user->home,
+			params->home_mailbox);
 	return ph_pool_printf(pool, "delivers to mailbox %s/%s", ph_global("mail_spool_directory"),
 		user->name);
 }
@@ -193,7 +202,7 @@ rights_text(ph_pool *pool, const struct ph_user_result *result)
 	return ph_pool_printf(pool, "%s. Command output: %s", result->text, result->output);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 struct reading {
 	struct ph_user_delivery *requests;
@@ -204,8 +213,8 @@ struct reading {
 
 /* In the pool. */
 static int
-begin_reading(ph_pool *pool, const char *user, const char *const *paths, size_t count, uint32_t flags,
-	struct reading *reading, ph_error *why)
+begin_reading(ph_pool *pool, const char *user, const char *const *paths, size_t count,
+	uint32_t flags, struct reading *reading, ph_error *why)
 {
 	if (count == 0 || count > PH_SPAWN_MAX)
 		return ph_error_set(why, "1 to %d files can be asked for", PH_SPAWN_MAX);

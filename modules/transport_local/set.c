@@ -32,7 +32,8 @@ set_add(struct set *set, ph_pool *pool, const char *text)
 	const char **slot;
 
 	if (set->count * 2 >= set->room) {
-		struct set larger = {.room = set->room > 0 ? set->room * 4 : 16, .count = set->count,
+		struct set larger = {.room = set->room > 0 ? set->room * 4 : 16,
+			.count = set->count,
 			.exact = set->exact};
 
 		larger.slots = ph_pool_array(pool, larger.room, sizeof(*larger.slots));

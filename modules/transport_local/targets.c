@@ -78,7 +78,8 @@ unquote(ph_pool *pool, ph_span piece)
 	char *out;
 	size_t size = 0, i;
 
-	if (piece.size < 2 || piece.data[0] != '"' || (out = ph_pool_alloc(pool, piece.size)) == NULL)
+	if (piece.size < 2 || piece.data[0] != '"' ||
+		(out = ph_pool_alloc(pool, piece.size)) == NULL)
 		return NULL;
 	for (i = 1; i < piece.size && piece.data[i] != '"'; i++) {
 		if (piece.data[i] == '\\' && i + 1 < piece.size)
@@ -147,14 +148,17 @@ take_special(ph_pool *pool, ph_span text, struct target *target, ph_error *error
 {
 	size_t prefix = target->kind == TARGET_INCLUDE ? strlen(":include:") : 0;
 
-	if (memchr(text.data, '\0', text.size) != NULL || memchr(text.data, '\n', text.size) != NULL)
-		return ph_error_set(error, "a control character in the name of a command or a file");
+	if (memchr(text.data, '\0', text.size) != NULL ||
+		memchr(text.data, '\n', text.size) != NULL)
+		return ph_error_set(error,
+			"a control character in the name of a command or a file");
 	target->text = target->kind == TARGET_COMMAND ? command_text(pool, text)
 		: ph_pool_copy(pool, trim((ph_span){text.data + prefix, text.size - prefix}));
 	if (target->text == NULL)
 		return ph_error_set(error, "no memory");
 	if (*target->text == '\0')
-		return ph_error_set(error, target->kind == TARGET_COMMAND ? "there is no command behind the \"|\""
+		return ph_error_set(error,
+			target->kind == TARGET_COMMAND ? "there is no command behind the \"|\""
 			: "there is no file behind \":include:\"");
 	return 1;
 }
@@ -166,7 +170,8 @@ take_address(ph_pool *pool, ph_span piece, struct target *target, ph_span *more,
 
 	if (piece.data[0] != '\\' || piece.size == 1)
 		return parse_address(pool, piece, target, more, error);
-	result = parse_address(pool, (ph_span){piece.data + 1, piece.size - 1}, target, more, error);
+	result = parse_address(pool, (ph_span){piece.data + 1, piece.size - 1}, target, more,
+		error);
 	target->kind = TARGET_USER;
 	return result;
 }

@@ -23,7 +23,7 @@
 
 extern const struct ph_module posthouse_module_transport_local;
 
-/* ---- Played ------------------------------------------------------------------------------------ */
+/* ---- Played ---------------------------------------------------------------------------------- */
 
 #define PLAYED(result, name, ...) \
 	result __wrap_##name(__VA_ARGS__); \
@@ -249,7 +249,7 @@ __wrap_ph_log(ph_log_level level, const char *format, ...)
 	world.warned = true;
 }
 
-/* ---- A loop, and an instance that lives while it runs -------------------------------------------- */
+/* ---- A loop, and an instance that lives while it runs ---------------------------------------- */
 
 static void *instance;
 static void (*scenario)(void);
@@ -434,7 +434,7 @@ answers_for_each_case(void **unused)
 	run(deliver_cases);
 }
 
-/* ---- Other transports, strangers, programs ------------------------------------------------------ */
+/* ---- Other transports, strangers, programs --------------------------------------------------- */
 
 static void
 expect(struct ph_delivery d, const char *said)
@@ -524,7 +524,7 @@ asks_for_programs(void **unused)
 	run(run_programs);
 }
 
-/* ---- Probes ------------------------------------------------------------------------------------ */
+/* ---- Probes ---------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *recipient, *said;
@@ -600,7 +600,7 @@ rehearses(void **unused)
 	run(rehearse_cases);
 }
 
-/* ---- Batches ----------------------------------------------------------------------------------- */
+/* ---- Batches --------------------------------------------------------------------------------- */
 
 enum { MANY = 100 };
 
@@ -668,7 +668,8 @@ defers_when_the_spawner_fails(void **unused)
 	run(fail_many);
 }
 
-/* Those who waited are cancelled, some under way, some not: nothing leaks, nothing is used again. */
+/* Those who waited are cancelled, some under way, some not: nothing leaks, nothing is used
+ * again. */
 static void
 cancel_many(void)
 {

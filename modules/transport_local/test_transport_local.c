@@ -15,7 +15,7 @@
 #include "alias.h"
 #include "targets.h"
 
-/* ---- Targets ----------------------------------------------------------------------------------- */
+/* ---- Targets --------------------------------------------------------------------------------- */
 
 static const struct values {
 	const char *value, *expected; /* kind and text of each; an error begins with "!" */
@@ -105,9 +105,10 @@ takes_values_apart(void **unused)
 	take_apart(files, sizeof(files) / sizeof(files[0]), TARGET_LINES);
 }
 
-/* ---- Aliases ----------------------------------------------------------------------------------- */
+/* ---- Aliases --------------------------------------------------------------------------------- */
 
-/* A table: pairs, NULL at the end. A key behind a "~" is a pattern's, files to include have a "/". */
+/* A table: pairs, NULL at the end. A key behind a "~" is a pattern's, files to include have a
+ * "/". */
 static ph_found
 find_in_table(void *context, ph_pool *pool, const char *key, const char **value, bool *pattern,
 	ph_error *error)
@@ -150,9 +151,9 @@ static const struct {
 	const char *table[20];
 	const char *address;
 	enum alias_outcome outcome;
-	/* "address=user;" for each, with "\\" before a mailbox, "|" or "/" and what in place of user, "i"
-	 * when included, "<sender" at the end; "/" for /dev/null, "~name" for a loop, "P" for no
-	 * postmaster; for other outcomes the beginning of the error */
+	/* "address=user;" for each, with "\\" before a mailbox, "|" or "/" and what in place of
+	 * user, "i" when included, "<sender" at the end; "/" for /dev/null, "~name" for a loop, "P"
+	 * for no postmaster; for other outcomes the beginning of the error */
 	const char *expected;
 } expansions[] = {
 	{{NULL}, "joe@here.example", ALIAS_DONE, "joe@here.example=joe;"},
@@ -373,13 +374,13 @@ has_limits(void **unused)
 	ph_pool_free(pool);
 }
 
-/* ---- A large table ----------------------------------------------------------------------------- */
+/* ---- A large table --------------------------------------------------------------------------- */
 
 enum { PEOPLE = 100000, LISTS = 20, MEMBERS = 10000 };
 
 /* "u1".."u100000" are aliases for people, half of them elsewhere; "l0".."l19" have 10,000 members
- * each, of which every second one is in the list before it, too; "all" names the lists; "club0".. have
- * owners, and ":include:/l0" a list's members on lines. */
+ * each, of which every second one is in the list before it, too; "all" names the lists; "club0"..
+ * have owners, and ":include:/l0" a list's members on lines. */
 static char *
 members(ph_pool *pool, int list, const char *separator)
 {
@@ -471,7 +472,7 @@ finds_the_base(void **unused)
 	ph_pool_free(pool);
 }
 
-/* ---- Names in parameters ----------------------------------------------------------------------- */
+/* ---- Names in parameters --------------------------------------------------------------------- */
 
 static const char *
 value_of_name(void *context, const char *name)

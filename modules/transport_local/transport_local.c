@@ -30,11 +30,13 @@ static const struct ph_param params[] = {
 		.offset = offsetof(struct local, alias_maps), .default_value = "$alias_database",
 		.doc = "The alias tables that local delivery asks, in order; see aliases(5)."},
 	{.name = "allow_mail_to_commands", .type = PH_STRINGS, .flags = PH_PER_SECTION,
-		.offset = offsetof(struct local, allow_mail_to_commands), .default_value = "alias, forward",
+		.offset = offsetof(struct local, allow_mail_to_commands),
+		.default_value = "alias, forward",
 		.doc = "Where commands may be named as targets: alias tables (alias), .forward files (forward), "
 		       ":include: files (include)."},
 	{.name = "allow_mail_to_files", .type = PH_STRINGS, .flags = PH_PER_SECTION,
-		.offset = offsetof(struct local, allow_mail_to_files), .default_value = "alias, forward",
+		.offset = offsetof(struct local, allow_mail_to_files),
+		.default_value = "alias, forward",
 		.doc = "Where files may be named as targets: alias tables (alias), .forward files (forward), "
 		       ":include: files (include)."},
 	{.name = "biff", .type = PH_BOOL, .flags = PH_PER_SECTION,
@@ -50,11 +52,13 @@ static const struct ph_param params[] = {
 		.doc = "The characters that what came from an address keeps in a command and its environment; "
 		       "others become underscores."},
 	{.name = "command_time_limit", .type = PH_TIME, .flags = PH_PER_SECTION,
-		.offset = offsetof(struct local, rights.command_time_limit), .default_value = "1000s",
+		.offset = offsetof(struct local, rights.command_time_limit),
+		.default_value = "1000s",
 		.min = 1000, .max = 3000 * 1000,
 		.doc = "How long a command may run; then it is killed, and the mail returned."},
 	{.name = "duplicate_filter_limit", .type = PH_INT, .flags = PH_PER_SECTION,
-		.offset = offsetof(struct local, duplicate_filter_limit), .default_value = "0", .min = 0,
+		.offset = offsetof(struct local, duplicate_filter_limit), .default_value = "0",
+		.min = 0,
 		.max = INT32_MAX,
 		.doc = "Understood for the sake of old configurations: whatever it says, each address that an alias "
 		       "names comes once."},
@@ -98,7 +102,8 @@ static const struct ph_param params[] = {
 		.offset = offsetof(struct local, rights.mailbox_command_maps),
 		.doc = "Tables of users with a mailbox_command of their own."},
 	{.name = "mailbox_size_limit", .type = PH_SIZE, .flags = PH_PER_SECTION,
-		.offset = offsetof(struct local, rights.mailbox_size_limit), .default_value = "51200000",
+		.offset = offsetof(struct local, rights.mailbox_size_limit),
+		.default_value = "51200000",
 		.min = 0, .max = INT64_MAX,
 		.doc = "The largest size of a mailbox; mail that would make it larger is returned. 0: no limit."},
 	{.name = "mailbox_transport", .type = PH_STRING, .flags = PH_PER_SECTION,
@@ -121,7 +126,7 @@ static const struct ph_param params[] = {
 		.doc = "Mail for a user whose home directory is not there waits."},
 };
 
-/* ---- Are they right? --------------------------------------------------------------------------- */
+/* ---- Are they right? ------------------------------------------------------------------------- */
 
 /* words: of all that the list may have, each between blanks. */
 static int
@@ -133,7 +138,8 @@ check_words(const char *name, const ph_strings *list, const char *words, ph_erro
 		int size = snprintf(word, sizeof(word), " %s ", list->items[i]);
 
 		if (size >= (int)sizeof(word) || strstr(words, word) == NULL)
-			return ph_error_set(error, "%s: \"%s\" is none of:%s", name, list->items[i], words);
+			return ph_error_set(error, "%s: \"%s\" is none of:%s", name, list->items[i],
+				words);
 	}
 	return 0;
 }
@@ -151,7 +157,7 @@ local_check(void *self, ph_error *error)
 		" command file forward ", error);
 }
 
-/* ---- What the steps share ---------------------------------------------------------------------- */
+/* ---- What the steps share -------------------------------------------------------------------- */
 
 ph_found
 local_is_domain(const struct local *local, const char *domain, ph_error *error)
@@ -180,7 +186,8 @@ local_tell_text(struct work *w, const char *what, const char *path, ph_span text
 	size_t size = text.size < TOLD ? text.size : TOLD, used = 0;
 	char *line;
 
-	if (!ph_delivery_is_rehearsal(w->delivery) || (line = ph_pool_alloc(w->pool, size + 1)) == NULL)
+	if (!ph_delivery_is_rehearsal(w->delivery) ||
+		(line = ph_pool_alloc(w->pool, size + 1)) == NULL)
 		return;
 	for (size_t i = 0; i < size; i++)
 		if ((unsigned char)text.data[i] > ' ')
@@ -202,8 +209,8 @@ get_content(struct work *w, size_t i)
 	if (w->have_content)
 		return 0;
 	if (ph_delivery_content(w->delivery, &w->fd, &w->offset, &w->length, &dot_lines, &error) == -1) {
-		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "cannot read the message: %s",
-			error.text);
+		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay,
+			"cannot read the message: %s", error.text);
 		return -1;
 	}
 	w->have_content = true;
@@ -233,8 +240,8 @@ local_was_here(struct work *w, size_t i, const char *recipient)
 		return -1;
 	here = ph_mailbox_was_here(w->fd, w->offset, w->length, recipient);
 	if (here == -1)
-		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "cannot read the message: %s",
-			strerror(errno));
+		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay,
+			"cannot read the message: %s", strerror(errno));
 	return here;
 }
 
@@ -251,7 +258,7 @@ local_say(struct work *w, size_t i, const struct ph_user_result *result)
 		ph_delivery_defer(w->delivery, i, result->status, local_relay, "%s", text);
 }
 
-/* ---- The delivery ------------------------------------------------------------------------------ */
+/* ---- The delivery ---------------------------------------------------------------------------- */
 
 /* A user whom an expansion named. */
 static void
@@ -260,7 +267,8 @@ begin_user(struct work *w, size_t i, const struct ph_target *target)
 	const char *original = ph_delivery_original(w->delivery, i);
 	const struct addressee to = {.index = i, .user = alias_user(w->pool, target->address),
 		.address = target->address, .recipient = target->address,
-		.original = *original != '\0' ? original : target->address, .sender = target->sender,
+		.original = *original != '\0' ? original : target->address,
+		.sender = target->sender,
 		.forwards = target->kind == PH_TARGET_USER, .passes = true};
 
 	if (to.user == NULL)
@@ -303,7 +311,8 @@ report(struct work *w, size_t i)
 	if (letter->done)
 		local_say(w, i, &letter->result);
 	else
-		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay, "the delivery did not end in time");
+		ph_delivery_defer(w->delivery, i, "4.3.0", local_relay,
+			"the delivery did not end in time");
 }
 
 static void
@@ -340,13 +349,13 @@ local_deliver_as_user(void *self, const struct ph_user_context *user,
 }
 
 static int
-local_confirm(void *self, const struct ph_user_context *user, const struct ph_user_delivery *request,
-	struct ph_user_result *result)
+local_confirm(void *self, const struct ph_user_context *user,
+	const struct ph_user_delivery *request, struct ph_user_result *result)
 {
 	return confirm_target(self, user, request, result);
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void
 local_close(void *self)
@@ -387,7 +396,8 @@ local_start(void *self, ph_error *error)
 	local->state->propagate_alias = strstr(propagate, "alias") != NULL;
 	local->state->propagate_forward = strstr(propagate, "forward") != NULL;
 	local->state->propagate_include = strstr(propagate, "include") != NULL;
-	return batches_start(local->state->batches) == 0 ? 0 : ph_error_set(error, "no task is left");
+	return batches_start(local->state->batches) == 0 ? 0
+		: ph_error_set(error, "no task is left");
 }
 
 static void
@@ -400,6 +410,8 @@ local_stop(void *self)
 
 PH_MODULE(transport_local, "1.0", "delivery on this host: aliases and mailboxes",
 	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL | PH_TRANSPORT_PROBES | PH_TRANSPORT_REHEARSES,
-		.deliver = local_deliver, .deliver_as_user = local_deliver_as_user, .confirm = local_confirm),
+		.deliver = local_deliver, .deliver_as_user = local_deliver_as_user,
+		.confirm = local_confirm),
 	PH_INSTANCE(struct local, params),
-	PH_LIFE(.check = local_check, .open = local_open, .start = local_start, .stop = local_stop, .close = local_close));
+	PH_LIFE(.check = local_check, .open = local_open, .start = local_start, .stop = local_stop,
+	.close = local_close));

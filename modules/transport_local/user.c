@@ -51,8 +51,10 @@ user_deliver(const struct params *params, const struct ph_user_context *user,
 	const struct ph_user_delivery *requests, const int *fds, size_t count,
 	struct ph_user_result *results)
 {
-	bool mailbox = requests->kind == PH_USER_MAILBOX || (requests->flags & PH_USER_HOME_MAILBOX) != 0;
-	const struct ph_mailbox box = {.size = sizeof(box), .flags = (mailbox ? 0 : PH_MAILBOX_FILE) |
+	bool mailbox = requests->kind == PH_USER_MAILBOX ||
+		(requests->flags & PH_USER_HOME_MAILBOX) != 0;
+	const struct ph_mailbox box = {.size = sizeof(box),
+		.flags = (mailbox ? 0 : PH_MAILBOX_FILE) |
 		(params_bare(params, "file") ? PH_MAILBOX_BARE : 0),
 		.path = user->mailbox, .user = user->name, .fd = user->mailbox_fd,
 		.failure = user->mailbox_errno, .limit = params->mailbox_size_limit};

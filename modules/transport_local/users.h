@@ -1,6 +1,6 @@
 /*
- * The users of this host, as the name service knows them. It may block: it is asked on a thread, and
- * those whom it knew are remembered for a little while.
+ * The users of this host, as the name service knows them. It may block: it is asked on a thread,
+ * and those whom it knew are remembered for a little while.
  */
 #ifndef TRANSPORT_LOCAL_USERS_H
 #define TRANSPORT_LOCAL_USERS_H

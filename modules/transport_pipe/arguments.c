@@ -10,6 +10,7 @@ static const struct {
 	{"client_address", offsetof(struct arguments_message, client_address), false},
 	{"client_helo", offsetof(struct arguments_message, client_helo), false},
 	{"client_hostname", offsetof(struct arguments_message, client_hostname), false},
+	{"client_port", offsetof(struct arguments_message, client_port), false},
 	{"client_protocol", offsetof(struct arguments_message, client_protocol), false},
 	{"domain", offsetof(struct arguments_recipient, domain), true},
 	{"envid", offsetof(struct arguments_message, envid), false},
@@ -19,6 +20,8 @@ static const struct {
 	{"original_recipient", offsetof(struct arguments_recipient, original_recipient), true},
 	{"queue_id", offsetof(struct arguments_message, queue_id), false},
 	{"recipient", offsetof(struct arguments_recipient, recipient), true},
+	{"sasl_method", offsetof(struct arguments_message, sasl_method), false},
+	{"sasl_sender", offsetof(struct arguments_message, sasl_sender), false},
 	{"sasl_username", offsetof(struct arguments_message, sasl_username), false},
 	{"sender", offsetof(struct arguments_message, sender), false},
 	{"size", offsetof(struct arguments_message, size), false},
@@ -76,20 +79,60 @@ next_macro(ph_span word, size_t *at, size_t *which, size_t *end)
 	return false;
 }
 
+static const char blanks[] = " \t\r\n";
+
+/* What is between the braces at the start of the text, without white space at its ends. -1: there is no end. */
+static int
+braced_word(const char **text, ph_span *word)
+{
+	const char *start = *text + 1, *end = start;
+
+	for (size_t depth = 1; depth > 0; end++) {
+		if (*end == '\0')
+			return -1;
+		depth += (*end == '{') - (*end == '}');
+	}
+	*text = end--;
+	start += strspn(start, blanks);
+	while (end > start && strchr(blanks, end[-1]) != NULL)
+		end--;
+	*word = (ph_span){start, end > start ? (size_t)(end - start) : 0};
+	return **text == '\0' || strchr(blanks, **text) != NULL ? 1 : -1;
+}
+
+/* 1, 0 at the end, or -1: braces that do not go together. */
+static int
+next_word(const char **text, ph_span *word)
+{
+	*text += strspn(*text, blanks);
+	if (**text == '{')
+		return braced_word(text, word);
+	*word = (ph_span){*text, strcspn(*text, blanks)};
+	*text += word->size;
+	return word->size > 0;
+}
+
 int
 arguments_check(const char *text, ph_error *error)
 {
 	ph_span word = ph_span_of(text);
+	const char *rest = text;
 	size_t at = 0, which, end;
+	int got = next_word(&rest, &(ph_span){NULL, 0});
 
-	if (text[strspn(text, " \t\r\n")] == '\0')
+	if (got == 0)
 		return ph_error_set(error, "argv: expected a command, as in argv = '/usr/bin/program ${recipient}'");
+	while (got == 1)
+		got = next_word(&rest, &(ph_span){NULL, 0});
+	if (got == -1)
+		return ph_error_set(error, "argv: expected white space around arguments in braces, and a } for each {");
 	for (; next_macro(word, &at, &which, &end); at = end)
 		if (which > MACROS)
 			return ph_error_set(error, "argv: \"%.20s\" is no macro; there are ${recipient}, ${sender}, "
 				"${user}, ${extension}, ${mailbox}, ${domain}, ${nexthop}, ${queue_id}, ${size}, "
 				"${original_recipient}, ${envid}, ${client_address}, ${client_hostname}, ${client_helo}, "
-				"${client_protocol}, ${sasl_username}, and $$ for a dollar sign", text + at);
+				"${client_port}, ${client_protocol}, ${sasl_username}, ${sasl_method}, ${sasl_sender}, "
+				"and $$ for a dollar sign", text + at);
 	return 0;
 }
 
@@ -124,24 +167,17 @@ expand(ph_pool *pool, ph_span word, const struct arguments_message *message, siz
 	return out == NULL ? NULL : ph_pool_printf(pool, "%s%.*s", out, (int)(word.size - done), word.data + done);
 }
 
-static ph_span
-next_word(const char **text)
-{
-	*text += strspn(*text, " \t\r\n");
-	ph_span word = {*text, strcspn(*text, " \t\r\n")};
-	*text += word.size;
-	return word;
-}
-
 const char *const *
 arguments_make(ph_pool *pool, const char *text, const struct arguments_message *message)
 {
 	size_t room = strlen(text) / 2 + 2, count = 0;
 	const char **argv = ph_pool_array(pool, room * (message->count + 1), sizeof(*argv));
 
+	ph_span word;
+
 	if (argv == NULL)
 		return NULL;
-	for (ph_span word = next_word(&text); word.size > 0; word = next_word(&text)) {
+	while (next_word(&text, &word) == 1) {
 		size_t times = is_repeated(word) ? message->count : 1;
 
 		for (size_t i = 0; i < times; i++)

@@ -14,7 +14,8 @@ struct arguments_recipient {
 /* And those of the message. */
 struct arguments_message {
 	const char *sender, *nexthop, *queue_id, *size, *envid;
-	const char *client_address, *client_hostname, *client_helo, *client_protocol, *sasl_username;
+	const char *client_address, *client_hostname, *client_helo, *client_port, *client_protocol;
+	const char *sasl_username, *sasl_method, *sasl_sender;
 	const struct arguments_recipient *recipients;
 	size_t count;
 };
@@ -23,7 +24,7 @@ struct arguments_message {
 int arguments_check(const char *text, ph_error *error);
 
 /*
- * Cuts the text at white space and puts values in the place of $name, ${name} and $(name); "$$" is a
+ * Cuts the text at white space, outside of { and } around a word, and puts values in the place of $name, ${name} and $(name); "$$" is a
  * dollar sign. A value stays within its word, whatever is in it; a word with a macro of a recipient
  * comes once for each. In the pool, ended by NULL. NULL: no memory.
  */

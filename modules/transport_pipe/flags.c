@@ -1,6 +1,7 @@
 #include "flags.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <string.h>
 
 #include <posthouse/address.h>
@@ -23,18 +24,34 @@ flags_have(const char *flags, char flag)
 	return strchr(flags, flag) != NULL;
 }
 
+/* The byte that is written behind a backslash; moves behind it. 0: none is. */
+static char
+escaped(const char **text)
+{
+	static const char letters[] = "abfnrtv\\", bytes[] = "\a\b\f\n\r\t\v\\";
+	const char *found = **text != '\0' ? strchr(letters, **text) : NULL;
+	unsigned number = 0;
+
+	if (found != NULL) {
+		++*text;
+		return bytes[found - letters];
+	}
+	for (int i = 0; i < 3 && **text >= '0' && **text <= '7'; i++)
+		number = number * 8 + (unsigned)(*(*text)++ - '0');
+	return number <= UCHAR_MAX ? (char)(unsigned char)number : '\0';
+}
+
 int
 flags_eol(const char *text, char *eol, size_t size, ph_error *error)
 {
+	const char *at = text;
 	size_t used = 0;
 
-	for (const char *c = text; *c != '\0'; c++) {
-		char value = *c;
+	while (*at != '\0') {
+		char value = *at++;
 
-		if (value == '\\') {
-			c++;
-			value = *c == 'n' ? '\n' : *c == 'r' ? '\r' : *c == 't' ? '\t' : *c == '\\' ? '\\' : '\0';
-		}
+		if (value == '\\')
+			value = escaped(&at);
 		if (value == '\0' || used + 1 >= size)
 			return ph_error_set(error, "eol = %s: expected \\n, \\r\\n, or a few characters", text);
 		eol[used++] = value;
@@ -51,11 +68,11 @@ fold(char *from, const char *end)
 }
 
 const char *
-flags_address(ph_pool *pool, const char *flags, const char *address)
+flags_address(ph_pool *pool, const char *flags, bool quoted, const char *address)
 {
 	ph_span local = ph_address_local_part(address);
 	const char *domain = ph_address_domain(address);
-	const char *name = flags_have(flags, 'q') ? ph_pool_copy(pool, local) : ph_address_unquoted(pool, address);
+	const char *name = quoted ? ph_pool_copy(pool, local) : ph_address_unquoted(pool, address);
 	char *copy = name == NULL ? NULL :
 		ph_pool_printf(pool, "%s%s%s", name, *domain != '\0' ? "@" : "", domain);
 	char *at;

@@ -16,7 +16,7 @@ static const struct arguments_recipient recipients[] = {
 };
 static const struct arguments_message message = {.sender = "s", .nexthop = "hop", .queue_id = "ID",
 	.size = "7", .envid = "E", .client_address = "192.0.2.1", .client_hostname = "c.example",
-	.client_helo = "h e", .client_protocol = "ESMTP", .sasl_username = "", .recipients = recipients, .count = 2};
+	.client_helo = "h e", .client_port = "4711", .sasl_method = "plain", .sasl_sender = "", .client_protocol = "ESMTP", .sasl_username = "", .recipients = recipients, .count = 2};
 
 static const struct {
 	const char *text, *argv; /* each word in <> */
@@ -26,6 +26,8 @@ static const struct {
 	{"x u=$(user)+${extension}@${domain} $$size=$size", "<x><u=a+x@one.example><u=b c; $(d)+@two.example><$size=7>"},
 	{"${client_address} ${client_hostname} $client_helo ${client_protocol}.$envid u=${sasl_username}",
 		"<192.0.2.1><c.example><h e><ESMTP.E><u=>"},
+	{"x {} { a $user  b } {a {$sender} c}", "<x><><a a  b><a b c; $(d)  b><a {s} c>"},
+	{"$client_port ${sasl_method}${sasl_sender}.", "<4711><plain.>"},
 	{"${nexthop}:${queue_id}:$mailbox", "<hop:ID:a+x><hop:ID:b c; $(d)>"},
 };
 
@@ -47,7 +49,8 @@ makes_arguments(void **unused)
 static void
 checks_arguments(void **unused)
 {
-	static const char *const bad[] = {"", "  ", "x $", "x ${recipient", "x $what", "x ${}", "x $Recipient"};
+	static const char *const bad[] = {"", "  ", "x $", "x ${recipient", "x $what", "x ${}", "x $Recipient", "x {a", "x {a}b",
+		"{x"};
 	ph_error error;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -68,12 +71,17 @@ knows_flags(void **unused)
 	assert_non_null(strstr(error.text, "\"Z\" is no flag"));
 	assert_int_equal(flags_eol("\\r\\n", eol, sizeof(eol), &error), 0);
 	assert_string_equal(eol, "\r\n");
+	assert_int_equal(flags_eol("\\015\\12!\\a\\\\", eol, sizeof(eol), &error), 0);
+	assert_string_equal(eol, "\r\n!\a\\");
+	assert_int_equal(flags_eol("\\777", eol, sizeof(eol), &error), -1);
+	assert_int_equal(flags_eol("\\0", eol, sizeof(eol), &error), -1);
+	assert_int_equal(flags_eol("\\", eol, sizeof(eol), &error), -1);
 	assert_int_equal(flags_eol("\\x", eol, sizeof(eol), &error), -1);
 	assert_int_equal(flags_eol("", eol, sizeof(eol), &error), -1);
 	assert_int_equal(flags_eol("123456789", eol, sizeof(eol), &error), -1);
-	assert_string_equal(flags_address(pool, "", "\"A \\\"b\"@X.Example"), "A \"b@X.Example");
-	assert_string_equal(flags_address(pool, "qh", "\"A b\"@X.Example"), "\"A b\"@x.example");
-	assert_string_equal(flags_address(pool, "u", "AB@X.Example"), "ab@X.Example");
+	assert_string_equal(flags_address(pool, "", false, "\"A \\\"b\"@X.Example"), "A \"b@X.Example");
+	assert_string_equal(flags_address(pool, "h", true, "\"A b\"@X.Example"), "\"A b\"@x.example");
+	assert_string_equal(flags_address(pool, "u", false, "AB@X.Example"), "ab@X.Example");
 	ph_pool_free(pool);
 }
 

@@ -3,9 +3,11 @@
  */
 #include <posthouse/address.h>
 #include <posthouse/command.h>
+#include <posthouse/mailbox.h>
 #include <posthouse/transport.h>
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@ struct pipe {
 	int64_t size;
 	const char *user;
 	const char *argv;
+	const char *chroot;
 	const char *flags;
 	const char *directory;
 	const char *eol;
@@ -31,20 +34,22 @@ static const struct ph_param params[] = {
 	{.name = "argv", .type = PH_STRING, .flags = PH_SECTION_ONLY | PH_MACROS,
 		.offset = offsetof(struct pipe, argv),
 		.doc = "The command and its arguments; ${recipient}, ${sender} and the like in them are replaced."},
+	{.name = "chroot", .type = PH_PATH, .flags = PH_SECTION_ONLY, .offset = offsetof(struct pipe, chroot),
+		.doc = "The root directory that the command sees, and where it begins; empty: the system's."},
 	{.name = "command_time_limit", .type = PH_TIME, .flags = PH_PER_SECTION,
 		.offset = offsetof(struct pipe, command_time_limit), .default_value = "1000s",
 		.min = 1000, .max = 3000 * 1000,
 		.doc = "How long a command may run; then it is killed, and the mail returned."},
 	{.name = "directory", .type = PH_PATH, .flags = PH_SECTION_ONLY,
 		.offset = offsetof(struct pipe, directory),
-		.doc = "Where the command runs; empty: in the home of its user."},
+		.doc = "Where the command runs, as it sees it; empty: in the home of its user, or in chroot."},
 	{.name = "eol", .type = PH_STRING, .flags = PH_SECTION_ONLY, .offset = offsetof(struct pipe, eol),
 		.default_value = "\\n", .doc = "The end of each line that the command gets to read, like \\r\\n."},
 	{.name = "flags", .type = PH_STRING, .flags = PH_SECTION_ONLY, .offset = offsetof(struct pipe, flags),
 		.doc = "How the message and the addresses are written: letters of BDFORXhqu.>"},
 	{.name = "null_sender", .type = PH_STRING, .flags = PH_SECTION_ONLY,
 		.offset = offsetof(struct pipe, null_sender), .default_value = "MAILER-DAEMON",
-		.doc = "What ${sender} is for the empty sender."},
+		.doc = "What ${sender}, \"From \" and Return-Path have for the empty sender."},
 	{.name = "size", .type = PH_SIZE, .flags = PH_SECTION_ONLY, .offset = offsetof(struct pipe, size),
 		.default_value = "0", .min = 0, .max = INT64_MAX,
 		.doc = "The largest message that the command takes, others are returned; 0: any."},
@@ -83,6 +88,8 @@ pipe_deliver(void *self, ph_delivery *delivery)
 	const char *relay = ph_instance_name(pipe);
 	int64_t length, limit = pipe->command_time_limit;
 
+	for (size_t i = 0; !flags_have(pipe->flags, 'X') && i < ph_delivery_count(delivery); i++)
+		ph_delivery_relayed(delivery, i, false); /* if it is sent */
 	if (*pipe->argv == '\0') {
 		for (size_t i = 0; i < ph_delivery_count(delivery); i++)
 			ph_delivery_defer(delivery, i, "4.3.5", relay,
@@ -116,7 +123,7 @@ static const char *
 head_of(const struct pipe *pipe, ph_pool *pool, const struct ph_user_delivery *request)
 {
 	const char *original = *request->original != '\0' ? request->original : request->recipient;
-	const char *head = "";
+	const char *sender = safe(pool, *request->sender != '\0' ? request->sender : pipe->null_sender), *head = "";
 	char date[32] = "Thu Jan  1 00:00:00 1970\n";
 	time_t now = time(NULL);
 	struct tm tm;
@@ -124,11 +131,10 @@ head_of(const struct pipe *pipe, ph_pool *pool, const struct ph_user_delivery *r
 	if (flags_have(pipe->flags, 'F')) {
 		if (localtime_r(&now, &tm) != NULL)
 			asctime_r(&tm, date); /* with its newline */
-		head = ph_pool_printf(pool, "From %s  %s",
-			safe(pool, *request->sender != '\0' ? request->sender : pipe->null_sender), date);
+		head = ph_pool_printf(pool, "From %s  %s", *sender != '\0' ? sender : "MAILER-DAEMON", date);
 	}
 	if (head != NULL && flags_have(pipe->flags, 'R'))
-		head = ph_pool_printf(pool, "%sReturn-Path: <%s>\n", head, safe(pool, request->sender));
+		head = ph_pool_printf(pool, "%sReturn-Path: <%s>\n", head, sender);
 	if (head != NULL && flags_have(pipe->flags, 'O'))
 		head = ph_pool_printf(pool, "%sX-Original-To: %s\n", head, safe(pool, original));
 	if (head != NULL && flags_have(pipe->flags, 'D'))
@@ -142,18 +148,20 @@ fill_recipient(const struct pipe *pipe, ph_pool *pool, const struct ph_user_deli
 {
 	const char *original = *request->original != '\0' ? request->original : request->recipient;
 	const char *delimiters = ph_global("recipient_delimiter"), *address, *at;
+	bool quoted = flags_have(pipe->flags, 'q');
 	size_t local, user;
 
-	address = flags_address(pool, pipe->flags, request->recipient);
-	if (address == NULL)
+	recipient->recipient = flags_address(pool, pipe->flags, quoted, request->recipient);
+	recipient->original_recipient = flags_address(pool, pipe->flags, quoted, original);
+	/* Its parts never have quotes. */
+	address = flags_address(pool, pipe->flags, false, request->recipient);
+	if (recipient->recipient == NULL || address == NULL)
 		return -1;
 	at = strrchr(address, '@');
 	local = at != NULL ? (size_t)(at - address) : strlen(address);
 	user = strcspn(address, *delimiters != '\0' ? delimiters : "@");
 	if (user == 0 || user > local)
 		user = local;
-	recipient->recipient = address;
-	recipient->original_recipient = flags_address(pool, pipe->flags, original);
 	recipient->mailbox = ph_pool_copy(pool, (ph_span){address, local});
 	recipient->user = ph_pool_copy(pool, (ph_span){address, user});
 	recipient->extension = ph_pool_copy(pool,
@@ -183,10 +191,11 @@ prepare(const struct pipe *pipe, ph_pool *pool, const struct ph_user_delivery *r
 		.nexthop = fold ? lower(pool, requests->nexthop) : requests->nexthop, .queue_id = requests->queue_id,
 		.size = ph_pool_printf(pool, "%lld", (long long)requests->length), .envid = requests->envid,
 		.client_address = requests->client_address, .client_hostname = requests->client_hostname,
-		.client_helo = requests->client_helo, .client_protocol = requests->client_protocol,
-		.sasl_username = requests->sasl_username,
+		.client_helo = requests->client_helo, .client_port = requests->client_port,
+		.client_protocol = requests->client_protocol, .sasl_username = requests->sasl_username,
+		.sasl_method = requests->sasl_method, .sasl_sender = requests->sasl_sender,
 		.sender = *requests->sender != '\0' ?
-			flags_address(pool, flags_have(pipe->flags, 'q') ? "q" : "", requests->sender) :
+			flags_address(pool, "", flags_have(pipe->flags, 'q'), requests->sender) :
 			pipe->null_sender};
 
 	if (recipients == NULL || message.size == NULL || message.sender == NULL || message.nexthop == NULL)
@@ -197,6 +206,20 @@ prepare(const struct pipe *pipe, ph_pool *pool, const struct ph_user_delivery *r
 	command->argv = arguments_make(pool, pipe->argv, &message);
 	command->head = head_of(pipe, pool, requests);
 	return command->argv != NULL && command->head != NULL ? 0 : -1;
+}
+
+/* With the flag D: was the message here before, or can it not be read? Then that is the result. */
+static bool
+is_over(const struct pipe *pipe, const struct ph_user_delivery *request, int fd, struct ph_user_result *result)
+{
+	int here = flags_have(pipe->flags, 'D') ?
+		ph_mailbox_was_here(fd, request->offset, request->length, request->recipient) : 0;
+
+	if (here == 1)
+		ph_user_answer(result, PH_USER_BOUNCED, "5.4.6", "mail forwarding loop for %s", request->recipient);
+	else if (here == -1)
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "cannot read the message: %s", strerror(errno));
+	return here != 0;
 }
 
 /* One command for these recipients of one message. */
@@ -215,7 +238,7 @@ run(const struct pipe *pipe, const struct ph_user_delivery *requests, int fd, si
 
 	results[0] = (struct ph_user_result){.size = sizeof(results[0]), .outcome = 1, .status = "4.3.0",
 		.text = "no memory"};
-	if (pool != NULL && flags_eol(pipe->eol, eol, sizeof(eol), NULL) == 0 &&
+	if (!is_over(pipe, requests, fd, &results[0]) && pool != NULL && flags_eol(pipe->eol, eol, sizeof(eol), NULL) == 0 &&
 		prepare(pipe, pool, requests, count, &command) == 0)
 		ph_command_run(&command, &results[0]);
 	if (results[0].outcome == PH_USER_SENT)
@@ -261,6 +284,7 @@ pipe_check(void *self, ph_error *error)
 
 PH_MODULE(transport_pipe, "1.0", "delivery to a command",
 	PH_TRANSPORT(.flags = PH_TRANSPORT_LOCAL, .deliver = pipe_deliver,
-		.deliver_as_user = pipe_deliver_as_user, .rights_offset = offsetof(struct pipe, user)),
+		.deliver_as_user = pipe_deliver_as_user, .rights_offset = offsetof(struct pipe, user),
+		.chroot_offset = offsetof(struct pipe, chroot)),
 	PH_INSTANCE(struct pipe, params),
 	PH_LIFE(.check = pipe_check));

@@ -43,7 +43,7 @@ checks_are_set(const struct smtp_settings *settings)
 		!ph_map_is_empty(settings->smtp_body_checks);
 }
 
-/* ---- What is sent ------------------------------------------------------------------------------- */
+/* ---- What is sent ---------------------------------------------------------------------------- */
 
 static int
 keep(struct checks *checks, ph_span bytes)
@@ -83,7 +83,7 @@ put_line_end(struct checks *checks)
 	return put(checks, ph_span_of("\r\n"));
 }
 
-/* ---- Looking up --------------------------------------------------------------------------------- */
+/* ---- Looking up ------------------------------------------------------------------------------ */
 
 struct subject {
 	const ph_map *map;
@@ -94,7 +94,8 @@ struct subject {
 static int
 failed(struct checks *checks, const struct subject *subject, const char *why)
 {
-	ph_log(PH_LOG_WARNING, "%s: %s: %s", ph_delivery_queue_id(checks->delivery), subject->parameter, why);
+	ph_log(PH_LOG_WARNING, "%s: %s: %s", ph_delivery_queue_id(checks->delivery),
+		subject->parameter, why);
 	snprintf(checks->why, sizeof(checks->why), "%s", subject->parameter);
 	return LOOKUP_FAILED;
 }
@@ -112,8 +113,8 @@ log_action(const struct checks *checks, const struct subject *subject, const str
 		shown[size] = (char)((unsigned char)content[size] < ' ' ? '?' : content[size]);
 	shown[size] = '\0';
 	ph_log(PH_LOG_INFO, "%s: %s: %s %s%s%s", ph_delivery_queue_id(checks->delivery),
-		ph_check_log_word(check->action), subject->what, shown, check->text[0] != '\0' ? ": " : "",
-		check->text);
+		ph_check_log_word(check->action), subject->what, shown,
+		check->text[0] != '\0' ? ": " : "", check->text);
 }
 
 /* 0 with what to do, or LOOKUP_FAILED. */
@@ -141,16 +142,17 @@ look_up(struct checks *checks, const struct subject *subject, bool header, ph_sp
 	return 0;
 }
 
-/* ---- Fields and lines --------------------------------------------------------------------------- */
+/* ---- Fields and lines ------------------------------------------------------------------------ */
 
 static struct subject
 subject_of(const struct smtp_settings *settings, enum ph_mime_place place, ph_span field)
 {
 	if (place == PH_MIME_PART || ph_mime_describes(field))
-		return (struct subject){settings->smtp_mime_header_checks, "smtp_mime_header_checks", "header"};
+		return (struct subject){settings->smtp_mime_header_checks,
+			"smtp_mime_header_checks", "header"};
 	if (place == PH_MIME_NESTED)
-		return (struct subject){settings->smtp_nested_header_checks, "smtp_nested_header_checks",
-			"header"};
+		return (struct subject){settings->smtp_nested_header_checks,
+			"smtp_nested_header_checks", "header"};
 	return (struct subject){settings->smtp_header_checks, "smtp_header_checks", "header"};
 }
 
@@ -196,7 +198,8 @@ static int
 on_body(void *context, ph_span line, int64_t offset)
 {
 	struct checks *checks = context;
-	const struct subject subject = {checks->settings->smtp_body_checks, "smtp_body_checks", "body"};
+	const struct subject subject = {checks->settings->smtp_body_checks, "smtp_body_checks",
+		"body"};
 	bool ends_line = line.data[line.size - 1] == '\n';
 	struct ph_check check;
 	int result;
@@ -214,7 +217,8 @@ on_body(void *context, ph_span line, int64_t offset)
 		result = put(checks, ph_span_of(check.text));
 		return result == 0 && ends_line ? put_line_end(checks) : result;
 	case PH_CHECK_PREPEND:
-		if ((result = put(checks, ph_span_of(check.text))) != 0 || (result = put_line_end(checks)) != 0)
+		if ((result = put(checks, ph_span_of(check.text))) != 0 ||
+			(result = put_line_end(checks)) != 0)
 			return result;
 		break;
 	case PH_CHECK_DUNNO:
@@ -232,7 +236,7 @@ on_body(void *context, ph_span line, int64_t offset)
 	return put(checks, line);
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 struct checks *
 checks_new(const struct smtp_settings *settings, ph_delivery *delivery)

@@ -33,7 +33,8 @@ loss(const struct client *client, int64_t result)
 static ph_span
 without_line_end(ph_span line)
 {
-	while (line.size > 0 && (line.data[line.size - 1] == '\n' || line.data[line.size - 1] == '\r'))
+	while (line.size > 0 &&
+		(line.data[line.size - 1] == '\n' || line.data[line.size - 1] == '\r'))
 		line.size--;
 	return line;
 }
@@ -51,14 +52,16 @@ client_reply(struct client *client, struct reply *reply, int64_t timeout, const 
 		int64_t got = ph_stream_read_line(client->stream, &line, REPLY_MAX_LINE, deadline);
 
 		if (got < 0) {
-			snprintf(text, text_size, "%s with %s while %s", loss(client, got), client->name, what);
+			snprintf(text, text_size, "%s with %s while %s", loss(client, got),
+				client->name, what);
 			client->broken = true;
 			return EXCHANGE_LOST;
 		}
 		more = reply_line(reply, without_line_end(line));
 	}
 	if (more == -1) {
-		snprintf(text, text_size, "host %s gave no SMTP reply while %s", client->name, what);
+		snprintf(text, text_size, "host %s gave no SMTP reply while %s", client->name,
+			what);
 		client->broken = true;
 		return EXCHANGE_LOST;
 	}
@@ -159,7 +162,8 @@ read_ehlo(struct client *client, struct reply *reply, bool *ourselves, char *tex
 	return EXCHANGE_OK;
 }
 
-/* Greeting, EHLO, HELO where EHLO is not known; in LMTP there is LHLO and nothing else. 0, or -1 with the reply and the text. */
+/* Greeting, EHLO, HELO where EHLO is not known; in LMTP there is LHLO and nothing else. 0, or -1
+ * with the reply and the text. */
 static int
 greet(struct client *client, struct reply *reply, char *text, size_t text_size)
 {
@@ -171,7 +175,8 @@ greet(struct client *client, struct reply *reply, char *text, size_t text_size)
 		text_size) != EXCHANGE_OK)
 		return -1;
 	if (reply->code / 100 != 2) {
-		snprintf(text, text_size, "host %s refused to talk to me: %s", client->name, reply->text);
+		snprintf(text, text_size, "host %s refused to talk to me: %s", client->name,
+			reply->text);
 		return -1;
 	}
 	if (client_command(client, ph_in(timeout), "%s %s\r\n", hello_verb(client), helo) == -1)
@@ -190,7 +195,8 @@ greet(struct client *client, struct reply *reply, char *text, size_t text_size)
 	if (ourselves && !client->settings->lmtp) {
 		reply->code = 554;
 		snprintf(reply->status, sizeof reply->status, "5.4.6");
-		snprintf(text, text_size, "host %s greeted me with my own host name: mail loops back to myself",
+		snprintf(text, text_size,
+			"host %s greeted me with my own host name: mail loops back to myself",
 			client->name);
 		return -1;
 	}
@@ -206,8 +212,8 @@ source_address(const struct smtp_settings *settings, const ph_address *to, ph_ad
 	return text[0] != '\0' && ph_address_parse(ph_span_of(text), from) == 0;
 }
 
-/* A socket's relative path is one below the queue, as the mail system it comes from has it. NULL with
- * the error. */
+/* A socket's relative path is one below the queue, as the mail system it comes from has it. NULL
+ * with the error. */
 static ph_stream *
 connect_path(const char *path, ph_deadline deadline, ph_error *error)
 {
@@ -231,7 +237,8 @@ connect_host(const struct smtp_settings *settings, const struct host *host, ph_e
 	if (host->path != NULL)
 		return connect_path(host->path, deadline, error);
 	return ph_stream_connect(&host->address,
-		source_address(settings, &host->address, &source) ? &source : NULL, deadline, error);
+		source_address(settings, &host->address, &source) ? &source : NULL, deadline,
+		error);
 }
 
 /* "mx.example.com[192.0.2.1]", and with the port. */
@@ -241,7 +248,8 @@ name_client(struct client *client, const struct host *host)
 	char address[PH_ADDRESS_TEXT];
 
 	if (host->path != NULL) {
-		snprintf(client->name, sizeof client->name, "%.120s[%.120s]", host->name, host->path);
+		snprintf(client->name, sizeof client->name, "%.120s[%.120s]", host->name,
+			host->path);
 		snprintf(client->relay, sizeof client->relay, "%s", client->name);
 		return;
 	}

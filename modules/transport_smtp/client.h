@@ -41,8 +41,8 @@ enum exchange {
 	EXCHANGE_LOST, /* no reply: timeout, connection lost, garbage; the text says what */
 };
 
-/* Connects, reads the greeting, says EHLO (or HELO, LHLO); waits. NULL: no connection; reply has the
- * server's reply (code 0: there was none) and text what happened. */
+/* Connects, reads the greeting, says EHLO (or HELO, LHLO); waits. NULL: no connection; reply has
+ * the server's reply (code 0: there was none) and text what happened. */
 struct client *client_open(const struct smtp_settings *settings, const struct host *host,
 	struct reply *reply, char *text, size_t text_size);
 /* Collects a command; it leaves when a reply is waited for. */

@@ -16,8 +16,8 @@ static int
 look_up(void *context, const char *address, const char **rewritten)
 {
 	struct lookup *lookup = context;
-	ph_found found = ph_address_rewrite(lookup->pool, lookup->settings->smtp_generic_maps, address,
-		lookup->settings->generic_extension, rewritten, lookup->error);
+	ph_found found = ph_address_rewrite(lookup->pool, lookup->settings->smtp_generic_maps,
+		address, lookup->settings->generic_extension, rewritten, lookup->error);
 
 	return found == PH_FAILED ? 1 : 0;
 }
@@ -49,7 +49,8 @@ read_start(int fd, int64_t offset, int64_t length, char *buffer, size_t *size)
 	size_t want = length < PH_HEADERS_MOST ? (size_t)length : PH_HEADERS_MOST;
 
 	for (*size = 0; *size < want;) {
-		ssize_t got = pread(fd, buffer + *size, want - *size, (off_t)(offset + (int64_t)*size));
+		ssize_t got = pread(fd, buffer + *size, want - *size,
+			(off_t)(offset + (int64_t)*size));
 
 		if (got <= 0)
 			return -1;
@@ -65,7 +66,8 @@ rewrite(const struct smtp_settings *settings, ph_delivery *delivery, ph_span byt
 {
 	struct lookup lookup = {settings, ph_delivery_pool(delivery), error};
 	size_t used;
-	int result = ph_headers_rewrite(lookup.pool, bytes, look_up, &lookup, &generic->head, &used);
+	int result = ph_headers_rewrite(lookup.pool, bytes, look_up, &lookup, &generic->head,
+		&used);
 
 	generic->used = (int64_t)used;
 	if (result == -1)
@@ -75,8 +77,8 @@ rewrite(const struct smtp_settings *settings, ph_delivery *delivery, ph_span byt
 
 /* The head that checks made is rewritten; what of it was not read stays. */
 static int
-rewrite_checked(const struct smtp_settings *settings, ph_delivery *delivery, struct generic *generic,
-	ph_error *error)
+rewrite_checked(const struct smtp_settings *settings, ph_delivery *delivery,
+	struct generic *generic, ph_error *error)
 {
 	ph_span checked = generic->head;
 	int64_t used = generic->used;
@@ -98,8 +100,8 @@ rewrite_checked(const struct smtp_settings *settings, ph_delivery *delivery, str
 }
 
 int
-generic_head(const struct smtp_settings *settings, ph_delivery *delivery, struct checks *checks, int fd,
-	int64_t offset, int64_t length, struct generic *generic, ph_error *error)
+generic_head(const struct smtp_settings *settings, ph_delivery *delivery, struct checks *checks,
+	int fd, int64_t offset, int64_t length, struct generic *generic, ph_error *error)
 {
 	char *buffer = ph_pool_alloc(ph_delivery_pool(delivery), PH_HEADERS_MOST);
 	ph_span start = {buffer, 0};
@@ -110,8 +112,8 @@ generic_head(const struct smtp_settings *settings, ph_delivery *delivery, struct
 		return ph_error_set(error, "the message's headers cannot be read");
 	if (checks == NULL)
 		return rewrite(settings, delivery, start, generic, error);
-	if (checks_head(checks, start, (int64_t)start.size == length, &generic->head, &generic->used,
-		error) == -1)
+	if (checks_head(checks, start, (int64_t)start.size == length, &generic->head,
+		&generic->used, error) == -1)
 		return -1;
 	return ph_map_is_empty(settings->smtp_generic_maps) ? 0
 		: rewrite_checked(settings, delivery, generic, error);

@@ -20,9 +20,10 @@ struct generic {
 /* The envelope. 0, or -1 when a lookup failed: the error says why. */
 int generic_envelope(const struct smtp_settings *settings, ph_delivery *delivery,
 	struct generic *generic, ph_error *error);
-/* The header section as it is sent: smtp_header_checks and the like (checks: NULL without any), then
- * smtp_generic_maps. Of content of length bytes at offset in fd. 0, or -1 when a lookup failed. */
-int generic_head(const struct smtp_settings *settings, ph_delivery *delivery, struct checks *checks, int fd,
-	int64_t offset, int64_t length, struct generic *generic, ph_error *error);
+/* The header section as it is sent: smtp_header_checks and the like (checks: NULL without any),
+ * then smtp_generic_maps. Of content of length bytes at offset in fd. 0, or -1 when a lookup
+ * failed. */
+int generic_head(const struct smtp_settings *settings, ph_delivery *delivery, struct checks *checks,
+	int fd, int64_t offset, int64_t length, struct generic *generic, ph_error *error);
 
 #endif

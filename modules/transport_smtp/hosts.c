@@ -46,7 +46,8 @@ add(struct hosts *hosts, const char *name, unsigned preference, ph_address addre
 	if (hosts->count == MAX_HOSTS)
 		return;
 	address.port = port;
-	hosts->items[hosts->count++] = (struct host){.name = name, .preference = preference, .address = address};
+	hosts->items[hosts->count++] = (struct host){.name = name, .preference = preference,
+		.address = address};
 }
 
 /* The host's own resolver (/etc/hosts, NSS): it blocks, so it runs on a thread. */
@@ -106,7 +107,8 @@ native_addresses(struct hosts *hosts, const char *name, unsigned preference, uin
 	if (job->outcome == 0)
 		found = PH_FOUND;
 	else
-		found = job->outcome == EAI_NONAME || job->outcome == EAI_NODATA ? PH_NOT_FOUND : PH_FAILED;
+		found = job->outcome == EAI_NONAME || job->outcome == EAI_NODATA ? PH_NOT_FOUND
+			: PH_FAILED;
 	native_discard(job);
 	return found;
 }
@@ -251,7 +253,8 @@ find_by_mx(const struct smtp_settings *settings, ph_pool *pool, const struct nex
 	if (ours != UINT32_MAX) {
 		drop_worse_than_us(hosts, ours);
 		if (hosts->count == 0) {
-			none(hosts, !failed, failed ? "4.4.3" : "5.4.6", "mail for %s loops back to myself", hop->host);
+			none(hosts, !failed, failed ? "4.4.3" : "5.4.6",
+				"mail for %s loops back to myself", hop->host);
 			return;
 		}
 	}
@@ -259,11 +262,14 @@ find_by_mx(const struct smtp_settings *settings, ph_pool *pool, const struct nex
 		if (settings->smtp_mx_loopback || !is_loopback(&hosts->items[i].address))
 			hosts->items[kept++] = hosts->items[i];
 	if (kept == 0 && hosts->count > 0)
-		none(hosts, true, "5.4.4", "the mail exchangers of %s have loopback addresses only", hop->host);
+		none(hosts, true, "5.4.4", "the mail exchangers of %s have loopback addresses only",
+			hop->host);
 	else if (kept == 0 && failed)
-		none(hosts, false, "4.4.3", "no address for the mail exchangers of %s: %s", hop->host, reason);
+		none(hosts, false, "4.4.3", "no address for the mail exchangers of %s: %s",
+			hop->host, reason);
 	else if (kept == 0)
-		none(hosts, true, "5.4.4", "unable to find an address for the mail exchangers of %s", hop->host);
+		none(hosts, true, "5.4.4",
+			"unable to find an address for the mail exchangers of %s", hop->host);
 	hosts->count = kept;
 }
 
@@ -279,7 +285,8 @@ find_by_address(const struct smtp_settings *settings, ph_pool *pool, const struc
 			none(hosts, true, "5.4.6", "mail for %s loops back to myself", hop->host);
 		return;
 	case PH_NOT_FOUND:
-		none(hosts, true, hop->use_mx ? "5.1.2" : "5.4.4", "Host or domain name not found: %s", hop->host);
+		none(hosts, true, hop->use_mx ? "5.1.2" : "5.4.4",
+			"Host or domain name not found: %s", hop->host);
 		/* A smarthost that is not in the DNS is a mistake of ours, not of the sender. */
 		if (!hop->use_mx) {
 			hosts->permanent = false;
@@ -287,8 +294,8 @@ find_by_address(const struct smtp_settings *settings, ph_pool *pool, const struc
 		}
 		return;
 	case PH_FAILED:
-		none(hosts, false, "4.4.3", "Host or domain name lookup failed for %s%s%s", hop->host,
-			reason[0] != '\0' ? ": " : "", reason);
+		none(hosts, false, "4.4.3", "Host or domain name lookup failed for %s%s%s",
+			hop->host, reason[0] != '\0' ? ": " : "", reason);
 		return;
 	}
 }
@@ -306,7 +313,8 @@ hosts_find(const struct smtp_settings *settings, ph_pool *pool, const struct nex
 		return;
 	}
 	if (hop->path != NULL) {
-		hosts->items[hosts->count++] = (struct host){.name = ph_global("myhostname"), .path = hop->path};
+		hosts->items[hosts->count++] = (struct host){.name = ph_global("myhostname"),
+			.path = hop->path};
 		return;
 	}
 	if (hop->is_address) {
@@ -329,7 +337,8 @@ hosts_find(const struct smtp_settings *settings, ph_pool *pool, const struct nex
 			if (looks_up(settings, "native"))
 				find_by_address(settings, pool, hop, hosts);
 			else
-				none(hosts, true, "5.1.2", "Host or domain name not found: %s", hop->host);
+				none(hosts, true, "5.1.2", "Host or domain name not found: %s",
+					hop->host);
 			break;
 		case PH_DNS_TEMPFAIL:
 			if (settings->ignore_mx_lookup_error)

@@ -47,32 +47,37 @@ nexthop_parse(const char *text, uint16_t default_port, struct nexthop *hop, ph_e
 		rest = strrchr(text, ':');
 		/* An IPv6 address without brackets has more than one colon and no port. */
 		if (rest != NULL && memchr(text, ':', (size_t)(rest - text)) != NULL)
-			return ph_error_set(error, "next hop \"%s\": write an IPv6 address in brackets", text);
+			return ph_error_set(error,
+				"next hop \"%s\": write an IPv6 address in brackets", text);
 		size = rest != NULL ? (size_t)(rest - text) : strlen(text);
 	} else {
 		host++;
 		rest = strchr(host, ']');
 		if (rest == NULL)
-			return ph_error_set(error, "next hop \"%s\": the bracket is not closed", text);
+			return ph_error_set(error, "next hop \"%s\": the bracket is not closed",
+				text);
 		size = (size_t)(rest - host);
 		rest++;
 		if (*rest == '\0')
 			rest = NULL;
 		else if (*rest != ':')
-			return ph_error_set(error, "next hop \"%s\": expected \":port\" after the bracket", text);
+			return ph_error_set(error,
+				"next hop \"%s\": expected \":port\" after the bracket", text);
 	}
 	if (size == 0 || size >= sizeof hop->host)
 		return ph_error_set(error, "next hop \"%s\": no host name", text);
 	memcpy(hop->host, host, size);
 	if (rest != NULL && parse_port(rest + 1, &hop->port) == -1)
-		return ph_error_set(error, "next hop \"%s\": \"%s\" is no port (1 to 65535, smtp, submission, lmtp)",
+		return ph_error_set(error,
+			"next hop \"%s\": \"%s\" is no port (1 to 65535, smtp, submission, lmtp)",
 			text, rest + 1);
 	hop->is_address = parse_address(hop->host, &hop->address);
 	if (hop->is_address)
 		hop->use_mx = false;
 	else if (!ph_is_hostname(hop->host))
 		return ph_error_set(error, "next hop \"%s\": no valid host name", text);
-	/* A port turns MX lookups off no more than in the field's other mailers: domain:port has MX. */
+	/* A port turns MX lookups off no more than in the field's other mailers: domain:port has
+	 * MX. */
 	hop->address.port = hop->port;
 	return 0;
 }
@@ -85,7 +90,8 @@ nexthop_parse_lmtp(const char *text, uint16_t default_port, struct nexthop *hop,
 	if (strncasecmp(text, in_unix, sizeof in_unix - 1) == 0) {
 		memset(hop, 0, sizeof *hop);
 		hop->path = text + sizeof in_unix - 1;
-		return *hop->path != '\0' ? 0 : ph_error_set(error, "next hop \"%s\": no path of a socket, "
+		return *hop->path != '\0' ? 0
+			: ph_error_set(error, "next hop \"%s\": no path of a socket, "
 			"as in unix:private/lmtp", text);
 	}
 	if (strncasecmp(text, in_inet, sizeof in_inet - 1) == 0)

@@ -19,6 +19,7 @@ struct nexthop {
 
 /* 0, or -1 and what is wrong with the text. */
 int nexthop_parse(const char *text, uint16_t default_port, struct nexthop *hop, ph_error *error);
-int nexthop_parse_lmtp(const char *text, uint16_t default_port, struct nexthop *hop, ph_error *error);
+int nexthop_parse_lmtp(const char *text, uint16_t default_port, struct nexthop *hop,
+	ph_error *error);
 
 #endif

@@ -29,7 +29,8 @@ take_status(struct reply *reply, ph_span text)
 		(is_digit(text.data[size]) || text.data[size] == '.'))
 		dots += text.data[size++] == '.';
 	if (dots != 2 || size < 5 || text.data[1] != '.' || text.data[size - 1] == '.' ||
-		(size < text.size && text.data[size] != ' ') || text.data[0] - '0' != reply->code / 100)
+		(size < text.size && text.data[size] != ' ') ||
+		text.data[0] - '0' != reply->code / 100)
 		return;
 	memcpy(reply->status, text.data, size);
 	reply->status[size] = '\0';
@@ -56,7 +57,8 @@ reply_line(struct reply *reply, ph_span line)
 	int code;
 
 	if (line.size < 3 || !is_digit(line.data[0]) || !is_digit(line.data[1]) ||
-		!is_digit(line.data[2]) || (line.size > 3 && line.data[3] != ' ' && line.data[3] != '-'))
+		!is_digit(line.data[2]) ||
+		(line.size > 3 && line.data[3] != ' ' && line.data[3] != '-'))
 		return -1;
 	code = (line.data[0] - '0') * 100 + (line.data[1] - '0') * 10 + (line.data[2] - '0');
 	if (code < 200 || code > 599 || ++reply->lines > REPLY_MAX_LINES)

@@ -1,7 +1,6 @@
 #include "transaction.h"
 
-#include "checks.h"
-#include "generic.h"
+#include "content.h"
 
 #include <posthouse/dsn.h>
 #include <posthouse/log.h>
@@ -11,9 +10,6 @@
 #include <unistd.h>
 
 #define TEXT_SIZE (REPLY_TEXT + 400)
-
-/* Bytes of content that have a deadline of their own. */
-#define PIECE INT64_C(262144)
 
 struct transaction {
 	struct client *client;
@@ -26,12 +22,7 @@ struct transaction {
 	struct reply *reply;
 	bool *asked; /* recipients named in this transaction */
 	bool *taken; /* those that the server accepted */
-	int fd;
-	int64_t offset, length;
-	bool dot_lines;
-	struct generic generic; /* with smtp_generic_maps or checks; all zero without */
-	struct checks *checks;  /* NULL without */
-	const char *failure;    /* a lookup on the way: why the content was not sent */
+	struct content content;
 };
 
 static void
@@ -69,8 +60,8 @@ refused(struct transaction *t, size_t which, const char *fallback, const char *c
 				"%s (in reply to %s command)", t->text, command);
 			pending->done = true;
 		} else {
-			char *text = ph_pool_printf(ph_delivery_pool(t->delivery), "%s (in reply to %s command)",
-				t->text, command);
+			char *text = ph_pool_printf(ph_delivery_pool(t->delivery),
+				"%s (in reply to %s command)", t->text, command);
 
 			note(t->delivery, pending, code, text != NULL ? text : "out of memory");
 		}
@@ -93,7 +84,7 @@ make_temporary(struct reply *reply)
 	}
 }
 
-/* ---- What the sender asked about reports (RFC 3461) ---------------------------------------------- */
+/* ---- What the sender asked about reports (RFC 3461) ------------------------------------------ */
 
 static bool
 passes_dsn(const struct transaction *t)
@@ -144,43 +135,49 @@ rcpt_dsn(struct transaction *t, size_t index)
 	if (!passes_dsn(t))
 		return "";
 	orcpt = orcpt_of(t, index);
-	text = ph_pool_printf(ph_delivery_pool(t->delivery), "%s%s%s%s", notify != 0 ? " NOTIFY=" : "",
-		ph_dsn_notify_text(notify), orcpt != NULL ? " ORCPT=" : "", orcpt != NULL ? orcpt : "");
+	text = ph_pool_printf(ph_delivery_pool(t->delivery), "%s%s%s%s",
+		notify != 0 ? " NOTIFY=" : "",
+		ph_dsn_notify_text(notify), orcpt != NULL ? " ORCPT=" : "",
+		orcpt != NULL ? orcpt : "");
 	return text == NULL ? "" : text;
 }
 
-/* ---- Commands ----------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static int
 say_mail(struct transaction *t)
 {
 	struct client *client = t->client;
+	const char *generic = t->content.generic.sender;
 	char size[40] = "";
 
 	if (client->capabilities & CAN_SIZE && !t->probe)
-		snprintf(size, sizeof size, " SIZE=%lld", (long long)t->length);
+		snprintf(size, sizeof size, " SIZE=%lld", (long long)t->content.length);
 	return client_command(client, ph_in(client->settings->smtp_mail_timeout),
 		"MAIL FROM:<%s>%s%s%s%s\r\n",
-		t->generic.sender != NULL ? t->generic.sender : ph_delivery_sender(t->delivery), size,
-		ph_delivery_8bit(t->delivery) && client->capabilities & CAN_8BIT ? " BODY=8BITMIME" : "",
-		ph_delivery_smtputf8(t->delivery) ? " SMTPUTF8" : "", mail_dsn(t));
+		generic != NULL ? generic : ph_delivery_sender(t->delivery), size,
+		ph_delivery_8bit(t->delivery) && client->capabilities & CAN_8BIT ? " BODY=8BITMIME"
+		: "", ph_delivery_smtputf8(t->delivery) ? " SMTPUTF8" : "", mail_dsn(t));
 }
 
 static int
 say_rcpt(struct transaction *t, size_t i)
 {
 	size_t index = t->pending[i].index;
+	const char *const *generic = t->content.generic.recipients;
+	const char *recipient = generic != NULL ? generic[index]
+		: ph_delivery_recipient(t->delivery, index);
 
 	t->asked[i] = true;
 	return client_command(t->client, ph_in(t->client->settings->smtp_rcpt_timeout),
-		"RCPT TO:<%s>%s\r\n", t->generic.recipients != NULL ? t->generic.recipients[index]
-			: ph_delivery_recipient(t->delivery, index), rcpt_dsn(t, index));
+		"RCPT TO:<%s>%s\r\n", recipient, rcpt_dsn(t, index));
 }
 
 static int
 say_data(struct transaction *t)
 {
-	return client_command(t->client, ph_in(t->client->settings->smtp_data_init_timeout), "DATA\r\n");
+	return client_command(t->client, ph_in(t->client->settings->smtp_data_init_timeout),
+		"DATA\r\n");
 }
 
 static void
@@ -212,7 +209,8 @@ hear_rcpt(struct transaction *t, size_t i)
 	return t->reply->code == 421 ? -1 : 0;
 }
 
-/* MAIL, every RCPT and, for mail, DATA in one write. Returns DATA's reply class, 0 when nothing goes on,
+/* MAIL, every RCPT and, for mail, DATA in one write. Returns DATA's reply class, 0 when nothing
+ * goes on,
  * -1 when the connection is lost. */
 static int
 open_pipelined(struct transaction *t)
@@ -275,135 +273,6 @@ open_stepwise(struct transaction *t)
 	return t->reply->code / 100;
 }
 
-/* A server that reads slowly is waited for as long as it reads at all. */
-static ph_deadline
-data_deadline(const struct transaction *t)
-{
-	return ph_in(t->client->settings->smtp_data_xfer_timeout);
-}
-
-/* Bytes with lines among them; the last one that was sent says whether one begins. */
-struct stuffing {
-	struct transaction *t;
-	char before;
-};
-
-/* Sends lines that begin with a dot with another one before it (RFC 5321, 4.5.2). */
-static int
-write_stuffed(void *context, ph_span bytes)
-{
-	struct stuffing *stuffing = context;
-	ph_stream *stream = stuffing->t->client->stream;
-	ph_deadline deadline = data_deadline(stuffing->t);
-	const char *end = bytes.data + bytes.size, *sent = bytes.data;
-
-	for (const char *dot = sent; (dot = memchr(dot, '.', (size_t)(end - dot))) != NULL; dot++) {
-		if ((dot == bytes.data ? stuffing->before : dot[-1]) != '\n')
-			continue;
-		if (ph_stream_write(stream, sent, (size_t)(dot - sent), deadline) != 0 ||
-			ph_stream_write(stream, ".", 1, deadline) != 0)
-			return -1;
-		sent = dot;
-	}
-	stuffing->before = end[-1];
-	return ph_stream_write(stream, sent, (size_t)(end - sent), deadline) != 0 ? -1 : 0;
-}
-
-static int
-send_stuffed(struct transaction *t)
-{
-	size_t room = 32768;
-	char *buffer = ph_pool_alloc(ph_delivery_pool(t->delivery), room);
-	struct stuffing stuffing = {t, '\n'};
-	int64_t done = 0;
-
-	if (buffer == NULL)
-		return -1;
-	while (done < t->length) {
-		size_t want = t->length - done < (int64_t)room ? (size_t)(t->length - done) : room;
-		ssize_t got = pread(t->fd, buffer, want, t->offset + done);
-
-		if (got <= 0 || write_stuffed(&stuffing, (ph_span){buffer, (size_t)got}) == -1)
-			return -1;
-		done += got;
-	}
-	return ph_stream_write(t->client->stream, ".\r\n", 3, data_deadline(t));
-}
-
-/* What is behind the head, looked up as it goes; offset and length are those of the whole content. */
-static int
-send_checked(struct transaction *t, int64_t offset, int64_t length)
-{
-	ph_span head = t->generic.head;
-	struct stuffing stuffing = {t, '\n'};
-	ph_error error = {""};
-	int result;
-
-	if (head.size > 0)
-		stuffing.before = head.data[head.size - 1];
-	result = checks_body(t->checks, t->fd, offset, length, write_stuffed, &stuffing, &error);
-	if (result == 1)
-		t->failure = ph_pool_printf(ph_delivery_pool(t->delivery), "Temporary lookup failure: %s",
-			error.text);
-	if (result != 0)
-		return -1;
-	return ph_stream_write(t->client->stream, ".\r\n", 3, data_deadline(t));
-}
-
-/* The bytes as they are. */
-static int
-send_plain(struct transaction *t)
-{
-	ph_span end = ph_span_of(".\r\n");
-	int64_t done = 0;
-	int result;
-
-	do {
-		int64_t size = t->length - done < PIECE ? t->length - done : PIECE;
-		bool last = done + size == t->length;
-
-		result = ph_stream_send_file(t->client->stream, t->fd, t->offset + done, size,
-			last ? end : (ph_span){NULL, 0}, data_deadline(t));
-		done += size;
-	} while (result == 0 && done < t->length);
-	return result;
-}
-
-/* The header section that smtp_generic_maps or checks made; the rest follows from the file. */
-static int
-send_head(struct transaction *t)
-{
-	ph_span head = t->generic.head;
-	ph_stream *stream = t->client->stream;
-
-	t->offset += t->generic.used;
-	t->length -= (int64_t)head.size;
-	while (head.size > 0) {
-		const char *end = memchr(head.data, '\n', head.size);
-		size_t size = end != NULL ? (size_t)(end - head.data) + 1 : head.size;
-
-		if (*head.data == '.' && ph_stream_write(stream, ".", 1, data_deadline(t)) != 0)
-			return -1;
-		if (ph_stream_write(stream, head.data, size, data_deadline(t)) != 0)
-			return -1;
-		head.data += size;
-		head.size -= size;
-	}
-	return 0;
-}
-
-static int
-send_content(struct transaction *t)
-{
-	int64_t offset = t->offset, length = t->length - (int64_t)t->generic.head.size + t->generic.used;
-
-	if (send_head(t) == -1)
-		return -1;
-	if (t->checks != NULL && checks_want_body(t->checks))
-		return send_checked(t, offset, length);
-	return t->dot_lines ? send_stuffed(t) : send_plain(t);
-}
-
 static void
 lost(struct transaction *t, const char *text)
 {
@@ -416,7 +285,7 @@ static void
 give_up(struct transaction *t)
 {
 	t->client->broken = true;
-	transaction_fail(t->delivery, t->pending, t->count, "4.3.0", t->failure);
+	transaction_fail(t->delivery, t->pending, t->count, "4.3.0", t->content.failure);
 }
 
 static enum exchange
@@ -449,8 +318,8 @@ decide(struct transaction *t, size_t i)
 	t->pending[i].done = true;
 }
 
-/* In SMTP one reply decides about all recipients which were taken, in LMTP there is one for each, in
- * their order (RFC 2033, 4.2): who has none when the connection breaks is tried again. */
+/* In SMTP one reply decides about all recipients which were taken, in LMTP there is one for each,
+ * in their order (RFC 2033, 4.2): who has none when the connection breaks is tried again. */
 static enum outcome
 hear_results(struct transaction *t)
 {
@@ -472,26 +341,28 @@ static enum outcome
 finish(struct transaction *t)
 {
 	if (t->accepted == 0 && t->client->settings->lmtp) {
-		/* 354 without a recipient, against RFC 2033 (4.2): an end of data would have no reply. */
+		/* 354 without a recipient, against RFC 2033 (4.2): an end of data would have no
+		 * reply. */
 		t->client->broken = true;
 		return OUTCOME_DONE;
 	}
 	if (t->accepted == 0) {
 		/* 354 without a recipient: an empty message ends it; the server refuses it. */
-		if (client_command(t->client, ph_in(t->client->settings->smtp_data_xfer_timeout), ".\r\n") ==
-			-1 || reply_to(t, t->client->settings->smtp_data_done_timeout, "ending an empty message") !=
-			EXCHANGE_OK)
+		if (client_command(t->client, ph_in(t->client->settings->smtp_data_xfer_timeout),
+			".\r\n") ==
+			-1 || reply_to(t, t->client->settings->smtp_data_done_timeout,
+			"ending an empty message") != EXCHANGE_OK)
 			t->client->broken = true;
 		return OUTCOME_DONE;
 	}
-	if (send_content(t) != 0) {
+	if (content_send(&t->content, t->client->stream) != 0) {
 		snprintf(t->text, TEXT_SIZE, "lost connection with %s while sending message body",
 			t->client->name);
-		if (t->failure == NULL)
+		if (t->content.failure == NULL)
 			lost(t, t->text);
 		else
 			give_up(t);
-		return t->failure == NULL ? OUTCOME_DONE : OUTCOME_FINAL;
+		return t->content.failure == NULL ? OUTCOME_DONE : OUTCOME_FINAL;
 	}
 	return hear_results(t);
 }
@@ -499,10 +370,11 @@ finish(struct transaction *t)
 static int
 defer_lookup(struct transaction *t, const char *parameter, const ph_error *error)
 {
-	const char *text = ph_pool_printf(ph_delivery_pool(t->delivery), "Temporary lookup failure: %s",
-		parameter);
+	const char *text = ph_pool_printf(ph_delivery_pool(t->delivery),
+		"Temporary lookup failure: %s", parameter);
 
-	ph_log(PH_LOG_WARNING, "%s: %s: %s", ph_delivery_queue_id(t->delivery), parameter, error->text);
+	ph_log(PH_LOG_WARNING, "%s: %s: %s", ph_delivery_queue_id(t->delivery), parameter,
+		error->text);
 	transaction_fail(t->delivery, t->pending, t->count, "4.3.0",
 		text != NULL ? text : "Temporary lookup failure");
 	return -1;
@@ -513,19 +385,21 @@ static int
 make_content(struct transaction *t)
 {
 	const struct smtp_settings *settings = t->client->settings;
+	struct content *content = &t->content;
 	bool generic = !ph_map_is_empty(settings->smtp_generic_maps);
 	bool checked = checks_are_set(settings) && !t->probe;
 	ph_error error = {"out of memory"};
 
-	if (generic && generic_envelope(settings, t->delivery, &t->generic, &error) == -1)
+	if (generic && generic_envelope(settings, t->delivery, &content->generic, &error) == -1)
 		return defer_lookup(t, "smtp_generic_maps", &error);
 	if ((!generic && !checked) || t->probe)
 		return 0;
-	if ((checked && (t->checks = checks_new(settings, t->delivery)) == NULL) ||
-		generic_head(settings, t->delivery, t->checks, t->fd, t->offset, t->length, &t->generic,
-			&error) == -1)
-		return defer_lookup(t, checked ? "smtp_header_checks" : "smtp_generic_maps", &error);
-	t->length += (int64_t)t->generic.head.size - t->generic.used;
+	if ((checked && (content->checks = checks_new(settings, t->delivery)) == NULL) ||
+		generic_head(settings, t->delivery, content->checks, content->fd, content->offset,
+			content->length, &content->generic, &error) == -1)
+		return defer_lookup(t, checked ? "smtp_header_checks" : "smtp_generic_maps",
+			&error);
+	content->length += (int64_t)content->generic.head.size - content->generic.used;
 	return 0;
 }
 
@@ -533,6 +407,7 @@ static int
 prepare(struct transaction *t)
 {
 	ph_pool *pool = ph_delivery_pool(t->delivery);
+	struct content *content = &t->content;
 	ph_error error;
 
 	t->text = ph_pool_alloc(pool, TEXT_SIZE);
@@ -544,8 +419,8 @@ prepare(struct transaction *t)
 		return -1;
 	}
 	t->probe = ph_delivery_is_probe(t->delivery);
-	if (!t->probe && ph_delivery_content(t->delivery, &t->fd, &t->offset, &t->length, &t->dot_lines,
-		&error) == -1) {
+	if (!t->probe && ph_delivery_content(t->delivery, &content->fd, &content->offset,
+				 &content->length, &content->dot_lines, &error) == -1) {
 		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", error.text);
 		return -1;
 	}
@@ -559,7 +434,7 @@ impossible(struct transaction *t)
 	const struct client *client = t->client;
 	const char *status, *text;
 
-	if (client->size_limit > 0 && t->length > client->size_limit) {
+	if (client->size_limit > 0 && t->content.length > client->size_limit) {
 		status = "5.3.4";
 		text = "message size exceeds the size limit of host";
 	} else if (ph_delivery_8bit(t->delivery) && !(client->capabilities & CAN_8BIT)) {
@@ -574,8 +449,8 @@ impossible(struct transaction *t)
 	for (size_t i = 0; i < t->count; i++) {
 		if (t->pending[i].done)
 			continue;
-		ph_delivery_bounce(t->delivery, t->pending[i].index, status, client->relay, "%s %s", text,
-			client->name);
+		ph_delivery_bounce(t->delivery, t->pending[i].index, status, client->relay, "%s %s",
+			text, client->name);
 		t->pending[i].done = true;
 	}
 	return true;
@@ -594,12 +469,14 @@ run(struct transaction *t)
 	class = client->capabilities & CAN_PIPELINE ? open_pipelined(t) : open_stepwise(t);
 	if (class == -1) {
 		client->broken = true;
-		/* Closed while it was kept, with 421 or without a word: nothing of this message was heard. */
+		/* Closed while it was kept, with 421 or without a word: nothing of this message was
+		 * heard. */
 		if (client->transactions > 0 && t->accepted == 0 &&
 			(t->reply->code == 0 || t->reply->code == 421))
 			return OUTCOME_STALE;
 		if (t->text[0] == '\0')
-			snprintf(t->text, TEXT_SIZE, "lost connection with %s while sending the envelope", client->name);
+			snprintf(t->text, TEXT_SIZE,
+				"lost connection with %s while sending the envelope", client->name);
 		lost(t, t->text);
 		return OUTCOME_DONE;
 	}
@@ -621,9 +498,10 @@ run(struct transaction *t)
 enum outcome
 transaction_run(struct client *client, ph_delivery *delivery, struct pending *pending, size_t count)
 {
-	struct transaction t = {.client = client, .delivery = delivery, .pending = pending, .count = count};
+	struct transaction t = {.client = client, .delivery = delivery, .pending = pending,
+		.count = count, .content = {.settings = client->settings, .delivery = delivery}};
 	enum outcome outcome = run(&t);
 
-	checks_free(t.checks);
+	checks_free(t.content.checks);
 	return outcome;
 }

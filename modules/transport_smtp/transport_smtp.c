@@ -173,7 +173,8 @@ check_one(const struct smtp_settings *settings, const char *protocol, ph_error *
 	for (size_t i = 0; i < settings->smtp_host_lookup.count; i++)
 		if (strcmp(settings->smtp_host_lookup.items[i], "dns") != 0 &&
 			strcmp(settings->smtp_host_lookup.items[i], "native") != 0)
-			return ph_error_set(error, "%s_host_lookup: \"%s\" is neither dns nor native", protocol,
+			return ph_error_set(error,
+				"%s_host_lookup: \"%s\" is neither dns nor native", protocol,
 				settings->smtp_host_lookup.items[i]);
 	return 0;
 }
@@ -299,7 +300,8 @@ bounce_all(struct attempt *a, const char *status, const char *relay, const char 
 {
 	for (size_t i = 0; i < a->count; i++)
 		if (!a->pending[i].done)
-			ph_delivery_bounce(a->delivery, a->pending[i].index, status, relay, "%s", text);
+			ph_delivery_bounce(a->delivery, a->pending[i].index, status, relay, "%s",
+				text);
 }
 
 /* The connection could not be had: notes why. true: the server's word is final. */
@@ -330,11 +332,14 @@ try_hosts(struct attempt *a, const struct hosts *hosts)
 	for (size_t i = 0; i < hosts->count && !all_done(a) && !ph_task_cancelled(); i++) {
 		struct client *client;
 
-		if (said && (hosts->items[i].path != NULL || ph_address_equal(&used, &hosts->items[i].address)))
+		if (said && (hosts->items[i].path != NULL ||
+			ph_address_equal(&used, &hosts->items[i].address)))
 			continue;
-		if (settings->smtp_mx_address_limit > 0 && ++addresses > settings->smtp_mx_address_limit)
+		if (settings->smtp_mx_address_limit > 0 &&
+			++addresses > settings->smtp_mx_address_limit)
 			break;
-		client = client_open(settings, &hosts->items[i], &a->reply, a->text, sizeof a->text);
+		client = client_open(settings, &hosts->items[i], &a->reply, a->text,
+			sizeof a->text);
 		if (client == NULL && not_connected(a))
 			return true;
 		if (client != NULL && use(a, client) == OUTCOME_FINAL)
@@ -351,7 +356,8 @@ defer_rest(struct attempt *a)
 {
 	for (size_t i = 0; i < a->count; i++)
 		if (!a->pending[i].done)
-			ph_delivery_defer(a->delivery, a->pending[i].index, a->pending[i].status, "none", "%s",
+			ph_delivery_defer(a->delivery, a->pending[i].index, a->pending[i].status,
+				"none", "%s",
 				a->pending[i].text != NULL ? a->pending[i].text : "out of memory");
 }
 
@@ -367,7 +373,8 @@ connect_and_deliver(struct attempt *a)
 		defer_rest(a);
 		return;
 	}
-	if ((a->settings->lmtp ? nexthop_parse_lmtp : nexthop_parse)(ph_delivery_nexthop(a->delivery),
+	if ((a->settings->lmtp ? nexthop_parse_lmtp
+		: nexthop_parse)(ph_delivery_nexthop(a->delivery),
 		(uint16_t)a->settings->smtp_tcp_port, hop, error) == -1) {
 		ph_log(PH_LOG_WARNING, "%s: %s", ph_delivery_queue_id(a->delivery), error->text);
 		bounce_all(a, "5.4.4", "none", error->text);
@@ -386,7 +393,8 @@ connect_and_deliver(struct attempt *a)
 
 		while (a->pending[i].done)
 			i++;
-		ph_delivery_dead(a->delivery, a->pending[i].status[0] != '\0' ? a->pending[i].status : "4.4.1",
+		ph_delivery_dead(a->delivery,
+			a->pending[i].status[0] != '\0' ? a->pending[i].status : "4.4.1",
 			"none", "%s", a->pending[i].text != NULL ? a->pending[i].text : "delivery was interrupted");
 	}
 }

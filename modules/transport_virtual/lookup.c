@@ -8,13 +8,14 @@
 
 /* An address with a slash in it may not choose a path by way of a pattern's "$1". */
 ph_found
-lookup_mailbox(ph_pool *pool, const struct virtual *virtual, const char *recipient, const char **value,
-	ph_error *error)
+lookup_mailbox(ph_pool *pool, const struct virtual *virtual, const char *recipient,
+	const char **value, ph_error *error)
 {
 	if (strchr(recipient, '/') != NULL)
-		return ph_map_lookup_fixed(pool, virtual->virtual_mailbox_maps, recipient, value, error);
-	return ph_map_lookup_address(pool, virtual->virtual_mailbox_maps, recipient, PH_ADDRESS_DOMAIN, value,
-		NULL, error);
+		return ph_map_lookup_fixed(pool, virtual->virtual_mailbox_maps, recipient, value,
+			error);
+	return ph_map_lookup_address(pool, virtual->virtual_mailbox_maps, recipient,
+		PH_ADDRESS_DOMAIN, value, NULL, error);
 }
 
 static void PH_PRINTF(3, 4)
@@ -37,7 +38,8 @@ find_number(ph_pool *pool, const ph_map *map, const char *parameter, const char 
 	ph_error error = {""};
 	const char *value = NULL;
 
-	switch (ph_map_lookup_address(pool, map, recipient, PH_ADDRESS_DOMAIN, &value, NULL, &error)) {
+	switch (ph_map_lookup_address(pool, map, recipient, PH_ADDRESS_DOMAIN, &value, NULL,
+		&error)) {
 	case PH_FAILED:
 		later(rights, "4.3.0", "%s lookup: %.200s", parameter, error.text);
 		return -1;
@@ -73,7 +75,7 @@ lookup_rights(ph_pool *pool, const struct virtual *virtual, const char *recipien
 	}
 	if (find_number(pool, virtual->virtual_uid_maps, "virtual_uid_maps", "uid", recipient,
 		virtual->virtual_minimum_uid, &rights->uid, rights) == 0 &&
-		find_number(pool, virtual->virtual_gid_maps, "virtual_gid_maps", "gid", recipient, 1,
-		&rights->gid, rights) == 0)
+		find_number(pool, virtual->virtual_gid_maps, "virtual_gid_maps", "gid", recipient,
+		1, &rights->gid, rights) == 0)
 		rights->outcome = PH_USER_SENT;
 }

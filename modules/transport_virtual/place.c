@@ -46,8 +46,8 @@ place_number(const char *what, const char *value, int64_t min, uint32_t *number,
 	if (ph_parse_int(ph_span_of(value), 1, UINT32_MAX - 1, &n) == -1)
 		return ph_error_set(error, "bad %s \"%.100s\"", what, value);
 	if (n < min)
-		return ph_error_set(error, "bad %s %lld: it is below virtual_minimum_uid (%lld)", what,
-			(long long)n, (long long)min);
+		return ph_error_set(error, "bad %s %lld: it is below virtual_minimum_uid (%lld)",
+			what, (long long)n, (long long)min);
 	*number = (uint32_t)n;
 	return 0;
 }

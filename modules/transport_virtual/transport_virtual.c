@@ -2,9 +2,9 @@
  * transport_virtual: mailboxes of people who are no users of this host.
  *
  * The local role sends recipients to the spawner as they are. A child of the spawner has
- * virtual_find_rights() look up whose rights each needs, and runs virtual_deliver_as_user() with these:
- * that finds the mailbox's path in the same tables. Nothing that the local role says names a user, a
- * group or a path.
+ * virtual_find_rights() look up whose rights each needs, and runs virtual_deliver_as_user() with
+ * these: that finds the mailbox's path in the same tables. Nothing that the local role says names a
+ * user, a group or a path.
  */
 #include <posthouse/log.h>
 #include <posthouse/mailbox.h>
@@ -37,7 +37,8 @@ static const struct ph_param params[] = {
 		.doc = "The folder below which the mailboxes of virtual_mailbox_maps are; empty: their paths are "
 		       "absolute."},
 	{.name = "virtual_mailbox_limit", .type = PH_SIZE, .flags = PH_PER_SECTION,
-		.offset = FIELD(virtual_mailbox_limit), .default_value = "51200000", .min = 0, .max = INT64_MAX,
+		.offset = FIELD(virtual_mailbox_limit), .default_value = "51200000", .min = 0,
+		.max = INT64_MAX,
 		.doc = "The largest size of a virtual mailbox, and of a message in a Maildir; mail that would exceed "
 		       "it is returned. 0: no limit."},
 	{.name = "virtual_mailbox_lock", .type = PH_STRINGS, .flags = PH_PER_SECTION,
@@ -48,7 +49,8 @@ static const struct ph_param params[] = {
 		.doc = "Tables of all recipients in $virtual_mailbox_domains, with the paths of their mailboxes "
 		       "below $virtual_mailbox_base; a slash at the end makes one a Maildir; empty: any."},
 	{.name = "virtual_minimum_uid", .type = PH_INT, .flags = PH_PER_SECTION,
-		.offset = FIELD(virtual_minimum_uid), .default_value = "100", .min = 1, .max = UINT32_MAX - 1,
+		.offset = FIELD(virtual_minimum_uid), .default_value = "100", .min = 1,
+		.max = UINT32_MAX - 1,
 		.doc = "The smallest number of a user that virtual_uid_maps may give."},
 	{.name = "virtual_uid_maps", .type = PH_MAP_REF, .flags = PH_PER_SECTION | PH_FOR_USER,
 		.offset = FIELD(virtual_uid_maps),
@@ -56,7 +58,7 @@ static const struct ph_param params[] = {
 		       "static:5000."},
 };
 
-/* ---- In the local role --------------------------------------------------------------------------- */
+/* ---- In the local role ----------------------------------------------------------------------- */
 
 /* Which mailbox it is, an administrator may know. */
 static void
@@ -69,14 +71,16 @@ tell_place(const struct virtual *virtual, ph_delivery *delivery, size_t i, const
 	if (path != NULL)
 		ph_delivery_sent(delivery, i, "2.0.0", relay, "delivers to mailbox %s", path);
 	else
-		ph_delivery_defer(delivery, i, "4.3.5", relay, "virtual_mailbox_maps: %s", error.text);
+		ph_delivery_defer(delivery, i, "4.3.5", relay, "virtual_mailbox_maps: %s",
+			error.text);
 }
 
 /* Is there a mailbox? That is all that a probe is told. */
 static void
 probe(const struct virtual *virtual, ph_delivery *delivery, size_t i)
 {
-	const char *relay = ph_instance_name(virtual), *recipient = ph_delivery_recipient(delivery, i);
+	const char *relay = ph_instance_name(virtual),
+		*recipient = ph_delivery_recipient(delivery, i);
 	const char *value;
 	ph_error error = {""};
 
@@ -108,7 +112,7 @@ virtual_deliver(void *self, ph_delivery *delivery)
 			probe(self, delivery, i);
 }
 
-/* ---- In the children of the spawner -------------------------------------------------------------- */
+/* ---- In the children of the spawner ---------------------------------------------------------- */
 
 static void
 virtual_find_rights(void *self, const struct ph_user_delivery *requests, size_t count,
@@ -144,7 +148,8 @@ static void
 deliver_to(const struct virtual *virtual, const char *path, const struct ph_user_delivery *request,
 	int fd, struct ph_user_result *result)
 {
-	struct ph_mailbox box = {.size = sizeof(box), .path = path, .user = request->recipient, .fd = -1,
+	struct ph_mailbox box = {.size = sizeof(box), .path = path, .user = request->recipient,
+		.fd = -1,
 		.limit = virtual->virtual_mailbox_limit};
 	bool maildir = path[strlen(path) - 1] == '/';
 	ph_error why = {""};
@@ -154,7 +159,8 @@ deliver_to(const struct virtual *virtual, const char *path, const struct ph_user
 	if (box.fd == -1 && !maildir)
 		box.failure = errno != 0 ? errno : EIO;
 	if (*why.text != '\0')
-		ph_user_answer(result, PH_USER_DEFERRED, "4.2.0", "mailbox %.150s %s", path, why.text);
+		ph_user_answer(result, PH_USER_DEFERRED, "4.2.0", "mailbox %.150s %s", path,
+			why.text);
 	else
 		ph_mailbox_write(&box, request, &fd, 1, result);
 	if (box.fd != -1) {
@@ -164,15 +170,16 @@ deliver_to(const struct virtual *virtual, const char *path, const struct ph_user
 }
 
 static void
-deliver_one(const struct virtual *virtual, ph_pool *pool, const struct ph_user_delivery *request, int fd,
-	struct ph_user_result *result)
+deliver_one(const struct virtual *virtual, ph_pool *pool, const struct ph_user_delivery *request,
+	int fd, struct ph_user_result *result)
 {
 	const char *value = NULL, *path;
 	ph_error error = {""};
 
 	switch (lookup_mailbox(pool, virtual, request->recipient, &value, &error)) {
 	case PH_FAILED:
-		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "mailbox lookup: %.200s", error.text);
+		ph_user_answer(result, PH_USER_DEFERRED, "4.3.0", "mailbox lookup: %.200s",
+			error.text);
 		return;
 	case PH_NOT_FOUND:
 		ph_user_answer(result, PH_USER_BOUNCED, "5.1.1", "unknown user: \"%.200s\"",
@@ -207,7 +214,7 @@ virtual_deliver_as_user(void *self, const struct ph_user_context *user,
 	}
 }
 
-/* ---- Life ---------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int
 virtual_check(void *self, ph_error *error)
@@ -217,8 +224,10 @@ virtual_check(void *self, ph_error *error)
 	for (size_t i = 0; i < virtual->virtual_mailbox_lock.count; i++) {
 		const char *word = virtual->virtual_mailbox_lock.items[i];
 
-		if (strcmp(word, "fcntl") != 0 && strcmp(word, "flock") != 0 && strcmp(word, "dotlock") != 0)
-			return ph_error_set(error, "virtual_mailbox_lock: \"%s\" is none of fcntl, flock, dotlock",
+		if (strcmp(word, "fcntl") != 0 && strcmp(word, "flock") != 0 &&
+			strcmp(word, "dotlock") != 0)
+			return ph_error_set(error,
+				"virtual_mailbox_lock: \"%s\" is none of fcntl, flock, dotlock",
 				word);
 	}
 	return virtual->virtual_mailbox_lock.count > 0 ? 0 :

@@ -286,20 +286,34 @@ class Client:
 
 
 class Sink:
-    """An SMTP server that keeps what it gets. replies: {"RCPT": function(argument) -> reply}."""
+    """An SMTP server that keeps what it gets. replies: {"RCPT": function(argument) -> reply, or the reply}; None: the connection
+    is closed instead. On a port or, with path, on a Unix-domain socket."""
 
-    def __init__(self, host="127.0.0.1", replies=None, extensions=("PIPELINING", "8BITMIME", "SIZE 0"), port=0):
+    name, hello = "sink.example", "EHLO"
+
+    def __init__(self, host="127.0.0.1", replies=None, extensions=("PIPELINING", "8BITMIME", "SIZE 0"), port=0, path=None):
         self.replies = replies or {}
         self.extensions = extensions
         self.messages = []  # (sender, recipients, content)
+        self.commands = []
         self.connections = 0
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.listener = socket.socket(family)
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((host, port))
+        if path:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(str(path))
+            os.chmod(path, 0o666)
+        else:
+            self.listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.listener.bind((host, port))
+            self.port = self.listener.getsockname()[1]
         self.listener.listen(100)
-        self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def close(self):
         with contextlib.suppress(OSError):
@@ -319,6 +333,13 @@ class Sink:
         reply = self.replies.get(verb, default)
         return reply(argument) if callable(reply) else reply
 
+    def take(self, say, sender, recipients, content):
+        """The end of the data."""
+        reply = self.answer("END", ".", "250 2.0.0 taken")
+        if reply and reply.startswith("2"):
+            self.messages.append((sender, recipients, content))
+        say(reply)
+
     def serve(self, connection):
         with contextlib.suppress(OSError, ValueError), connection, connection.makefile("rwb") as file:
             def say(reply):
@@ -327,20 +348,18 @@ class Sink:
                 file.write(reply.encode() + b"\r\n")
                 file.flush()
             sender, recipients = None, []
-            say(self.answer("CONNECT", "", "220 sink.example ESMTP"))
+            say(self.answer("CONNECT", "", f"220 {self.name} ESMTP"))
             while line := file.readline():
                 text = line.decode(errors="replace").rstrip("\r\n")
+                self.commands.append(text)
                 verb = text.split(" ")[0].upper()
-                if verb == "EHLO":
-                    lines = ["sink.example", *self.extensions]
+                if verb == self.hello:
+                    lines = [self.name, *self.extensions]
                     default = "\r\n".join("250%s%s" % ("-" if i < len(lines) - 1 else " ", l) for i, l in enumerate(lines))
-                    say(self.answer("EHLO", text, default))
-                elif verb == "HELO":
-                    say(self.answer("HELO", text, "250 sink.example"))
+                    say(self.answer(verb, text, default))
                 elif verb == "MAIL":
-                    reply = self.answer("MAIL", text, "250 2.1.0 Ok")
-                    sender, recipients = text, []
-                    say(reply)
+                    sender, recipients = re.search("<(.*?)>", text).group(1), []
+                    say(self.answer("MAIL", text, "250 2.1.0 Ok"))
                 elif verb == "RCPT":
                     reply = self.answer("RCPT", text, "250 2.1.5 Ok")
                     if reply and reply.startswith("2"):
@@ -359,15 +378,12 @@ class Sink:
                         content += line[1:] if line.startswith(b".") else line
                     if not line:
                         return
-                    reply = self.answer("END", text, "250 2.0.0 taken")
-                    if reply and reply.startswith("2"):
-                        self.messages.append((re.search("<(.*?)>", sender).group(1), recipients, content))
-                    say(reply)
+                    self.take(say, sender, recipients, content)
                 elif verb == "QUIT":
                     say("221 bye")
                     return
                 else:
-                    say("250 ok")
+                    say(self.answer(verb, text, f"250 {self.name}" if verb == "HELO" else "250 ok"))
 
     def wait(self, count=1, patience=PATIENCE):
         return wait_until(lambda: len(self.messages) >= count and self.messages, f"{count} messages at the sink", patience)

@@ -497,4 +497,64 @@ def test_receive_override_options(posthouse, sink, tmp_path):
     server.configure()
     code, _, errors = server.command("posthouse", "check", check=False)
     assert code == 1 and ('receive_override_options: "no_adress_mappings" is none of: no_address_mappings '
-                          "no_header_body_checks") in errors, errors
+                          "no_header_body_checks no_milters no_unknown_recipient_checks") in errors, errors
+    # The sendmail command's listener has its own, the sections that have none the one for all.
+    server.sections = ("listener smtp { module = smtp port = 0 }\n"
+                       "listener local { module = local receive_override_options = {no_address_mappings, no_milters} }\n")
+    server.configure(receive_override_options="NO_header_body_checks")
+    with server:
+        server.command("sendmail", "-f", "me@far.example", "you@far.example", input=text.replace("\r", ""))
+        sink.wait(3)
+        mail, recipients, content = sink.messages[2]
+        assert (mail, recipients) == ("me@far.example", ["you@far.example"]) and b"\r\nX-Seen: yes\r\n" in content
+        assert delivered(server, sink, text) == (
+            "other@far.example", ["copy@far.example", "two@far.example"], text.replace("me@", "other@"))
+
+
+def test_no_unknown_recipient_checks(posthouse):
+    """Behind a content filter nobody is unknown at the door any more; what is asked elsewhere is asked."""
+    server = posthouse(sections="""
+listener smtp { module = smtp port = 0 }
+listener local { module = local }
+listener again { module = smtp port = 0 receive_override_options = no_unknown_recipient_checks
+    smtpd_reject_unlisted_sender = yes smtpd_recipient_restrictions = {reject_unlisted_recipient, permit_mynetworks, reject} }
+""", local_recipient_maps="'inline:{ known=x }'", smtpd_reject_unlisted_sender="yes")
+    with server:
+        with server.client() as client:
+            client.hello()
+            client.expect("MAIL FROM:<known@test.example>", 250)
+            assert "User unknown in local recipient table" in client.expect("RCPT TO:<nobody@test.example>", 550)
+        with Client(int((server.run_directory / "again.port").read_text())) as client:
+            client.hello()
+            client.expect("MAIL FROM:<nobody@test.example>", 250)
+            client.expect("RCPT TO:<other@test.example>", 250)
+            client.expect("RCPT TO:<known@test.example>", 250)
+
+
+def test_message_drop_headers(posthouse, sink, tmp_path):
+    """They go whatever case they have and however they are folded, when the checks have seen them."""
+    text = ("bcc : one@far.example,\r\n two@far.example\r\nSubject: hello\r\nCONTENT-LENGTH: 7\r\nReturn-Path: <x@y.example>\r\n"
+            "Resent-Bcc: three@far.example\r\nX-Bcc: stays\r\nContent-Type: message/rfc822\r\n\r\nBcc: inside@far.example\r\n\r\nbody\r\n")
+    kept = "Subject: hello\r\nX-Bcc: stays\r\n" + text[text.index("Content-Type"):]
+    server = posthouse(**options(sink, header_checks=table(tmp_path, "checks", "/^bcc *:.*two@far/ WARN seen")))
+    with server:
+        assert delivered(server, sink, text)[2] == kept
+        server.wait_log(r"warning: header bcc: one@far.example,\? two@far.example from ")
+        # sendmail takes out what -t reads; without it the daemon does.
+        server.command("sendmail", "you@far.example", input=text.replace("\r", ""))
+        sink.wait(2)
+        assert b"one@far.example" not in sink.messages[1][2] and b"X-Bcc: stays" in sink.messages[1][2]
+    server.configure(message_drop_headers="{X-bcc, received}")
+    with server:
+        server.command("sendmail", "you@far.example", input=text.replace("\r", ""))
+        sink.wait(3)
+        content = sink.messages[2][2].decode()
+        assert content.startswith("Received: ") and "X-Bcc" not in content and "Return-Path: <x@y.example>" in content
+    server.configure(message_drop_headers="{}")
+    with server:
+        assert delivered(server, sink, text)[2] == text
+    server.configure(message_drop_headers="{Bcc, 'return-path:', 'a b', ''}")
+    code, _, errors = server.command("posthouse", "check", check=False)
+    assert code == 1 and 'message_drop_headers: "return-path:" is no name of a header; expected names without' in errors
+    assert 'message_drop_headers: "a b" is no name' in errors, errors
+

@@ -488,7 +488,7 @@ def test_pipe(posthouse, folder):
     (folder / "off").chmod(0o755)
     server.loads += "load(transport_pipe)\n"
     server.sections += f"""
-transport good {{ module = pipe user = {USERS[1]} argv = '/bin/true' }}
+transport good {{ module = pipe user = {USERS[1]} flags = X argv = '/bin/true' }}
 transport bad {{ module = pipe user = {USERS[1]} argv = '{folder}/off' }}
 """
     server.configure()

@@ -1,7 +1,5 @@
 """Mail goes to a mailbox server by LMTP (RFC 2033): next hops, a reply for each recipient, and what breaks in between."""
 
-import contextlib
-import os
 import re
 import shutil
 import socket
@@ -9,90 +7,28 @@ import threading
 
 import pytest
 
-from harness import OWNER, ROOT, USERS, NameServer, free_port, wait_until
+from harness import OWNER, ROOT, USERS, NameServer, Sink, free_port, wait_until
 
 
-class LmtpServer:
-    """Keeps what it gets. fates: {recipient: reply at the end of data}, None: the connection is closed instead; rcpt the same for
-    the reply to RCPT. On a port of 127.0.0.1 or, with path, on a Unix-domain socket."""
+class LmtpServer(Sink):
+    """fates: {recipient: reply at the end of data}, None: the connection is closed instead; rcpt the same for the reply to RCPT."""
+
+    name, hello = "mx.test.example", "LHLO"
 
     def __init__(self, path=None, fates=None, rcpt=None, extensions=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"),
                  greeting="220 mx.test.example LMTP"):
-        self.fates, self.rcpt, self.extensions, self.greeting = fates or {}, rcpt or {}, extensions, greeting
+        self.fates = fates or {}
         self.letters = []  # (sender, recipient, content)
-        self.commands = []
-        self.connections = 0
-        self.listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
-        self.listener.bind(str(path) if path else ("127.0.0.1", 0))
-        if path:
-            os.chmod(path, 0o666)
-        else:
-            self.port = self.listener.getsockname()[1]
-        self.listener.listen(50)
-        threading.Thread(target=self.accept, daemon=True).start()
+        replies = {"CONNECT": greeting, "RCPT": lambda text: (rcpt or {}).get(re.search("<(.*)>", text).group(1), "250 2.1.5 ok")}
+        replies |= dict.fromkeys(("EHLO", "HELO"), "500 5.5.1 this is LMTP")
+        super().__init__(path=path, replies=replies, extensions=extensions)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def serve(self, connection):
-        with contextlib.suppress(OSError), connection, connection.makefile("rwb") as file:
-            def say(text):
-                file.write(text.encode() + b"\r\n")
-                file.flush()
-            say(self.greeting)
-            sender, recipients = None, []
-            while line := file.readline():
-                command = line.decode().rstrip("\r\n")
-                self.commands.append(command)
-                verb = command.split(" ")[0].upper()
-                if verb == "LHLO":
-                    for word in ("mx.test.example", *self.extensions[:-1]):
-                        say("250-" + word)
-                    say("250 " + (self.extensions[-1] if self.extensions else "ok"))
-                elif verb in ("EHLO", "HELO"):
-                    say("500 5.5.1 this is LMTP")
-                elif verb == "MAIL":
-                    sender, recipients = re.search("<(.*?)>", command).group(1), []
-                    say("250 2.1.0 ok")
-                elif verb == "RCPT":
-                    recipient = re.search("<(.*)>", command).group(1)
-                    reply = self.rcpt.get(recipient, "250 2.1.5 ok")
-                    if reply.startswith("2"):
-                        recipients.append(recipient)
-                    say(reply)
-                elif verb == "DATA" and not recipients:
-                    say("503 5.5.1 no recipients")
-                elif verb == "DATA":
-                    say("354 go on")
-                    content = b""
-                    while (line := file.readline()) not in (b".\r\n", b""):
-                        content += line[1:] if line.startswith(b".") else line
-                    for recipient in recipients:
-                        reply = self.fates.get(recipient, f"250 2.0.0 <{recipient}> saved")
-                        if reply is None:
-                            return
-                        if reply.startswith("2"):
-                            self.letters.append((sender, recipient, content))
-                        say(reply)
-                elif verb == "QUIT":
-                    say("221 2.0.0 bye")
-                    return
-                else:
-                    say("250 2.0.0 ok")
+    def take(self, say, sender, recipients, content):
+        for recipient in recipients:
+            reply = self.fates.get(recipient, f"250 2.0.0 <{recipient}> saved")
+            if reply and reply.startswith("2"):
+                self.letters.append((sender, recipient, content))
+            say(reply)
 
     def wait(self, count=1):
         return wait_until(lambda: len(self.letters) >= count and self.letters, f"{count} letters by LMTP")

@@ -75,8 +75,8 @@ def test_example_waits_and_blocks_nobody(posthouse, folder, module_folder):
     table.write_text("mx.listed.example x\n")
     dns = SlowDns(3)
     server = posthouse(loads=LOADS + "load(restriction_listed_mx)\n", module_directory=module_folder,
-                       dns_servers="{127.0.0.1@%d}" % dns.port, smtpd_processes=1, smtpd_delay_reject="no",
-                       smtpd_sender_restrictions="{'reject_listed_mx flat:%s'}" % table)
+                       dns_servers="{127.0.0.1@%d}" % dns.port, dns_timeout="60s", smtpd_processes=1,
+                       smtpd_delay_reject="no", smtpd_sender_restrictions="{'reject_listed_mx flat:%s'}" % table)
     with server:
         with server.client() as slow, server.client() as quick:
             slow.hello()

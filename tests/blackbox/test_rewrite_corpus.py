@@ -96,7 +96,8 @@ def sink():
 
 
 def settings(sink, **more):
-    return dict(relayhost=f"[127.0.0.1]:{sink.port}", append_at_myorigin="no", append_dot_mydomain="no", **more)
+    return dict(relayhost=f"[127.0.0.1]:{sink.port}", append_at_myorigin="no", append_dot_mydomain="no",
+                message_drop_headers="{}", **more)
 
 
 @pytest.mark.parametrize("name", ["comments", "lists", "quoting", "folding", "encoded", "obsolete", "errors", "fields"])

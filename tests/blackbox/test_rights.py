@@ -5,6 +5,7 @@ import mailbox
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import subprocess
 
@@ -248,11 +249,12 @@ def test_pipe_knows_who_handed_it_in(posthouse):
     server.loads += "load(transport_pipe)\n"
     server.sections += f"""
 transport who {{ module = pipe user = {account.pw_name}
-    argv = '{program} ${{client_address}} ${{client_hostname}} ${{client_helo}} ${{client_protocol}} u=${{sasl_username}} ${{envid}} ${{size}} ${{queue_id}} ${{original_recipient}}' }}
+    argv = '{program} ${{client_address}} ${{client_hostname}} ${{client_helo}} ${{client_protocol}} u=${{sasl_username}}${{sasl_method}}${{sasl_sender}} ${{envid}} ${{size}} ${{queue_id}} ${{original_recipient}} p=${{client_port}}' }}
 """
     server.configure()
     with server:
         with server.client() as client:
+            port = client.socket.getsockname()[1]
             client.hello("a;b$(c)")
             client.expect("MAIL FROM:<a@client.example> RET=HDRS ENVID=QQ314159", 250)
             client.expect("RCPT TO:<joe@test.example>", 250)
@@ -261,15 +263,122 @@ transport who {{ module = pipe user = {account.pw_name}
         server.wait_log("to=<joe@test.example>, relay=who, .*status=sent")
         words = (out / "words").read_text().splitlines()
         assert words[:6] == ["<127.0.0.1>", "<unknown>", "<a;b$(c)>", "<ESMTP>", "<u=>", "<QQ314159>"]
-        assert words[7:] == [f"<{reply.split()[-1]}>", "<joe@test.example>"] and words[6].strip("<>").isdigit()
+        assert words[7:] == [f"<{reply.split()[-1]}>", "<joe@test.example>", f"<p={port}>"] and words[6].strip("<>").isdigit()
         server.command("sendmail", "sue@test.example", input="Subject: x\n\nhello\n")
         server.wait_log("to=<sue@test.example>, relay=who, .*status=sent")
         words = (out / "words").read_text().splitlines()
-        assert words[:6] == ["<>", "<>", "<>", "<>", "<u=>", "<>"] and words[8:] == ["<sue@test.example>"]
+        assert words[:6] == ["<>", "<>", "<>", "<>", "<u=>", "<>"] and words[8:] == ["<sue@test.example>", "<p=>"]
+
+
+def test_pipe_flags(posthouse):
+    """Quotes, braces, the empty sender, loops, and what a report of success says."""
+    server = posthouse(local_recipient_maps="{}", local_transport="quoted")
+    out = out_of(server)
+    program = script(server, "take", f'for word in "$@"; do echo "<$word>"; done > {out}/words; cat > {out}/letter')
+    user = USERS[1] if ROOT else ACCOUNT.pw_name
+    server.loads += "load(transport_pipe)\n"
+    server.sections += f"""
+transport quoted {{ module = pipe user = {user} flags = 'Rq' null_sender = ''
+    argv = '{program} $sender {{ a  $user}} $recipient' }}
+transport final {{ module = pipe user = {user} flags = 'RDX' null_sender = 'nobody at all' eol = '\\015\\012' argv = '{program} $sender' }}
+"""
+    server.configure()
+    with server:
+        server.send("", '"x y"@test.example')
+        server.wait_log(r"relay=quoted, .*status=sent")
+        assert (out / "words").read_text().splitlines() == ["<>", "<a  x y>", '<"x y"@test.example>']
+        assert (out / "letter").read_text().startswith("Return-Path: <>\n")
+        server.command("sendmail", "-N", "success", "x@test.example", input="Subject: y\n\nhello\n")
+        server.wait_log(r"to=<x@test.example>, relay=quoted, .*status=sent")
+        wait_until(lambda: b"\nAction: relayed" in (out / "letter").read_bytes(), "the report")
+        server.configure(local_transport="final")
+        server.command("posthouse", "reload")
+        server.wait_log("generation 2 serves")
+        wait_until(lambda: "generation 1 has ended" in server.log(), "the end of the old generation")
+        server.send("", "z@test.example")
+        server.wait_log(r"relay=final, .*status=sent")
+        assert (out / "words").read_text().splitlines() == ["<nobody at all>"]
+        assert (out / "letter").read_bytes().startswith(b"Return-Path: <nobody at all>\r\nDelivered-To: z@test.example\r\n")
+        server.send("", "again@test.example", "Delivered-To: Again@test.example\r\n\r\nhello\r\n")
+        server.wait_log(r"to=<again@.*dsn=5\.4\.6, status=bounced \(mail forwarding loop for again@test.example\)")
+        server.command("sendmail", "-N", "success", "x@test.example", input="Subject: y\n\nhello\n")
+        wait_until(lambda: b"\nAction: delivered" in (out / "letter").read_bytes(), "the report")
+        no_children(server)
+
+
+def root_directory(server):
+    """A folder with a shell and a few commands in it, and the libraries that they want."""
+    root = server.folder / "jail"
+    for program in ("sh", "id", "cat", "pwd", "ls"):
+        path = shutil.which(program)
+        told = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+        for file in {path, *re.findall(r"(/\S+) \(0x", told)}:
+            copy = root / file.lstrip("/")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if not copy.exists():
+                shutil.copy(file, copy)
+    for folder in (root, *(x for x in root.rglob("*") if x.is_dir())):
+        folder.chmod(0o755)
+    return root
+
+
+@pytest.mark.skipif(not ROOT, reason="needs root")
+def test_pipe_chroot(posthouse):
+    """The command sees its folder as the root, is its user, and gains nothing by a set-id bit."""
+    server = posthouse(local_recipient_maps="{}", local_transport="jail")
+    root = root_directory(server)
+    account = pwd.getpwnam(USERS[1])
+    (root / "out").mkdir()
+    shutil.chown(root / "out", account.pw_uid)
+    shell, id_ = shutil.which("sh"), shutil.which("id")
+    shutil.copy(id_, root / "setid")
+    (root / "setid").chmod(0o6755)
+    program = root / "take"
+    program.write_text(f"#!{shell}\ncd \"$1\" || exit 1\nid -u > /out/uid; id -G > /out/groups; /setid -u > /out/setid\n"
+                       "pwd > /out/pwd; ls -a / > /out/root; cat > /out/letter\n")
+    program.chmod(0o755)
+    server.loads += "load(transport_pipe)\n"
+    server.sections += f"""
+transport jail {{ module = pipe user = {account.pw_name} flags = F chroot = {root} argv = '/take .' }}
+transport deeper {{ module = pipe user = {account.pw_name} chroot = {root} directory = /out argv = '/take .' }}
+transport lost {{ module = pipe user = {account.pw_name} chroot = {root} directory = {root} argv = '/take .' }}
+"""
+    server.configure(transport_maps="'inline:{ deep@test.example=deeper: lost@test.example=lost: }'")
+    said = lambda name: (root / "out" / name).read_text().strip()
+    with server:
+        server.send("a@client.example", "x@test.example")
+        server.wait_log(r"relay=jail, .*dsn=2\.0\.0, status=sent \(delivered via jail service\)")
+        assert said("uid") == said("setid") == str(account.pw_uid)
+        assert sorted(said("groups").split()) == sorted(map(str, os.getgrouplist(account.pw_name, account.pw_gid)))
+        assert said("pwd") == "/" and set(said("root").split()) == {".", "..", *os.listdir(root)}
+        assert said("letter").startswith("From a@client.example ") and said("letter").endswith("hello")
+        server.send("a@client.example", "deep@test.example")
+        server.wait_log(r"relay=deeper, .*status=sent")
+        assert said("pwd") == "/out"
+        server.send("a@client.example", "lost@test.example")
+        server.wait_log(r"relay=lost, .*dsn=4\.3\.0, status=deferred \(temporary failure. Command output: cannot change directory to ")
+        root.rename(server.folder / "away")
+        server.send("a@client.example", "late@test.example")
+        server.wait_log(rf"to=<late@.*dsn=4\.3\.5, status=deferred \(cannot change the root directory to {root}: No such file")
+        (server.folder / "away").rename(root)
+        no_children(server)
+
+
+@pytest.mark.skipif(ROOT, reason="needs to be nobody special")
+def test_pipe_chroot_takes_root(posthouse):
+    server = posthouse()
+    server.loads += "load(transport_pipe)\n"
+    server.sections += f"transport one {{ module = pipe user = {ACCOUNT.pw_name} chroot = / argv = /bin/cat }}\n"
+    server.configure()
+    code, _, err = server.command("posthoused", "-F", "-c", server.config, check=False)
+    assert code == 1 and "chroot = /: that takes root's rights" in err
 
 
 @pytest.mark.parametrize("section, error", [
-    ("user = nobody argv = /bin/cat chroot = /srv", "chroot"),
+    ("user = nobody argv = /bin/cat chroot = /no/such/root", "chroot = /no/such/root: No such file or directory" if ROOT else "chroot"),
+    ("user = nobody argv = /bin/cat chroot = /etc/passwd", "chroot = /etc/passwd: Not a directory" if ROOT else "chroot"),
+    ("user = nobody argv = /bin/cat chroot = here", "chroot: \"here\" is not an absolute path"),
+    ("user = nobody argv = '/bin/cat {a'", "argv: expected white space around arguments in braces"),
     ("user = root argv = /bin/cat", "user = root: nothing is delivered with root's rights"),
     (f"user = {OWNER} argv = /bin/cat", "that is mail_owner"),
     ("user = 'nobody:root' argv = /bin/cat", "root's group"),

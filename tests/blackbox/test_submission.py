@@ -64,11 +64,33 @@ def test_verbose_asks_for_a_report(posthouse):
         assert len(server.wait_letters(2)) == 2
         server.wait_empty()
         report, = server.wait_letters(1, USERS[1])
+        assert report["Subject"] == "Mail Delivery Status Report"
         text, fields, _ = report.get_payload()
         assert report.get_content_type() == "multipart/report" and "(expanded from <friend>): delivered to mailbox" in text.get_payload()
         told = fields.get_payload()[1]
         assert (told["Original-Recipient"], told["Final-Recipient"], told["Action"]) == (
             "rfc822;friend", f"rfc822; {USERS[0]}@test.example", "delivered")
+
+
+def test_verbose_reports_the_first_attempt(posthouse, tmp_path):
+    """Of all recipients, in the words of verify_template; then each is reported as it would be without."""
+    template = tmp_path / "bounce.cf"
+    template.write_text("verify_template = <<EOF\nSubject: As you wanted\n\nAt $myhostname, as asked.\nEOF\n")
+    template.chmod(0o644)
+    server = posthouse(myorigin="$mydomain", bounce_template_file=template, local_recipient_maps="{}",
+                       minimal_backoff_time="1s", maximal_backoff_time="1s",
+                       transport_maps="'inline:{ { later@far.example = error:4.7.0 not today } }'")
+    with server:
+        server.command("sendmail", "-v", "-f", USERS[1], USERS[0], "nobody-here@test.example", "later@far.example", input=LETTER)
+        server.wait_log(r"to=<later@far.example>.*status=deferred", 3)
+        letters = {letter["Subject"]: letter for letter in server.wait_letters(2, USERS[1])}
+        assert set(letters) == {"As you wanted", "Undelivered Mail Returned to Sender"}  # and one of each
+        text, fields, headers = letters["As you wanted"].get_payload()
+        assert text.get_payload().startswith("At mx.test.example, as asked.\n")
+        assert {(to["Final-Recipient"], to["Action"], to["Status"]) for to in fields.get_payload()[1:]} == {
+            (f"rfc822; {USERS[0]}@test.example", "delivered", "2.0.0"),
+            ("rfc822; nobody-here@test.example", "failed", "5.1.1"), ("rfc822; later@far.example", "delayed", "4.7.0")}
+        assert headers.get_content_type() == "text/rfc822-headers"
 
 
 def test_a_dot_ends_the_input(posthouse):
@@ -134,11 +156,36 @@ def test_smtp_on_standard_input(posthouse):
                     f"DATA\nrset\nNONSENSE\nEHLO x\nMAIL FROM:<>\nRCPT TO:<{USERS[1]}>\nDATA\n\n.\nQUIT\n")
         codes = [line[:4] for line in server.command("sendmail", "-bs", input=dialogue)[1].splitlines()]
         assert codes == ["220 ", "250 ", "250 ", "250 ", "501 ", "354 ", "250 ", "503 ", "250 ", "502 ", "250-", "250-",
-                         "250-", "250-", "250 ", "250 ", "250 ", "354 ", "250 ", "221 "]
+                         "250-", "250-", "250-", "250 ", "250 ", "250 ", "354 ", "250 ", "221 "]
         letter, = server.wait_letters()
         assert letter.get_payload() == ".dot\n" and letter["Return-Path"] == "<a@b.example>"
         letter, = server.wait_letters(1, USERS[1])
         assert letter["Return-Path"] == "<>"
+
+
+def test_dsn_on_standard_input(posthouse):
+    """As over SMTP: each recipient has wishes of its own, and a wrong word costs nothing but itself."""
+    with posthouse(local_recipient_maps="{}") as server:
+        dialogue = [
+            ("EHLO x", "250"),
+            ("MAIL FROM:<news@test.example> RET=SOME", "501 5.5.4 Bad RET parameter syntax"),
+            ("MAIL FROM:<news@test.example> NOTIFY=NEVER", "555 5.5.4 Unsupported option"),
+            ("MAIL FROM:<news@test.example> body=8bitmime ENVID=QQ+2B1 ret=HDRS SIZE=99 SMTPUTF8", "250 2.1.0 Ok"),
+            (f"RCPT TO:<{JOE}> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Joe+2BUser@old.example", "250 2.1.5 Ok"),
+            (f"RCPT TO:<{JOE}> NOTIFY=NEVER,SUCCESS", "501 5.5.4 Error: Bad NOTIFY parameter syntax"),
+            (f"RCPT TO:<{JOE}> ORCPT=rfc822", "501 5.5.4 Error: Bad ORCPT parameter syntax"),
+            ("RCPT TO:<nobody-here@test.example> NOTIFY=NEVER", "250 2.1.5 Ok"),
+            ("RCPT TO:<nobody-else@test.example>", "250 2.1.5 Ok"),
+            ("DATA", "354"), ("Subject: x\n\nsecret text\n.", "250"), ("QUIT", "221")]
+        said = server.command("sendmail", "-bs", input="\n".join(line for line, _ in dialogue) + "\n")[1].splitlines()
+        assert "250-DSN" in said
+        for reply, (line, expected) in zip((x for x in said[1:] if x[3] != "-"), dialogue, strict=True):
+            assert reply.startswith(expected), (line, reply)
+        server.wait_letters(2, "news")
+        failed, done = sorted((letter.as_string() for letter in server.wait_letters(2, "news")), key=lambda x: "Action: delivered" in x)
+        assert f"Final-Recipient: rfc822; {JOE}@" in done and "Original-Recipient: rfc822;Joe+User@old.example" in done
+        assert "Original-Envelope-Id: QQ+1\n" in done and "Original-Envelope-Id: QQ+1\n" in failed
+        assert "nobody-else@" in failed and "nobody-here@" not in failed + done and "secret text" not in failed + done
 
 
 def test_mail_waits_for_the_daemon(posthouse):

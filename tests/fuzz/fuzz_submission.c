@@ -43,7 +43,7 @@ submit(void *argument)
 {
 	const struct input *input = argument;
 	struct user user = {.uid = 1000, .name = "joe", .full_name = "Joe (\"the\" user)"};
-	struct submission *submission = submission_new(&user);
+	struct submission *submission = submission_new(NULL, &user);
 	enum frames_result result = FRAMES_MORE;
 	size_t step = input->size % 31 + 1 + input->size / 64;
 	ph_reply reply = {0};

@@ -2,12 +2,12 @@
  * The supervisor, generations and roles together, with a configuration and roles of the test's own.
  * This program is its own daemon: the supervisor executes it again for each generation.
  */
+#include "test.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +18,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "config/files.h"
 #include "ground/logger.h"

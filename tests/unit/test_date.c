@@ -1,16 +1,13 @@
 /*
  * Dates of RFC 5322.
  */
+#include "test.h"
+
 #include "intake/date.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include <cmocka.h>
 
 static void
 formats(void **state)

@@ -5,7 +5,7 @@
 
 #include <posthouse/dsn.h>
 
-static ph_pool *pool;
+#include "pool.h"
 
 static void
 test_xtext(void **state)
@@ -83,20 +83,6 @@ test_orcpt(void **state)
 	assert_int_equal(ph_dsn_orcpt_parse(pool, ph_span_of("=x;a"), &orcpt), -1);
 }
 
-static int
-setup(void **state)
-{
-	pool = ph_pool_new(0);
-	return pool == NULL ? -1 : 0;
-}
-
-static int
-teardown(void **state)
-{
-	ph_pool_free(pool);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -107,5 +93,5 @@ main(void)
 		cmocka_unit_test(test_orcpt),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pool_setup, pool_teardown);
 }

@@ -2,14 +2,12 @@
  * Envelopes survive a round trip, and nothing that a disk may do to their bytes does any harm;
  * queue IDs grow.
  */
+#include "test.h"
+
 #include "intake/envelope.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static struct recipient recipients[] = {
 	{.address = "a@example.com", .original = "", .orcpt = ""},
@@ -26,14 +24,18 @@ static const struct envelope sample = {
 	.uid = 1000,
 	.client_name = "client.example.com",
 	.client_address = "192.0.2.7",
+	.client_port = 40000,
 	.helo = "helo.example",
 	.protocol = "ESMTP",
 	.sasl_username = "someone",
+	.sasl_method = "plain",
+	.sasl_sender = "a+3Db@c.example",
 	.body_8bit = true,
 	.smtputf8 = true,
 	.probe = true,
 	.envid = "QQ314159",
 	.ret = 2,
+	.watch = true,
 	.hops = 3,
 	.content_size = 4096,
 	.recipients = recipients,
@@ -78,12 +80,16 @@ round_trip(void **state)
 	assert_string_equal(e.client_address, sample.client_address);
 	assert_string_equal(e.helo, sample.helo);
 	assert_string_equal(e.protocol, sample.protocol);
+	assert_int_equal(e.client_port, sample.client_port);
 	assert_string_equal(e.sasl_username, sample.sasl_username);
+	assert_string_equal(e.sasl_method, sample.sasl_method);
+	assert_string_equal(e.sasl_sender, sample.sasl_sender);
 	assert_true(e.body_8bit && e.smtputf8 && e.probe && !e.unknown_critical);
 	assert_int_equal(e.alias_count, 1);
 	check_recipient(&e.aliases[0], &sample.aliases[0]);
 	assert_string_equal(e.envid, sample.envid);
 	assert_int_equal(e.ret, sample.ret);
+	assert_true(e.watch);
 	assert_int_equal(e.hops, sample.hops);
 	assert_true(e.content_size == sample.content_size);
 	assert_int_equal(e.recipient_count, 3);

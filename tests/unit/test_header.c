@@ -1,15 +1,13 @@
 /*
  * Where the header section ends, however it was cut; its fields; what is known of content.
  */
+#include "test.h"
+
 #include "intake/header.h"
 #include "intake/scan.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const struct {
 	const char *content;

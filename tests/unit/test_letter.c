@@ -1,17 +1,15 @@
 /*
  * Letters on standard input: where they end, whom they go to, and how they are framed.
  */
+#include "test.h"
+
 #include "cli/letter.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static void
 extend_in_steps(struct letter *letter, const char *text, size_t step, bool dot_ends)
@@ -103,7 +101,7 @@ recipients(void **state)
 
 		assert_int_equal(result, cases[i].recipients != NULL ? 0 : -1);
 		for (size_t j = 0; j < outgoing.recipient_count; j++)
-			snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s ", outgoing.recipients[j]);
+			snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s ", outgoing.recipients[j].address);
 		if (result == 0) {
 			assert_string_equal(all, cases[i].recipients);
 			assert_true(ph_span_equal(content,
@@ -119,16 +117,19 @@ recipients(void **state)
 static void
 framed(void **state)
 {
-	struct outgoing outgoing = {.from = "", .name = "J\nUser", .ret = "HDRS", .notify = 6,
+	struct outgoing outgoing = {.from = "", .name = "J\nUser", .ret = "HDRS", .watch = true, .notify = 6,
 		.content = {"abc", 3}};
 	struct buffer head = {.data = NULL};
 
 	outgoing_add_recipient(&outgoing, "a@b");
 	outgoing_add_recipient(&outgoing, "c");
+	outgoing_add(&outgoing, &(struct outgoing_recipient){.address = "d", .notify = 1, .orcpt = "rfc822;e"});
+	outgoing_add_recipient(&outgoing, "f");
 	assert_int_equal(outgoing_frame(&outgoing, &head), 0);
 	assert_int_equal(buffer_add(&head, "", 1), 0);
 	assert_string_equal(head.data,
-		"posthouse-submit 1\nfrom \nname J User\nret HDRS\nnotify 6\nto a@b\nto c\ndata 3\n");
+		"posthouse-submit 1\nfrom \nname J User\nret HDRS\nwatch \nnotify 6\nto a@b\nto c\n"
+		"notify 1\norcpt rfc822;e\nto d\nnotify 6\nto f\ndata 3\n");
 	buffer_free(&head);
 	outgoing_forget(&outgoing);
 }

@@ -1,15 +1,13 @@
 /* Messages: notes applied, in any order and more than once; bodies that go and come back. */
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "pool.h"
 #include "queue/message.h"
 
-static ph_pool *pool;
 static ph_span envelope_bytes;
 
 static int
@@ -24,15 +22,7 @@ setup(void **state)
 		.client_name = "", .client_address = "", .helo = "", .protocol = "", .sasl_username = "",
 		.envid = "", .recipients = recipients, .recipient_count = 3, .origin = PH_ORIGIN_LOCAL};
 
-	pool = ph_pool_new(0);
-	return envelope_encode(&envelope, pool, &envelope_bytes);
-}
-
-static int
-teardown(void **state)
-{
-	ph_pool_free(pool);
-	return 0;
+	return pool_setup(state) == -1 ? -1 : envelope_encode(&envelope, pool, &envelope_bytes);
 }
 
 static struct message *
@@ -329,5 +319,5 @@ main(void)
 		cmocka_unit_test(test_owed),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, pool_teardown);
 }

@@ -1,28 +1,11 @@
 /* Notes: what goes in comes out; hostile bytes do no harm. */
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "pool.h"
 #include "queue/note.h"
-
-static ph_pool *pool;
-
-static int
-setup(void **state)
-{
-	pool = ph_pool_new(0);
-	return pool == NULL;
-}
-
-static int
-teardown(void **state)
-{
-	ph_pool_free(pool);
-	return 0;
-}
 
 static const struct note_range ranges[] = {{0, 1}, {3, 2}, {1000000, 70000}};
 static const struct note_address addresses[] = {{"a@example.com", PH_TARGET_ADDRESS, "", "", ""},
@@ -186,11 +169,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unknown_type_is_skipped, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ranges, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_round_trip, pool_setup, pool_teardown),
+		cmocka_unit_test_setup_teardown(test_unknown_type_is_skipped, pool_setup, pool_teardown),
+		cmocka_unit_test_setup_teardown(test_hostile, pool_setup, pool_teardown),
+		cmocka_unit_test_setup_teardown(test_malformed, pool_setup, pool_teardown),
+		cmocka_unit_test_setup_teardown(test_ranges, pool_setup, pool_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

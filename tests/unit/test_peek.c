@@ -1,16 +1,14 @@
 /*
  * A look at a few parameters without loading a configuration.
  */
+#include "test.h"
+
 #include "config/peek.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include <cmocka.h>
 
 static char directory[] = "/tmp/test_peek.XXXXXX";
 

@@ -1,11 +1,9 @@
 /* Where an address goes: one table. */
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include <cmocka.h>
 
 #include "config/config.h"
 #include "queue/resolve.h"

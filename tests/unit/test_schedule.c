@@ -1,11 +1,9 @@
 /* The scheduler with a clock and workers that are not real. */
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <posthouse/address.h>
 
@@ -83,7 +81,7 @@ random_below(void *context, uint32_t bound)
 }
 
 static const struct schedule_ops ops = {.load = load, .active = active, .resolve = resolve,
-	.send = send_job, .suspended = suspended, .pass_over = pass_over, .random = random_below};
+	.send = send_job, .suspended = suspended, .pass_over = pass_over};
 
 static int
 setup(void **state)

@@ -1,13 +1,11 @@
 /* The local role's side of the spawner, with a spawner of the test's own that answers when it likes. */
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "ground/loop.h"
 #include "process/channel.h"

@@ -1,10 +1,10 @@
 /* The spawner with a transport of the test's own, in rootless mode (and as root where we are it). */
+#include "test.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "config/files.h"
 #include "ground/loop.h"

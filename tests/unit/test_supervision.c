@@ -1,8 +1,8 @@
 /* The supervisor's parts: listening sockets, endpoints, the pid file, the status file. */
+#include "test.h"
+
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "process/endpoints.h"
 #include "process/notify.h"

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "config/template.h"
+#include "pool.h"
 
-static ph_pool *pool;
 static char problems[2000];
 
 static const char *
@@ -130,20 +130,6 @@ test_times(void **state)
 	assert_int_equal(template_time_name("hours"), 0);
 }
 
-static int
-setup(void **state)
-{
-	pool = ph_pool_new(0);
-	return pool == NULL ? -1 : 0;
-}
-
-static int
-teardown(void **state)
-{
-	ph_pool_free(pool);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -154,5 +140,5 @@ main(void)
 		cmocka_unit_test(test_times),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pool_setup, pool_teardown);
 }

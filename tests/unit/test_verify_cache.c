@@ -306,10 +306,10 @@ reopened(void)
 
 	assert_non_null(file);
 	said[0] = '\0';
-	for (const char *name = "abc"; *name != '\0'; name++) {
-		char address[] = {*name, '@', 'b', '\0'};
+	for (char name = 'a'; name <= 'c'; name++) {
+		char address[] = {name, '@', 'b', '\0'};
 
-		strcat(strcat(said, name == (const char *)"abc" ? "" : " "), look(cache, NOW, address));
+		strcat(strcat(said, name == 'a' ? "" : " "), look(cache, NOW, address));
 	}
 	verify_file_close(file);
 	verify_cache_free(cache);

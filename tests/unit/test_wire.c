@@ -1,16 +1,14 @@
 /* Frames and payloads: round trips, cuts anywhere, hostile bytes, descriptors. */
+#include "test.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "process/channel.h"
 #include "process/frame.h"
