@@ -183,29 +183,57 @@ is_domain_char(unsigned char c)
 		c == '-' || c == '_' || c >= 0x80;
 }
 
-/* Is it a domain as mail knows them: labels of 1 to 63 (bytes beyond ASCII were judged before)? */
+/* Is it one label of a domain: 1 to 63 characters, without a hyphen at its ends? */
+static bool
+is_mail_label(const char *text, size_t size)
+{
+	if (size == 0 || size > MAX_LABEL || text[0] == '-' || text[size - 1] == '-')
+		return false;
+	for (size_t i = 0; i < size; i++)
+		if (!is_domain_char((unsigned char)text[i]))
+			return false;
+	return true;
+}
+
+/* Is it a domain as mail knows them (bytes beyond ASCII were judged before)? */
 static bool
 is_mail_domain(const char *text, size_t size)
 {
-	size_t label = 0;
-
-	if (size == 0 || size > MAX_DOMAIN)
+	if (size > MAX_DOMAIN)
 		return false;
-	for (size_t i = 0; i < size; i++) {
-		if (text[i] == '.') {
-			if (label == 0)
-				return false;
-			label = 0;
-		} else if (!is_domain_char((unsigned char)text[i]) || ++label > MAX_LABEL) {
+	for (;;) {
+		const char *dot = memchr(text, '.', size);
+		size_t label = dot != NULL ? (size_t)(dot - text) : size;
+
+		if (!is_mail_label(text, label))
 			return false;
-		}
+		if (dot == NULL)
+			return true;
+		text = dot + 1;
+		size -= label + 1;
 	}
-	return label > 0;
+}
+
+/* Digits and dots name no domain: an address stands in brackets. It is given them where it may come
+ * without; there is room for that. */
+static int
+check_numeric(char *text, size_t size, unsigned flags, ph_error *error)
+{
+	ph_address address;
+
+	if ((flags & PH_PATH_NUMERIC) == 0 ||
+		ph_address_parse((ph_span){text, size}, &address) == -1)
+		return ph_error_set(error, "an address without brackets for a domain name");
+	memmove(text + 1, text, size);
+	text[0] = '[';
+	text[size + 1] = ']';
+	text[size + 2] = '\0';
+	return 0;
 }
 
 /* Judges the domain at text (terminated), cutting a final dot off. */
 static int
-check_domain(char *text, ph_error *error)
+check_domain(char *text, unsigned flags, ph_error *error)
 {
 	size_t size = strlen(text);
 
@@ -218,7 +246,7 @@ check_domain(char *text, ph_error *error)
 		text[--size] = '\0';
 	if (!is_mail_domain(text, size))
 		return ph_error_set(error, "malformed domain name");
-	return 0;
+	return strspn(text, "0123456789.") == size ? check_numeric(text, size, flags, error) : 0;
 }
 
 /* One "@domain" of a source route. */
@@ -271,7 +299,7 @@ write_canonical(ph_pool *pool, const char *content, const char *content_end, con
 	unsigned flags, const char **address, ph_error *error)
 {
 	size_t size = (size_t)((mark != NULL ? mark : content_end) - content);
-	char *result = ph_pool_alloc(pool, 2 * (size_t)(content_end - content) + 4), *p;
+	char *result = ph_pool_alloc(pool, 2 * (size_t)(content_end - content) + 6), *p;
 
 	if (result == NULL)
 		return ph_error_set(error, "out of memory");
@@ -284,7 +312,7 @@ write_canonical(ph_pool *pool, const char *content, const char *content_end, con
 
 		memcpy(p, mark, rest);
 		p[rest] = '\0';
-		if (check_domain(domain, error) == -1)
+		if (check_domain(domain, flags, error) == -1)
 			return -1;
 	} else {
 		*p = '\0';

@@ -7,6 +7,15 @@
 
 #include <string.h>
 
+/* One that is given by its address is a mistake of the domain's owner that many live with. */
+static bool
+is_exchanger(const char *name)
+{
+	ph_address address;
+
+	return ph_is_hostname(name) || ph_address_parse(ph_span_of(name), &address) == 0;
+}
+
 /* Of its MX records at least one has to name a host. */
 static ph_mail_domain
 judge_exchangers(const ph_dns_answer *answer)
@@ -14,7 +23,7 @@ judge_exchangers(const ph_dns_answer *answer)
 	if (ph_dns_count(answer) == 1 && ph_dns_name(answer, 0)[0] == '\0')
 		return PH_MAIL_DOMAIN_NULL_MX;
 	for (size_t i = 0; i < ph_dns_count(answer); i++)
-		if (ph_is_hostname(ph_dns_name(answer, i)))
+		if (is_exchanger(ph_dns_name(answer, i)))
 			return PH_MAIL_DOMAIN_FOUND;
 	return PH_MAIL_DOMAIN_MALFORMED;
 }

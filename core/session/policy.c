@@ -101,6 +101,17 @@ check_who(struct run *run)
 	return check_list(run, LIST_HELO, policy->smtpd_helo_restrictions);
 }
 
+/* The lists about the sender, when they waited. VRFY may come without one. */
+static int
+check_sender(struct run *run)
+{
+	if (run->session->sender == NULL)
+		return 0;
+	if (check_list(run, LIST_SENDER, run->session->policy->smtpd_sender_restrictions) == -1)
+		return -1;
+	return check_sender_unlisted(run);
+}
+
 static int
 check_etrn(struct run *run)
 {
@@ -132,10 +143,7 @@ check_recipient(struct run *run)
 	carry(run, session->left_by_client);
 	carry(run, session->left_by_helo);
 	carry(run, session->left_by_sender);
-	if (policy->smtpd_delay_reject &&
-		(check_who(run) == -1 ||
-			check_list(run, LIST_SENDER, policy->smtpd_sender_restrictions) == -1 ||
-			check_sender_unlisted(run) == -1))
+	if (policy->smtpd_delay_reject && (check_who(run) == -1 || check_sender(run) == -1))
 		return -1;
 	if (check_list(run, LIST_RELAY, policy->smtpd_relay_restrictions) == -1 ||
 		check_list(run, LIST_RECIPIENT, policy->smtpd_recipient_restrictions) == -1)
@@ -244,7 +252,10 @@ void
 policy_note(ph_session *session, const char *what, const char *where, const char *format, ...)
 {
 	const char *id = ph_queue_id(session);
-	bool from = session->sender != NULL, to = session->recipient != NULL;
+	/* behind the recipients the only one, if it is */
+	const char *recipient =
+		session->recipient != NULL ? session->recipient : session->only_recipient;
+	bool from = session->sender != NULL, to = recipient != NULL;
 	bool helo = session->helo != NULL;
 	char text[320];
 	va_list args;
@@ -255,6 +266,6 @@ policy_note(ph_session *session, const char *what, const char *where, const char
 	ph_log(PH_LOG_INFO, "%s: %s: %s from %s: %s;%s%s%s%s%s%s proto=%s%s%s%s",
 		id[0] != '\0' ? id : "NOQUEUE", what, where, session_label(session), text,
 		from ? " from=<" : "", from ? session->sender : "", from ? ">" : "",
-		to ? " to=<" : "", to ? session->recipient : "", to ? ">" : "", session->protocol,
+		to ? " to=<" : "", to ? recipient : "", to ? ">" : "", session->protocol,
 		helo ? " helo=<" : "", helo ? session->helo : "", helo ? ">" : "");
 }

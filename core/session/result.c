@@ -124,6 +124,18 @@ fail(const struct result *result, const char *why)
 	return ph_defer(result->session, 451, "4.3.5", "Server configuration error");
 }
 
+/* Nothing but the text, as the log of a table's author reads it. */
+static void
+remark(const struct result *result, const char *what)
+{
+	if (result->text[0] == '\0')
+		policy_note(result->session, what, ph_command(result->session),
+			"<%s>: %s triggers %s action", result->name, result->class,
+			strcmp(what, "info") == 0 ? "INFO" : "WARN");
+	else
+		policy_note(result->session, what, ph_command(result->session), "%s", result->text);
+}
+
 /* Says it in the log, as what a refusal says is said: prefix and the text, or else the fallback. */
 static void
 tell(const struct result *result, const char *what, const char *prefix, const char *fallback)
@@ -208,14 +220,14 @@ do_prepend(const struct result *result)
 static ph_verdict
 do_info(const struct result *result)
 {
-	tell(result, "info", "", "triggers INFO action");
+	remark(result, "info");
 	return PH_DUNNO;
 }
 
 static ph_verdict
 do_warn(const struct result *result)
 {
-	tell(result, "warn", "", "triggers WARN action");
+	remark(result, "warn");
 	return PH_DUNNO;
 }
 

@@ -95,7 +95,7 @@ struct ph_session {
 	struct ph_mail_parameters *parameters;
 	int64_t announced;
 	int64_t content_size;
-	size_t recipients, refused;
+	size_t recipients;
 	const char *only_recipient;          /* the accepted one; NULL: none or several */
 	ph_intake *intake;                   /* from the first accepted recipient on */
 	const char *queue_id;                /* of the intake, or of the one that was just ended */

@@ -46,7 +46,7 @@ ph_session_reset(ph_session *session)
 	session->sender = session->recipient = NULL;
 	session->parameters = NULL;
 	session->announced = session->content_size = 0;
-	session->recipients = session->refused = 0;
+	session->recipients = 0;
 	session->only_recipient = NULL;
 	session->in_data = session->discard = false;
 	session->wishes = NULL;
@@ -160,13 +160,14 @@ ph_session_mail(ph_session *session, const char *sender,
 {
 	if (check_order(session, reply) == -1 || usage_count(session, RATE_MESSAGE, reply) == -1)
 		return -1;
-	if (check_size(session, announced, reply) == -1) {
-		policy_log(session, "reject", "MAIL", reply);
-		return -1;
-	}
 	if (keep_mail(session, sender, parameters) == -1) {
 		ph_session_reset(session);
 		return session_refuse(reply, 452, "4.3.1", "Insufficient system storage");
+	}
+	if (check_size(session, announced, reply) == -1) {
+		policy_log(session, "reject", "MAIL", reply);
+		ph_session_reset(session);
+		return -1;
 	}
 	session->announced = announced;
 	if (policy_check(session, POLICY_MAIL, "MAIL", reply) == -1) {
@@ -269,17 +270,13 @@ ph_session_rcpt(ph_session *session, const char *recipient,
 
 	if (session->sender == NULL)
 		return session_refuse(reply, 503, "5.5.1", "Error: need MAIL command");
-	if (usage_count(session, RATE_RECIPIENT, reply) == -1) {
-		session->refused++;
+	if (usage_count(session, RATE_RECIPIENT, reply) == -1)
 		return -1;
-	}
 	if (session->recipients >= (size_t)session->policy->smtpd_recipient_limit)
 		return session_refuse(reply, 452, "4.5.3", "Error: too many recipients");
 	result = accept_recipient(session, recipient, parameters, reply);
 	if (result == 0)
 		session->only_recipient = session->recipients++ == 0 ? session->recipient : NULL;
-	else
-		session->refused++;
 	session->recipient = NULL;
 	return result;
 }
@@ -309,6 +306,8 @@ start_etrn(ph_session *session, const char *domain, ph_reply *reply)
 	case PH_FOUND:
 		break;
 	case PH_NOT_FOUND:
+		ph_log(PH_LOG_WARNING, "reject: ETRN %.100s... from %s", domain,
+			session_label(session));
 		return session_refuse(reply, 459, "4.7.1", "<%s>: service unavailable", domain);
 	case PH_FAILED:
 		ph_log(PH_LOG_WARNING, "lookup of domain %s failed: %s", domain, error.text);
@@ -344,10 +343,10 @@ ph_session_etrn(ph_session *session, const char *domain, ph_reply *reply)
 int
 ph_session_data(ph_session *session, ph_reply *reply)
 {
-	if (session->recipients == 0 && session->refused > 0)
-		return session_refuse(reply, 554, "5.5.1", "Error: no valid recipients");
-	if (session->recipients == 0)
+	if (session->sender == NULL)
 		return session_refuse(reply, 503, "5.5.1", "Error: need RCPT command");
+	if (session->recipients == 0)
+		return session_refuse(reply, 554, "5.5.1", "Error: no valid recipients");
 	session->in_data = true;
 	if (policy_check(session, POLICY_DATA, "DATA", reply) == -1) {
 		session->in_data = false;

@@ -17,12 +17,20 @@ enum {
 
 /* ---- Greeting and leaving -------------------------------------------------------------------- */
 
+/* Is the keyword among those that smtpd_discard_ehlo_keyword_address_maps has for the client, or
+ * else smtpd_discard_ehlo_keywords for all? */
 static bool
-discards_keyword(const struct listener_smtp *self, const char *keyword)
+discards_keyword(const struct dialogue *d, const char *keyword)
 {
-	for (size_t i = 0; i < self->discard_ehlo_keywords.count; i++)
-		if (ph_strcasecmp(self->discard_ehlo_keywords.items[i], keyword) == 0)
+	const char *word = d->discarded;
+
+	if (word == NULL)
+		return dialogue_is_listed(&d->self->discard_ehlo_keywords, ph_span_of(keyword));
+	for (size_t size; *(word += strspn(word, ", \t")) != '\0'; word += size) {
+		size = strcspn(word, ", \t");
+		if (ph_span_equal_nocase((ph_span){word, size}, ph_span_of(keyword)))
 			return true;
+	}
 	return false;
 }
 
@@ -37,7 +45,7 @@ say_extensions(struct dialogue *d)
 
 	/* A line is known to be the last one when no other follows. */
 	for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
-		if (discards_keyword(d->self, keywords[i]) ||
+		if (discards_keyword(d, keywords[i]) ||
 			(d->self->disable_vrfy && strcmp(keywords[i], "VRFY") == 0))
 			continue;
 		dialogue_put(d, "250-%s", pending);
@@ -88,7 +96,7 @@ do_ehlo(struct dialogue *d, const struct command *command)
 {
 	if (!greet_client(d, command, "ESMTP"))
 		return false;
-	d->extended = !discards_keyword(d->self, "PIPELINING");
+	d->extended = !discards_keyword(d, "PIPELINING");
 	say_extensions(d);
 	return true;
 }
@@ -102,7 +110,7 @@ do_quit(struct dialogue *d, const struct command *command)
 }
 
 static bool
-do_web(struct dialogue *d, const struct command *command)
+do_forbidden(struct dialogue *d, const struct command *command)
 {
 	int size = (int)(command->argument.size < 100 ? command->argument.size : 100);
 
@@ -125,6 +133,29 @@ has_8bit(ph_span text)
 	return false;
 }
 
+/* An address as this listener takes it, in the pool, and what follows it. NULL: malformed, and
+ * logged. */
+static const char *
+parse_address(struct dialogue *d, const struct command *command, ph_pool *pool, ph_span text,
+	unsigned flags, ph_span *rest)
+{
+	const char *address;
+	ph_error error = {""};
+
+	if (d->self->resolve_numeric_domain)
+		flags |= PH_PATH_NUMERIC;
+	if (ph_path_parse(pool, text, flags, &address, rest, &error) == 0) {
+		if (address[0] != '-' || d->self->allow_min_user)
+			return address;
+		(void)ph_error_set(&error, "begins with a hyphen");
+	}
+	ph_log(PH_LOG_WARNING, "Illegal address syntax from %s[%s] in %s command: %.*s (%s)",
+		ph_client_name(d->session), ph_client_address_text(d->session),
+		command_word(command->verb), (int)(text.size < 100 ? text.size : 100), text.data,
+		error.text);
+	return NULL;
+}
+
 /* The address of MAIL or RCPT, in scratch memory, and what follows it. NULL with the refusal
  * said. */
 static const char *
@@ -135,7 +166,6 @@ take_path(struct dialogue *d, const struct command *command, ph_span *rest)
 		: 0);
 	ph_pool *pool = ph_scratch_pool(d->session);
 	const char *address;
-	ph_error error = {""};
 	ph_span path;
 
 	if (!command_path(command->argument, mail ? "FROM" : "TO", &path)) {
@@ -152,23 +182,18 @@ take_path(struct dialogue *d, const struct command *command, ph_span *rest)
 		return NULL;
 	}
 	ph_pool_reset(pool);
-	if (ph_path_parse(pool, path, flags, &address, rest, &error) == 0)
-		return address;
-	ph_log(PH_LOG_WARNING, "Illegal address syntax from %s[%s] in %s command: %.*s (%s)",
-		ph_client_name(d->session), ph_client_address_text(d->session),
-		command_word(command->verb),
-		(int)(path.size < 100 ? path.size : 100), path.data, error.text);
-	dialogue_say(d, mail ? "501 5.1.7 Bad sender address syntax"
-		: "501 5.1.3 Bad recipient address syntax");
-	return NULL;
+	address = parse_address(d, command, pool, path, flags, rest);
+	if (address == NULL)
+		dialogue_say(d, mail ? "501 5.1.7 Bad sender address syntax"
+				     : "501 5.1.3 Bad recipient address syntax");
+	return address;
 }
 
 /* take_path() has emptied the pool. */
 static struct params_setting
 setting_of(const struct dialogue *d)
 {
-	return (struct params_setting){ph_scratch_pool(d->session),
-		!discards_keyword(d->self, "DSN")};
+	return (struct params_setting){ph_scratch_pool(d->session), !discards_keyword(d, "DSN")};
 }
 
 static bool
@@ -189,8 +214,23 @@ do_mail(struct dialogue *d, const struct command *command)
 		dialogue_reply(d, &reply);
 		return false;
 	}
+	d->overshoot = 0;
 	dialogue_say(d, "250 2.1.0 Ok");
 	return true;
+}
+
+/* A list that is longer than a message may have is no error of the client's, up to a point: it
+ * sends the rest with the next message. */
+static void
+refuse_recipient(struct dialogue *d, const ph_reply *reply)
+{
+	if (strcmp(reply->status, "4.5.3") == 0 &&
+		d->overshoot < d->self->recipient_overshoot_limit) {
+		d->overshoot++;
+		dialogue_put(d, "%d %s %s", reply->code, reply->status, reply->text);
+	} else {
+		dialogue_reply(d, reply);
+	}
 }
 
 static bool
@@ -208,7 +248,9 @@ do_rcpt(struct dialogue *d, const struct command *command)
 	setting = setting_of(d);
 	if (params_rcpt(&setting, rest, &params, &reply) == -1 ||
 		ph_session_rcpt(d->session, recipient, &params, &reply) == -1) {
-		dialogue_reply(d, &reply);
+		d->recipient = recipient;
+		refuse_recipient(d, &reply);
+		d->recipient = NULL;
 		return false;
 	}
 	dialogue_say(d, "250 2.1.5 Ok");
@@ -257,27 +299,29 @@ read_content(struct dialogue *d, struct dotted *dotted)
 	return true;
 }
 
-/* Why the content is unacceptable as it came, or NULL. */
-static const ph_reply *
-judge_lines(const struct dialogue *d, const struct dotted *dotted)
+/* Why the content is unacceptable as it came: then with a refusal. */
+static bool
+judge_lines(const struct dialogue *d, const struct dotted *dotted, ph_reply *refusal)
 {
-	static const ph_reply lf = {550, "5.5.2", "Error: bare <LF> received"};
-	static const ph_reply cr = {550, "5.5.2", "Error: bare <CR> received"};
-	static const ph_reply nul = {550, "5.6.0", "Error: NUL received"};
-
 	if (dotted->suspect)
 		ph_log(PH_LOG_INFO, "smuggle_suspect: a lone dot with a bare line end, from %s[%s]",
 			ph_client_name(d->session), ph_client_address_text(d->session));
 	if (!dialogue_is_strict(d))
-		return NULL;
-	return dotted->bare_lf ? &lf : dotted->bare_cr ? &cr : dotted->nul ? &nul : NULL;
+		return false;
+	if (dotted->bare_lf)
+		dialogue_bare(d, "5.5.2", "bare <LF>", refusal);
+	else if (dotted->bare_cr)
+		dialogue_bare(d, "5.5.2", "bare <CR>", refusal);
+	else if (dotted->nul)
+		dialogue_bare(d, "5.6.0", "NUL", refusal);
+	return refusal->code != 0;
 }
 
 static bool
 do_data(struct dialogue *d, const struct command *command)
 {
 	struct dotted dotted = {0};
-	ph_reply reply = {0};
+	ph_reply reply = {0}, refusal = {0};
 
 	if (command->argument.size > 0) {
 		dialogue_say(d, "501 5.5.4 Syntax: DATA");
@@ -290,7 +334,8 @@ do_data(struct dialogue *d, const struct command *command)
 	dialogue_say(d, "354 End data with <CR><LF>.<CR><LF>");
 	if (!read_content(d, &dotted))
 		return false;
-	ph_session_end_of_data(d->session, judge_lines(d, &dotted), &reply);
+	ph_session_end_of_data(
+		d->session, judge_lines(d, &dotted, &refusal) ? &refusal : NULL, &reply);
 	dialogue_reply(d, &reply);
 	if (reply.code >= 400)
 		return false;
@@ -322,17 +367,16 @@ do_noop(struct dialogue *d, const struct command *command)
 /* The address of VRFY, with angle brackets or without, in the transaction's memory; NULL: it is
  * none. */
 static const char *
-vrfy_address(struct dialogue *d, ph_span text)
+vrfy_address(struct dialogue *d, const struct command *command)
 {
 	ph_pool *pool = ph_message_pool(d->session);
-	const char *address = NULL;
-	ph_error error;
+	const char *address;
 	ph_span rest;
 
-	if (pool == NULL || has_8bit(text) ||
-		ph_path_parse(pool, text, 0, &address, &rest, &error) == -1)
+	if (pool == NULL || has_8bit(command->argument))
 		return NULL;
-	return address;
+	address = parse_address(d, command, pool, command->argument, 0, &rest);
+	return address != NULL && rest.size == 0 ? address : NULL;
 }
 
 static bool
@@ -349,7 +393,7 @@ do_vrfy(struct dialogue *d, const struct command *command)
 		dialogue_say(d, "501 5.5.4 Syntax: VRFY address");
 		return false;
 	}
-	address = vrfy_address(d, command->argument);
+	address = vrfy_address(d, command);
 	if (address == NULL) {
 		dialogue_say(d, "501 5.1.3 Bad recipient address syntax");
 		return false;
@@ -446,5 +490,5 @@ const struct action actions[VERB_COUNT] = {
 	[VERB_BDAT] = {do_absent, 0},
 	[VERB_ETRN] = {do_etrn, JUNK},
 	[VERB_TURN] = {do_absent, LAST_OF_GROUP},
-	[VERB_WEB] = {do_web, 0},
+	[VERB_FORBIDDEN] = {do_forbidden, 0},
 };

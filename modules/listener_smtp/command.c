@@ -25,10 +25,8 @@ static const struct verb_name verbs[VERB_COUNT] = {
 	[VERB_BDAT] = {"BDAT", "bdat"},
 	[VERB_ETRN] = {"ETRN", "etrn"},
 	[VERB_TURN] = {"TURN", "unknown"},
-	[VERB_WEB] = {"GET", "unknown"},
+	[VERB_FORBIDDEN] = {"UNKNOWN", "unknown"},
 };
-
-static const char *const web_words[] = {"GET", "POST", "CONNECT", "HEAD", "PUT", "OPTIONS"};
 
 static bool
 is_blank(char c)
@@ -39,12 +37,9 @@ is_blank(char c)
 static enum verb
 find_verb(ph_span word)
 {
-	for (enum verb v = VERB_HELO; v < VERB_WEB; v++)
+	for (enum verb v = VERB_HELO; v < VERB_FORBIDDEN; v++)
 		if (ph_span_equal_nocase(word, ph_span_of(verbs[v].word)))
 			return v;
-	for (size_t i = 0; i < sizeof(web_words) / sizeof(web_words[0]); i++)
-		if (ph_span_equal_nocase(word, ph_span_of(web_words[i])))
-			return VERB_WEB;
 	return VERB_UNKNOWN;
 }
 
@@ -82,6 +77,16 @@ command_parse(ph_span line, struct command *command)
 	command->argument = trim((ph_span){line.data + n, line.size - n});
 	command->verb = find_verb(command->word);
 	return fault;
+}
+
+bool
+command_is_header(ph_span word)
+{
+	size_t n = 0;
+
+	while (n < word.size && word.data[n] > ' ' && word.data[n] < 0x7f && word.data[n] != ':')
+		n++;
+	return n > 0 && n < word.size && word.data[n] == ':';
 }
 
 bool

@@ -24,7 +24,7 @@ enum verb {
 	VERB_BDAT,
 	VERB_ETRN,
 	VERB_TURN,
-	VERB_WEB, /* GET, POST, CONNECT: another protocol's client */
+	VERB_FORBIDDEN, /* another protocol's (GET, "Subject:"); the parser never says so */
 	VERB_COUNT
 };
 
@@ -43,6 +43,9 @@ struct command {
 
 /* Takes a line with its line end apart. The spans point into the line. */
 enum command_fault command_parse(ph_span line, struct command *command);
+
+/* Is the first word of a line a header's ("Subject:"): a message without an envelope? */
+bool command_is_header(ph_span word);
 
 /* "FROM:" or "TO:" at the start of the argument of MAIL or RCPT; path is what follows. */
 bool command_path(ph_span argument, const char *keyword, ph_span *path);

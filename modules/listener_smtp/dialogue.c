@@ -3,6 +3,7 @@
  * wait, so that the answers to a group of pipelined commands are one segment (RFC 2920).
  */
 #include "dialogue.h"
+#include "footer.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,6 +41,13 @@ soften(const struct dialogue *d, char *line)
 }
 
 void
+dialogue_line(struct dialogue *d, const char *line)
+{
+	ph_session_said(d->session, false, ph_span_of(line));
+	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "%s\r\n", line);
+}
+
+void
 dialogue_put(struct dialogue *d, const char *format, ...)
 {
 	char line[400];
@@ -49,8 +57,10 @@ dialogue_put(struct dialogue *d, const char *format, ...)
 	(void)vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
 	soften(d, line);
-	ph_session_said(d->session, false, ph_span_of(line));
-	(void)ph_stream_printf(d->stream, dialogue_deadline(d), "%s\r\n", line);
+	if (line[0] == '4' || line[0] == '5')
+		footer_put(d, line);
+	else
+		dialogue_line(d, line);
 }
 
 void
@@ -108,6 +118,23 @@ dialogue_give_up(struct dialogue *d, int64_t result)
 		dialogue_log_end(d, "lost connection");
 		break;
 	}
+}
+
+bool
+dialogue_is_listed(const ph_strings *list, ph_span word)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (ph_span_equal_nocase(word, ph_span_of(list->items[i])))
+			return true;
+	return false;
+}
+
+void
+dialogue_bare(const struct dialogue *d, const char *status, const char *what, ph_reply *refusal)
+{
+	*refusal = (ph_reply){.code = (int)d->self->bare_newline_reject_code};
+	(void)snprintf(refusal->status, sizeof(refusal->status), "%s", status);
+	(void)snprintf(refusal->text, sizeof(refusal->text), "Error: %s received", what);
 }
 
 bool

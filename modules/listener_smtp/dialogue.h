@@ -15,6 +15,9 @@ struct dialogue {
 	ph_deadline end;     /* of the session */
 	enum verb last;      /* the command in hand or before */
 	unsigned errors, junk;
+	int64_t overshoot;     /* recipients beyond the most that a message may have */
+	const char *recipient; /* that is being judged; NULL: none is */
+	const char *discarded; /* what EHLO keeps from this client; NULL: as for all */
 	bool greeted;        /* a command was read */
 	bool extended;       /* EHLO: may send ahead */
 	bool denied;         /* the client is not welcome: it may only leave */
@@ -26,7 +29,9 @@ struct dialogue {
 
 /* Until when the client may take for its next step. */
 ph_deadline dialogue_deadline(const struct dialogue *d);
-/* One line of the server's, without its line end; all of them go this way. */
+/* One line of the server's as it is, without its line end; all of them go this way. */
+void dialogue_line(struct dialogue *d, const char *line);
+/* One line, a refusal with its footer. */
 void dialogue_put(struct dialogue *d, const char *format, ...) PH_PRINTF(2, 3);
 /* A reply of the session's; 421 and 521 end the dialogue. */
 void dialogue_reply(struct dialogue *d, const ph_reply *reply);
@@ -38,6 +43,11 @@ void dialogue_drop(struct dialogue *d, const char *code_and_status, const char *
 void dialogue_log_end(const struct dialogue *d, const char *what);
 /* A read or write did not come about: tells the client where it may still hear. */
 void dialogue_give_up(struct dialogue *d, int64_t result);
+/* Is the word in a list, whatever the case of its letters? */
+bool dialogue_is_listed(const ph_strings *list, ph_span word);
+/* Fills the refusal of what did not end as a line must. */
+void dialogue_bare(
+	const struct dialogue *d, const char *status, const char *what, ph_reply *refusal);
 /* Does this client have to end its lines properly? */
 bool dialogue_is_strict(const struct dialogue *d);
 

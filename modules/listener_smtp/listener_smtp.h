@@ -23,11 +23,19 @@ struct listener_smtp {
 	int64_t junk_command_limit;
 	int64_t line_length_limit;
 	int forbid_bare_newline;
+	int64_t bare_newline_reject_code;
+	int64_t recipient_overshoot_limit;
 	const ph_networks *bare_newline_exclusions;
 	bool forbid_unauth_pipelining;
 	bool disable_vrfy;
 	bool strict_envelopes;
+	bool allow_min_user;
+	bool resolve_numeric_domain;
 	ph_strings discard_ehlo_keywords;
+	const ph_map *discard_ehlo_maps;
+	const char *reject_footer;
+	const ph_map *reject_footer_maps;
+	ph_strings forbidden_commands, noop_commands;
 	const char *hostname; /* myhostname; set when it starts */
 };
 

@@ -1,6 +1,7 @@
 /*
  * The dialogue on one connection: the greeting, one command after the other, the end.
  */
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -23,7 +24,7 @@ sent_ahead(struct dialogue *d, const struct command *command)
 	ph_span ahead = ph_stream_buffered(d->stream);
 
 	if (!d->self->forbid_unauth_pipelining || ahead.size == 0 || command->verb == VERB_QUIT ||
-		command->verb == VERB_WEB ||
+		command->verb == VERB_FORBIDDEN ||
 		(d->extended && (actions[command->verb].flags & LAST_OF_GROUP) == 0))
 		return false;
 	ph_log(PH_LOG_INFO, "improper command pipelining after %s from %s[%s]: %.*s",
@@ -33,6 +34,17 @@ sent_ahead(struct dialogue *d, const struct command *command)
 	dialogue_say(d, "554 5.5.0 Error: SMTP protocol synchronization");
 	d->closing = d->dropped = true;
 	return true;
+}
+
+/* To a client that was refused when it connected. */
+static void
+deny(struct dialogue *d)
+{
+	ph_reply reply = {.code = 503, .status = "5.7.0"};
+
+	(void)snprintf(reply.text, sizeof(reply.text), "Error: access denied for %.200s[%s]",
+		ph_client_name(d->session), ph_client_address_text(d->session));
+	dialogue_reply(d, &reply);
 }
 
 static void
@@ -47,11 +59,33 @@ run_command(struct dialogue *d, const struct command *command)
 		d->errors++;
 	if (!sent_ahead(d, command)) {
 		if (d->denied && command->verb != VERB_QUIT)
-			dialogue_say(d, "503 5.7.0 Error: access denied");
+			deny(d);
 		else
 			accepted = action->run(d, command);
 	}
 	ph_session_count(d->session, command_name(command->verb), accepted);
+}
+
+/* What the parameters make of a command. */
+static void
+reconsider(const struct dialogue *d, struct command *command)
+{
+	if (dialogue_is_listed(&d->self->noop_commands, command->word))
+		command->verb = VERB_NOOP;
+	else if (command->verb == VERB_UNKNOWN && (command_is_header(command->word) ||
+		dialogue_is_listed(&d->self->forbidden_commands, command->word)))
+		command->verb = VERB_FORBIDDEN;
+}
+
+static void
+refuse_bare_newline(struct dialogue *d, enum verb verb)
+{
+	ph_reply refusal;
+
+	dialogue_bare(d, "5.5.2", "bare <LF>", &refusal);
+	ph_session_log_reject(d->session, command_word(verb), &refusal);
+	dialogue_reply(d, &refusal);
+	d->closing = d->dropped = true;
 }
 
 /* A line end that is none may be an attempt to slip a second message in: whoever is to keep the
@@ -60,9 +94,11 @@ static void
 take_line(struct dialogue *d, ph_span line)
 {
 	struct command command = {0};
+	enum command_fault fault = command_parse(line, &command);
 
 	ph_session_said(d->session, true, line);
-	switch (command_parse(line, &command)) {
+	reconsider(d, &command);
+	switch (fault) {
 	case COMMAND_NUL:
 		dialogue_say(d, "500 5.5.2 Error: NUL received");
 		break;
@@ -71,8 +107,7 @@ take_line(struct dialogue *d, ph_span line)
 		break;
 	case COMMAND_BARE_LF:
 		if (dialogue_is_strict(d)) {
-			dialogue_say(d, "521 5.5.2 Error: bare <LF> received");
-			d->closing = d->dropped = true;
+			refuse_bare_newline(d, command.verb);
 			break;
 		}
 		run_command(d, &command);
@@ -185,6 +220,19 @@ welcome(struct dialogue *d)
 	}
 }
 
+/* Before the client may hear of extensions. */
+static void
+find_discarded(struct dialogue *d)
+{
+	const char *value;
+
+	if (ph_map_is_empty(d->self->discard_ehlo_maps))
+		return;
+	if (ph_map_find(d->session, d->self->discard_ehlo_maps, ph_client_address_text(d->session),
+		    &value) == PH_FOUND)
+		d->discarded = ph_pool_strdup(ph_session_pool(d->session), value);
+}
+
 /* A socket that is closed with unread bytes is reset, and the client might not see what was said
  * last: what it still sends is thrown away for a moment. */
 static void
@@ -215,6 +263,7 @@ smtp_serve(void *self, ph_connection *connection)
 		ph_stream_flush_now(d.stream);
 		return;
 	}
+	find_discarded(&d);
 	welcome(&d);
 	converse(&d);
 	ph_stream_flush_now(d.stream);

@@ -37,9 +37,7 @@ test_commands(void **state)
 		{BYTES("MAIL FROM:<a@b>\rRCPT\r\n"), COMMAND_BARE_CR, VERB_UNKNOWN, ""},
 		{BYTES("NO\0OP\r\n"), COMMAND_NUL, VERB_UNKNOWN, ""},
 		{BYTES("NO\0OP\n"), COMMAND_NUL, VERB_UNKNOWN, ""},
-		{BYTES("GET / HTTP/1.1\r\n"), COMMAND_OK, VERB_WEB, "/ HTTP/1.1"},
-		{BYTES("POST /\r\n"), COMMAND_OK, VERB_WEB, "/"},
-		{BYTES("CONNECT a:25 HTTP/1.1\r\n"), COMMAND_OK, VERB_WEB, "a:25 HTTP/1.1"},
+		{BYTES("GET / HTTP/1.1\r\n"), COMMAND_OK, VERB_UNKNOWN, "/ HTTP/1.1"},
 		{BYTES("STARTTLS\r\n"), COMMAND_OK, VERB_STARTTLS, ""},
 		{BYTES("XCLIENT ADDR=1.2.3.4\r\n"), COMMAND_OK, VERB_UNKNOWN, "ADDR=1.2.3.4"},
 		{BYTES("UNKNOWN\r\n"), COMMAND_OK, VERB_UNKNOWN, ""},
@@ -54,6 +52,20 @@ test_commands(void **state)
 		assert_int_equal(command.verb, cases[i].verb);
 		assert_true(ph_span_equal(command.argument, ph_span_of(cases[i].argument)));
 	}
+}
+
+static void
+test_headers(void **state)
+{
+	static const struct {
+		ph_span word;
+		bool header;
+	} cases[] = {{BYTES("Subject:"), true}, {BYTES("X-A:b"), true}, {BYTES("Subject"), false},
+		{BYTES(":"), false}, {BYTES(""), false}, {BYTES("\xc3\xa4:"), false},
+		{BYTES("a\x7f:"), false}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(command_is_header(cases[i].word), cases[i].header);
 }
 
 static void
@@ -252,6 +264,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_mail),

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ground/loop.h"
+#include "footer.h"
 #include "listener_smtp.h"
 #include "session/connection.h"
 #include "session_world.h"
@@ -127,15 +128,26 @@ run_task(void *argument)
 static void
 reset(void)
 {
+	static const char *const forbidden[] = {"CONNECT", "GET"};
+
 	world_reset();
 	world.mydestination[0] = "here.example";
 	world.relay_domains[0] = "relay.example";
 	world.settings.message_size_limit = 1000;
-	instance = (struct listener_smtp){.banner = "mail.example.com ESMTP Posthouse", .timeout = 5000,
-		.session_deadline = 60000, .min_data_rate = 500, .soft_error_limit = 10,
-		.hard_error_limit = 20, .error_sleep_time = 0, .junk_command_limit = 100,
-		.line_length_limit = 512, .forbid_bare_newline = BARE_NEWLINE_NORMALIZE,
-		.forbid_unauth_pipelining = true, .hostname = "mail.example.com"};
+	instance = (struct listener_smtp){.banner = "mail.example.com ESMTP Posthouse",
+		.timeout = 5000,
+		.session_deadline = 60000,
+		.min_data_rate = 500,
+		.soft_error_limit = 10,
+		.hard_error_limit = 20,
+		.error_sleep_time = 0,
+		.junk_command_limit = 100,
+		.line_length_limit = 512,
+		.forbid_bare_newline = BARE_NEWLINE_NORMALIZE,
+		.bare_newline_reject_code = 550,
+		.forbidden_commands = {.count = 2, .items = forbidden},
+		.forbid_unauth_pipelining = true,
+		.hostname = "mail.example.com"};
 	world.listener.self = &instance;
 	world.listener.module = &posthouse_module_listener_smtp;
 	world.listener.ops = posthouse_module_listener_smtp.operations;
@@ -187,7 +199,7 @@ test_groups(void **state)
 	static const struct step steps[] = {BANNER, EHLO, ENVELOPE,
 		{SEND("one\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<x@y@>\r\nDATA\r\n"),
 			QUEUED "250 2.1.0 Ok\r\n501 5.1.3 Bad recipient address syntax\r\n"
-			"503 5.5.1 Error: need RCPT command\r\n"},
+			"554 5.5.1 Error: no valid recipients\r\n"},
 		{SEND("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<c@here.example>\r\nRCPT TO:<d>\r\nDATA\r\n"),
 			"250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n"
 			"354 End data with <CR><LF>.<CR><LF>\r\n"},
@@ -226,7 +238,11 @@ test_bare_newline(void **state)
 		{SEND("a\n.\nMAIL FROM:<evil@b>\r\n.\r\n"), "550 5.5.2 Error: bare <LF> received\r\n"}, ENVELOPE,
 		{SEND("a\rb\r\n.\r\n"), "550 5.5.2 Error: bare <CR> received\r\n"}, ENVELOPE,
 		{SEND("a\0b\r\n.\r\n"), "550 5.6.0 Error: NUL received\r\n"},
-		{SEND("NOOP\n"), "521 5.5.2 Error: bare <LF> received\r\n"}, LAST};
+		{SEND("NOOP\n"), "550 5.5.2 Error: bare <LF> received\r\n"}, LAST};
+	static const struct step dropped[] = {BANNER, EHLO, ENVELOPE,
+		{SEND("a\n.\nMAIL FROM:<evil@b>\r\n.\r\n"),
+			"521 5.5.2 Error: bare <LF> received\r\n"},
+		LAST};
 
 	reset();
 	PLAY(normalized, .closes = true);
@@ -237,6 +253,12 @@ test_bare_newline(void **state)
 	PLAY(refused, .closes = true);
 	assert_int_equal(world.committed, 0);
 	assert_int_equal(world.intakes, 0);
+	assert_non_null(strstr(world.log,
+		"NOQUEUE: reject: NOOP from unknown[192.0.2.1]: 550 5.5.2 Error: bare <LF>"));
+	assert_non_null(strstr(
+		world.log, "Error: bare <CR> received; from=<a@b.example> to=<c@here.example>"));
+	instance.bare_newline_reject_code = 521;
+	PLAY(dropped, .closes = true);
 }
 
 /* ---- Sending ahead --------------------------------------------------------------------------- */
@@ -356,13 +378,88 @@ test_other_protocols(void **state)
 {
 	static const struct step web[] = {BANNER, {SEND("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
 		"221 2.7.0 mail.example.com Error: this is a mail server\r\n"}, LAST};
+	static const struct step header[] = {BANNER, {SEND("Subject: x\r\n"),
+		"221 2.7.0 mail.example.com Error: this is a mail server\r\n"}, LAST};
 	static const struct step tls[] = {BANNER, {SEND("\x16\x03\x01\x02\x00\x01"),
 		"501 5.5.2 Error: this port does not begin with TLS\r\n"}, LAST};
 
 	reset();
 	PLAY(web, .closes = true);
 	assert_non_null(strstr(world.log, "non-SMTP command from unknown[192.0.2.1]: GET / HTTP/1.1\n"));
+	PLAY(header, .closes = true);
+	assert_non_null(
+		strstr(world.log, "non-SMTP command from unknown[192.0.2.1]: Subject: x\n"));
 	PLAY(tls, .closes = true);
+}
+
+static void
+test_noop_commands(void **state)
+{
+	static const char *const words[] = {"xnoop", "ETRN"};
+	static const struct step steps[] = {BANNER, EHLO, {SEND("XNOOP y\r\n"), "250 2.0.0 Ok\r\n"},
+		{SEND("etrn relay.example\r\n"), "250 2.0.0 Ok\r\n"}, BYE, LAST};
+
+	reset();
+	instance.noop_commands = (ph_strings){.count = 2, .items = words};
+	PLAY(steps, .closes = true);
+	assert_string_equal(world.swept, "");
+}
+
+/* What is not announced to one client, and to others. */
+static void
+test_discarded_keywords(void **state)
+{
+	static const char *const entries[] = {"192.0.2.1", "pipelining, DSN\tvrfy", NULL};
+	static const char *const elsewhere[] = {"192.0.2.2", "pipelining", NULL};
+	static const char *const words[] = {"etrn"};
+	static const ph_map here = {.name = "test:x", .entries = entries};
+	static const ph_map there = {.name = "test:x", .entries = elsewhere};
+	static const struct step own[] = {BANNER,
+		{SEND("EHLO c.example\r\n"),
+			"250-mail.example.com\r\n"
+			"250-SIZE 1000\r\n250-ETRN\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"},
+		{SEND("MAIL FROM:<> RET=FULL\r\n"), "501 5.7.1 DSN support is disabled\r\n"}, BYE,
+		LAST};
+	static const struct step all[] = {BANNER,
+		{SEND("EHLO c.example\r\n"),
+			"250-mail.example.com\r\n"
+			"250-PIPELINING\r\n250-SIZE "
+			"1000\r\n250-VRFY\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n"
+			"250 DSN\r\n"},
+		BYE, LAST};
+
+	reset();
+	instance.discard_ehlo_keywords = (ph_strings){.count = 1, .items = words};
+	instance.discard_ehlo_maps = &here;
+	PLAY(own, .closes = true);
+	instance.discard_ehlo_maps = &there;
+	PLAY(all, .closes = true);
+}
+
+/* Below a refusal, and at its end. */
+static void
+test_footers(void **state)
+{
+	static const char *const entries[] = {
+		"500 5.5.2 Error: command not recognized", "\\c - $helo_name", NULL};
+	static const ph_map map = {.name = "test:x", .entries = entries};
+	static const struct step steps[] = {BANNER, EHLO,
+		{SEND("XYZZY\r\n"), "500 5.5.2 Error: command not recognized - c.example\r\n"},
+		{SEND("MAIL FROM:<a@b>\r\nRCPT TO:<x@y>\r\n"), "250 2.1.0 Ok\r\n"
+			"554-5.7.1 <x@y>: Recipient address rejected: Access denied; ask us\r\n"
+			"554-5.7.1 about a@b to x at y\r\n554 5.7.1 from unknown[192.0.2.1]\r\n"},
+		BYE, LAST};
+	ph_error error = {""};
+
+	reset();
+	instance.reject_footer = "\\c; ask us\\nabout $sender to $recipient_name at "
+				 "$recipient_domain\\nfrom $client";
+	instance.reject_footer_maps = &map;
+	world.policy.smtpd_recipient_restrictions = WORLD_RULES(WORLD_WORD("reject"));
+	PLAY(steps, .closes = true);
+	assert_int_equal(footer_check(instance.reject_footer, &error), 0);
+	assert_int_equal(footer_check("$nonsense", &error), -1);
+	assert_int_equal(footer_check("at $localtime from $client_port", &error), 0);
 }
 
 /* ---- Limits ---------------------------------------------------------------------------------- */
@@ -375,6 +472,19 @@ test_errors(void **state)
 	static const struct step steps[] = {BANNER, WRONG, WRONG,
 		{SEND("XYZZY\r\n"), "500 5.5.2 Error: command not recognized\r\n"
 			"421 4.7.0 mail.example.com Error: too many errors\r\n"}, LAST};
+	static const struct step overshoot[] = {BANNER, EHLO,
+		{SEND("MAIL FROM:<>\r\nRCPT TO:<c@here.example>\r\n"),
+			"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"},
+		{SEND("RCPT TO:<d@here.example>\r\n"), "452 4.5.3 Error: too many recipients\r\n"},
+		{SEND("RCPT TO:<e@here.example>\r\n"), "452 4.5.3 Error: too many recipients\r\n"},
+		{SEND("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<c@here.example>\r\n"),
+			"250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"},
+		{SEND("RCPT TO:<d@here.example>\r\n"), "452 4.5.3 Error: too many recipients\r\n"},
+		{SEND("RCPT TO:<e@here.example>\r\n"), "452 4.5.3 Error: too many recipients\r\n"},
+		{SEND("RCPT TO:<f@here.example>\r\n"),
+			"452 4.5.3 Error: too many recipients\r\n"
+			"421 4.7.0 mail.example.com Error: too many errors\r\n"},
+		LAST};
 	static const struct step junk[] = {BANNER, {SEND("NOOP\r\n"), "250 2.0.0 Ok\r\n"},
 		{SEND("NOOP\r\n"), "250 2.0.0 Ok\r\n"}, {SEND("RSET\r\n"), "250 2.0.0 Ok\r\n"},
 		{SEND("NOOP\r\n"), "250 2.0.0 Ok\r\n421 4.7.0 mail.example.com Error: too many errors\r\n"},
@@ -384,6 +494,12 @@ test_errors(void **state)
 	instance.hard_error_limit = 3;
 	PLAY(steps, .closes = true);
 	assert_non_null(strstr(world.log, "too many errors after UNKNOWN from unknown[192.0.2.1]\n"));
+	/* a list that is too long is no error up to a point */
+	reset();
+	instance.hard_error_limit = 1;
+	instance.recipient_overshoot_limit = 2;
+	world.policy.smtpd_recipient_limit = 1;
+	PLAY(overshoot, .closes = true);
 	reset();
 	instance.hard_error_limit = 2;
 	instance.junk_command_limit = 2;
@@ -423,13 +539,41 @@ static void
 test_denied(void **state)
 {
 	static const struct step steps[] = {
-		{SEND(""), "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied\r\n"},
-		{SEND("EHLO c.example\r\n"), "503 5.7.0 Error: access denied\r\n"}, BYE, LAST};
+		{SEND(""),
+			"554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied\r\n"},
+		{SEND("EHLO c.example\r\n"),
+			"503 5.7.0 Error: access denied for unknown[192.0.2.1]\r\n"},
+		BYE, LAST};
 
 	reset();
 	world.policy.smtpd_delay_reject = false;
 	world.policy.smtpd_client_restrictions = WORLD_RULES(WORLD_WORD("reject"));
 	PLAY(steps, .closes = true);
+}
+
+/* What an address may look like is said by parameters, too. */
+static void
+test_addresses(void **state)
+{
+	static const struct step refused[] = {BANNER, EHLO,
+		{SEND("MAIL FROM:<-f@b.example>\r\n"), "501 5.1.7 Bad sender address syntax\r\n"},
+		{SEND("MAIL FROM:<a@192.0.2.1>\r\n"), "501 5.1.7 Bad sender address syntax\r\n"},
+		{SEND("MAIL FROM:<>\r\nRCPT TO:<\"-f\"@b.example>\r\n"),
+			"250 2.1.0 Ok\r\n501 5.1.3 Bad recipient address syntax\r\n"},
+		{SEND("VRFY -f\r\n"), "501 5.1.3 Bad recipient address syntax\r\n"},
+		{SEND("VRFY a b\r\n"), "501 5.1.3 Bad recipient address syntax\r\n"},
+		BYE, LAST};
+	static const struct step taken[] = {BANNER, EHLO,
+		{SEND("MAIL FROM:<-f@192.0.2.1>\r\n"), "250 2.1.0 Ok\r\n"}, BYE, LAST};
+
+	reset();
+	PLAY(refused, .closes = true);
+	assert_non_null(
+		strstr(world.log, "in MAIL command: <-f@b.example> (begins with a hyphen)"));
+	assert_non_null(strstr(world.log, "in VRFY command: -f (begins with a hyphen)"));
+	instance.allow_min_user = instance.resolve_numeric_domain = true;
+	PLAY(taken, .closes = true);
+	instance.allow_min_user = instance.resolve_numeric_domain = false;
 }
 
 /* ---- The end of the process ------------------------------------------------------------------ */
@@ -501,10 +645,14 @@ main(void)
 		cmocka_unit_test(test_vrfy_and_etrn),
 		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_other_protocols),
+		cmocka_unit_test(test_footers),
+		cmocka_unit_test(test_noop_commands),
+		cmocka_unit_test(test_discarded_keywords),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_vanishing),
 		cmocka_unit_test(test_denied),
+		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_drain), /* the last: a process drains once */
 	};
 

@@ -36,8 +36,11 @@ find_parents(struct lookup *lookup, const char *domain)
 	ph_found found = PH_NOT_FOUND;
 	const char *dot = domain;
 
-	while (found == PH_NOT_FOUND && domain[0] != '[' && (dot = strchr(dot, '.')) != NULL && dot[1] != '\0')
-		found = find_part(lookup, ++dot);
+	while (found == PH_NOT_FOUND && domain[0] != '[' && (dot = strchr(dot, '.')) != NULL &&
+		dot[1] != '\0') {
+		found = find_part(lookup, lookup->dotted ? dot : dot + 1);
+		dot++;
+	}
 	return found;
 }
 
@@ -82,8 +85,8 @@ find_user(struct lookup *lookup, ph_span local, size_t bare)
 	return key != NULL ? find_part(lookup, key) : PH_FAILED;
 }
 
-ph_found
-keys_mailbox(struct lookup *lookup, const char *address, const char *delimiter)
+static ph_found
+find_mailbox(struct lookup *lookup, const char *address, const char *delimiter)
 {
 	ph_span local = ph_address_local_part(address);
 	const char *domain = ph_address_domain(address), *key;
@@ -101,4 +104,13 @@ keys_mailbox(struct lookup *lookup, const char *address, const char *delimiter)
 			found = find_parents(lookup, domain);
 	}
 	return found != PH_NOT_FOUND ? found : find_user(lookup, local, bare);
+}
+
+ph_found
+keys_mailbox(struct lookup *lookup, const char *address, const char *delimiter)
+{
+	if (ph_address_domain(address)[0] == '\0' && lookup->origin[0] != '\0')
+		address = ph_pool_printf(
+			ph_scratch_pool(lookup->session), "%s@%s", address, lookup->origin);
+	return address != NULL ? find_mailbox(lookup, address, delimiter) : PH_FAILED;
 }

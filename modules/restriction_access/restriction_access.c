@@ -13,6 +13,8 @@
 struct access {
 	const char *null_key;
 	const char *delimiter;
+	const char *origin; /* completes addresses without a domain; "": nothing does */
+	bool dotted;        /* parent domains are written with a dot before them */
 };
 
 static const struct ph_param params[] = {
@@ -152,6 +154,7 @@ find_object(struct lookup *lookup, const struct access *self, enum object object
 	case OBJECT_CCERT:
 		return find_ccert(lookup);
 	case OBJECT_SASL:
+		lookup->origin = ""; /* a login name without a domain is one */
 		return ph_sasl_username(session)[0] == '\0' ? PH_NOT_FOUND
 			: keys_mailbox(lookup, ph_sasl_username(session), self->delimiter);
 	}
@@ -214,7 +217,11 @@ check_access(const ph_rule *rule, ph_session *session)
 {
 	const struct kind *kind = bsearch(name_of(rule, session), kinds, sizeof(kinds) / sizeof(kinds[0]),
 		sizeof(kinds[0]), compare);
-	struct lookup lookup = {.session = session, .map = ph_rule_map(rule)};
+	const struct access *self = ph_rule_instance(rule);
+	struct lookup lookup = {.session = session,
+		.map = ph_rule_map(rule),
+		.dotted = self->dotted,
+		.origin = self->origin};
 	struct ph_subject subject = {.size = sizeof(subject), .source = ph_map_name(lookup.map)};
 	ph_found found;
 
@@ -225,7 +232,7 @@ check_access(const ph_rule *rule, ph_session *session)
 	if (subject.name == NULL)
 		return ph_defer(session, 451, "4.3.0", "Insufficient system resources");
 	found = kind->servers == SERVERS_NONE
-		? find_object(&lookup, ph_rule_instance(rule), kind->object)
+		? find_object(&lookup, self, kind->object)
 		: servers_find(&lookup, kind->servers, object_domain(session, kind->object), subject.what,
 			subject.name);
 	switch (found) {
@@ -305,6 +312,10 @@ access_open(void *self, ph_error *error)
 	struct access *access = self;
 
 	access->delimiter = ph_global("recipient_delimiter");
+	access->origin =
+		strcmp(ph_global("append_at_myorigin"), "yes") == 0 ? ph_global("myorigin") : "";
+	access->dotted =
+		strstr(ph_global("parent_domain_matches_subdomains"), "smtpd_access_maps") == NULL;
 	return 0;
 }
 

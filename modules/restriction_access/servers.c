@@ -100,10 +100,10 @@ servers_find(struct lookup *lookup, enum servers servers, const char *domain, co
 	const struct search search = {lookup, types[servers], what, name};
 	ph_address literal;
 
-	if (domain[0] == '[')
-		return servers == SERVERS_A && ph_is_literal(domain, &literal)
-			? keys_address(lookup, &literal) : PH_NOT_FOUND;
-	if (domain[0] == '\0')
+	/* An address, with or without brackets, is its own host, and has no name servers. */
+	if (ph_is_literal(domain, &literal) || ph_address_parse(ph_span_of(domain), &literal) == 0)
+		return servers != SERVERS_NS ? keys_address(lookup, &literal) : PH_NOT_FOUND;
+	if (domain[0] == '[' || domain[0] == '\0')
 		return PH_NOT_FOUND;
 	switch (servers) {
 	case SERVERS_A:

@@ -1,6 +1,7 @@
 /* restriction_access: which keys are looked up for what, and what becomes of the result. */
 #include "test.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "session_world.h"
@@ -10,9 +11,12 @@ extern const struct ph_module posthouse_module_restriction_access;
 struct access {
 	const char *null_key;
 	const char *delimiter;
+	const char *origin;
+	bool dotted;
 };
 
-static const struct access self = {"<>", "+"};
+static const struct access self = {"<>", "+", "origin.example", false};
+static const struct access dotted = {"<>", "+", "", true};
 
 /* A session at RCPT, with everything that could be looked up. */
 static ph_session *
@@ -74,6 +78,7 @@ static const struct key_case key_cases[] = {
 	{"check_ccert_access", "aa:bb", true},
 	{"check_ccert_access", "cc:dd", true},
 	{"check_sasl_access", "joe@here.example", true},
+	{"check_sasl_access", "joe@origin.example", false},
 	{"check_sasl_access", "here.example", true},
 };
 
@@ -100,6 +105,48 @@ test_keys(void **state)
 	}
 }
 
+/* Parents with a dot; an address without a domain. */
+static void
+test_forms(void **state)
+{
+	static const struct {
+		const struct access *self;
+		const char *restriction, *recipient, *key;
+		bool found;
+	} cases[] = {
+		{&self, "check_recipient_access", "you", "you@origin.example", true},
+		{&self, "check_recipient_access", "you+x", "you@origin.example", true},
+		{&self, "check_recipient_access", "you", "example", true},
+		{&self, "check_recipient_access", "you", "you@", true},
+		{&self, "check_recipient_access", "you", "you", false},
+		{&self, "check_recipient_access", "you@a.b.example", ".b.example", false},
+		{&dotted, "check_recipient_access", "you", "you", true},
+		{&dotted, "check_recipient_access", "you@a.b.example", ".b.example", true},
+		{&dotted, "check_recipient_access", "you@a.b.example", ".example", true},
+		{&dotted, "check_recipient_access", "you@a.b.example", "a.b.example", true},
+		{&dotted, "check_recipient_access", "you@a.b.example", "b.example", false},
+		{&dotted, "check_recipient_access", "you@a.b.example", ".a.b.example", false},
+		{&dotted, "check_client_access", "you", ".client.example", true},
+		{&dotted, "check_client_access", "you", "client.example", false},
+		{&dotted, "check_client_access", "you", "192.0.2", true},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *entries[] = {cases[i].key, "REJECT", NULL};
+		const ph_map map = {.name = "test:x", .entries = entries};
+		ph_session *session = begin("192.0.2.1");
+		ph_reply reply;
+
+		print_message("%s %s\n", cases[i].recipient, cases[i].key);
+		session->recipient = cases[i].recipient;
+		assert_int_equal(world_ask_map(&posthouse_module_restriction_access, cases[i].self,
+					 cases[i].restriction, &map, session, &reply),
+			cases[i].found ? PH_REJECT : PH_DUNNO);
+		session->etrn_domain = NULL;
+		world_end(session);
+	}
+}
+
 /* Tables of patterns get whole keys only. */
 static void
 test_patterns(void **state)
@@ -114,6 +161,38 @@ test_patterns(void **state)
 	assert_int_equal(ask("check_client_access", &map, session, &reply), PH_DEFER);
 	assert_string_equal(reply.text, "<mail.client.example[192.0.2.1]>: Client host rejected: whole");
 	world_end(session);
+}
+
+/* What a table's author has to say is said as it is. */
+static void
+test_remarks(void **state)
+{
+	static const struct {
+		const char *value, *line;
+	} cases[] = {
+		{"WARN look here",
+			": warn: RCPT from mail.client.example[192.0.2.1]: look here; from=<"},
+		{"INFO look here",
+			": info: RCPT from mail.client.example[192.0.2.1]: look here; from=<"},
+		{"info", ": info: RCPT from mail.client.example[192.0.2.1]: "
+			 "<you+tag@sub.here.example>: Recipient address "
+			 "triggers INFO action; from=<"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *entries[] = {"you@", cases[i].value, NULL};
+		const ph_map map = {.name = "test:x", .entries = entries};
+		ph_session *session = begin("192.0.2.1");
+		ph_reply reply;
+
+		free(session->label);
+		session->label = strdup("mail.client.example[192.0.2.1]");
+		assert_int_equal(ask("check_recipient_access", &map, session, &reply), PH_DUNNO);
+		if (strstr(world.log, cases[i].line) == NULL)
+			fail_msg("%s: %s", cases[i].line, world.log);
+		session->etrn_domain = NULL;
+		world_end(session);
+	}
 }
 
 static void
@@ -210,7 +289,9 @@ test_servers(void **state)
 		{"check_sender_mx_access", "a@sender.example", "198.51.100.1", false},
 		{"check_sender_mx_access", "a@lonely.example", "198.51.100.3", true},
 		{"check_sender_mx_access", "a@broken.example", "broken.example", false},
-		{"check_sender_mx_access", "a@[198.51.100.7]", "198.51.100.7", false},
+		{"check_sender_mx_access", "a@[198.51.100.7]", "198.51.100.7", true},
+		{"check_sender_mx_access", "a@[198.51.100.7]", "198.51", true},
+		{"check_sender_ns_access", "a@[198.51.100.7]", "198.51.100.7", false},
 		{"check_sender_ns_access", "a@sender.example", "ns.sender.example", true},
 		{"check_sender_ns_access", "a@deep.host.sender.example", "198.51.100.2", true},
 		{"check_sender_ns_access", "a@lonely.example", "198.51.100.3", false},
@@ -260,7 +341,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_forms),
 		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_remarks),
 		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_empty_sender),

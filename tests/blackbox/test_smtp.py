@@ -1,5 +1,8 @@
 """Mail comes in over SMTP and lands in a mailbox."""
 
+import re
+import time
+
 import pytest
 
 from harness import USERS
@@ -50,3 +53,16 @@ def test_nothing_else_ends_data(posthouse, end):
         assert server.letters("news") == []
         if code == 250:
             assert len(server.wait_letters(1)) == 1
+
+
+def test_footer(posthouse):
+    """What stands below a refusal, with the time that the log has."""
+    with posthouse(smtpd_reject_footer=r"'\c; call us.\nAt $localtime from $client_address:$client_port to $server_port'") as server:
+        with server.client() as client:
+            port = client.socket.getsockname()[1]
+            code, text = client.say("XYZZY")
+    first, second = text.split("\r\n")
+    assert code == 500 and first == "500-5.5.2 Error: command not recognized; call us."
+    said = re.fullmatch(rf"500 5\.5\.2 At (.+) from 127\.0\.0\.1:{port} to {server.port}", second).group(1)
+    now = time.time()
+    assert said in [time.strftime("%b %d %H:%M:%S", time.localtime(now - ago)) for ago in range(60)]

@@ -115,6 +115,20 @@ static const struct path_case paths[] = {
 	{"<a@b c>", NULL, "", 0},
 	{"<a@\"b\">", NULL, "", 0},
 	{"<a@b!c>", NULL, "", 0},
+	{"<a@-b.example>", NULL, "", 0},
+	{"<a@b-.example>", NULL, "", 0},
+	{"<a@b.-c>", NULL, "", 0},
+	{"<a@->", NULL, "", 0},
+	{"<a@b--c.example>", "a@b--c.example", "", 0},
+	/* An address without brackets is no domain. */
+	{"<a@192.0.2.1>", NULL, "", 0},
+	{"<a@12345>", NULL, "", 0},
+	{"<a@192.0.2.1.example>", "a@192.0.2.1.example", "", 0},
+	{"<\"\\\"\"@192.0.2.1>", "\"\\\"\"@[192.0.2.1]", "", PH_PATH_NUMERIC},
+	{"<a@192.0.2.1.>", "a@[192.0.2.1]", "", PH_PATH_NUMERIC},
+	{"<a@[192.0.2.1]>", "a@[192.0.2.1]", "", PH_PATH_NUMERIC},
+	{"<a@192.0.2.256>", NULL, "", PH_PATH_NUMERIC},
+	{"<a@192.0.2>", NULL, "", PH_PATH_NUMERIC},
 };
 
 static void

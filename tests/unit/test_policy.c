@@ -445,9 +445,12 @@ test_sequence(void **state)
 	REFUSED(ph_session_rcpt(session, "c@d", NULL, &reply), 503);
 	REFUSED(ph_session_data(session, &reply), 503);
 	REFUSED(ph_session_mail(session, "a@b", NULL, 101, &reply), 552);
+	assert_non_null(
+		strstr(world.log, "fixed limit; from=<a@b> proto=ESMTP helo=<h.example>\n"));
+	assert_false(ph_session_in_transaction(session));
 	assert_int_equal(ph_session_mail(session, "a@b", NULL, 100, &reply), 0);
 	REFUSED(ph_session_mail(session, "a@b", NULL, 0, &reply), 503);
-	REFUSED(ph_session_data(session, &reply), 503);
+	REFUSED(ph_session_data(session, &reply), 554);
 	assert_int_equal(ph_session_rcpt(session, "c@d", NULL, &reply), 0);
 	assert_int_equal(ph_recipient_count(session), 1);
 	assert_non_null(strstr(world.log, "4FADF218FED8: client=unknown[192.0.2.1]\n"));
@@ -478,6 +481,8 @@ test_ends(void **state)
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(ph_session_mail(session, "a@b", NULL, 0, &reply), 0);
 		assert_int_equal(ph_session_rcpt(session, "c@d", NULL, &reply), 0);
+		if (i == 1)
+			assert_int_equal(ph_session_rcpt(session, "e@d", NULL, &reply), 0);
 		assert_int_equal(ph_session_data(session, &reply), 0);
 		ph_session_content(session, (ph_span){large, i == 0 ? 101 : 10});
 		world.result = i == 2 ? PH_INTAKE_REFUSED : PH_INTAKE_QUEUED;
@@ -486,6 +491,9 @@ test_ends(void **state)
 		ph_session_end_of_data(session, i == 1 ? &bare : NULL, &reply);
 		assert_int_equal(reply.code, codes[i]);
 		assert_non_null(strstr(world.log, "4FADF218FED8: reject: END-OF-MESSAGE from unknown[192.0.2.1]: "));
+		/* the only recipient, of several none */
+		assert_true(
+			(strstr(world.log, "; from=<a@b> to=<c@d> proto=") != NULL) == (i != 1));
 		assert_int_equal(world.intakes, 0);
 	}
 	assert_int_equal(world.committed, 0);
@@ -695,6 +703,7 @@ test_vrfy_and_etrn(void **state)
 	world_reset();
 	world.relay_domains[0] = "relay.example";
 	world.policy.smtpd_client_restrictions = R(ASK(dunno));
+	world.policy.smtpd_sender_restrictions = R(ASK(ok)); /* of nobody */
 	world.policy.smtpd_recipient_restrictions = R(ASK(no_recipient));
 	session = world_session("192.0.2.1");
 	asked[0] = '\0';
@@ -711,6 +720,7 @@ test_vrfy_and_etrn(void **state)
 	assert_string_equal(world.swept, "relay.example");
 	assert_int_equal(ph_session_etrn(session, "far.example", &reply), -1);
 	assert_int_equal(reply.code, 459);
+	assert_non_null(strstr(world.log, "reject: ETRN far.example... from unknown[192.0.2.1]\n"));
 	world.queue_is_away = true;
 	assert_int_equal(ph_session_etrn(session, "relay.example", &reply), -1);
 	assert_int_equal(reply.code, 458);
