@@ -273,7 +273,9 @@ deliver_to_program(struct work *w, size_t i, const struct ph_target *target)
 {
 	bool command = target->kind == PH_TARGET_COMMAND;
 	const char *original = ph_delivery_original(w->delivery, i);
-	const struct addressee to = {.index = i, .user = "", .address = target->address,
+	const char *name = ph_pool_copy(w->pool, ph_address_local_part(target->address));
+	const struct addressee to = {.index = i, .user = name != NULL ? name : "",
+		.address = target->address,
 		.recipient = target->address, .sender = target->sender,
 		.original = *original != '\0' ? original : target->address};
 	struct ph_user_result *why;
