@@ -112,8 +112,9 @@ parse_address(ph_pool *pool, ph_span piece, struct target *target, ph_span *more
 	if (ph_path_parse(pool, strip_name(piece), PH_PATH_UTF8, &target->text, &rest, &why) == -1)
 		return ph_error_set(error, "\"%.*s\": %s", shown, piece.data, why.text);
 	*more = trim(rest);
+	/* no comments here: somebody who thinks that there are should hear of it */
 	if (*target->text == '\0' || *target->text == '@' || (more->size > 0 &&
-		(!is_white(*rest.data) || *more->data == '#')))
+		(!is_white(more->data[-1]) || *piece.data == '#' || *more->data == '#')))
 		return ph_error_set(error, "\"%.*s\" is not an address", shown, piece.data);
 	return 1;
 }

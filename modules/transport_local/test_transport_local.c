@@ -208,7 +208,7 @@ static const struct {
 	{{"a", ":include:/x", "/x", "FAIL", NULL}, "a@here.example", ALIAS_LATER, "table: broken"},
 	{{"a", ":include:x", NULL}, "a@here.example", ALIAS_BAD_ENTRY,
 		"alias a: the file to include is no absolute path (x)"},
-	{{"a", ":include:/x", "/x", "b c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, ":include:/x: "},
+	{{"a", ":include:/x", "/x", "b #c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, ":include:/x: "},
 	/* owners */
 	{{"list", "joe, x@far.example", "owner-list", "sue", "joe", "sam", NULL}, "list@here.example",
 		ALIAS_DONE, "sam@here.example=-<owner-list@here.example;"
@@ -236,7 +236,7 @@ static const struct {
 		"alias joe: a table of patterns may not name a file (/f)"},
 	{{"~joe", ":include:/x", NULL}, "joe@here.example", ALIAS_BAD_ENTRY,
 		"alias joe: a table of patterns may not name a file to include (/x)"},
-	{{"a", "b c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, "alias a: "},
+	{{"a", "b #c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, "alias a: "},
 };
 
 static void
