@@ -16,7 +16,7 @@ _posthouse() {
 		[ "${COMP_WORDS[i]}" != -c ] || config=(-c "${COMP_WORDS[i+1]}")
 	done
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'check config map module queue reload start status stop help --version' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'check config map module queue reload start status stop verify help --version' -- "$word")
 		return
 	fi
 	case $before in
@@ -54,6 +54,11 @@ _posthouse() {
 			mapfile -t COMPREPLY < <(compgen -W 'list flush show delete hold release requeue' -- "$word")
 		else
 			mapfile -t COMPREPLY < <(compgen -W "$(_posthouse_queue_ids)" -- "$word")
+		fi
+		;;
+	verify)
+		if [ "$COMP_CWORD" = 2 ]; then
+			mapfile -t COMPREPLY < <(compgen -W 'list delete' -- "$word")
 		fi
 		;;
 	esac

@@ -19,7 +19,7 @@ struct command {
 
 /* posthouse SUBCOMMAND */
 command_fn command_config, command_check, command_explain, command_module, command_map,
-	command_queue;
+	command_queue, command_verify;
 command_fn command_start, command_stop, command_reload, command_status;
 /* traditional names */
 command_fn command_sendmail, command_mailq, command_newaliases;

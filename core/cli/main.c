@@ -25,6 +25,8 @@ static const struct command subcommands[] = {
 	{"start", command_start, "", "starts the daemon"},
 	{"status", command_status, "", "shows the daemon's processes and its last reload"},
 	{"stop", command_stop, "", "stops the daemon"},
+	{"verify", command_verify, "list | delete ...",
+		"shows and forgets what is known of addresses"},
 };
 
 static const struct command traditional[] = {

@@ -187,8 +187,9 @@ read_answer(const struct talk *talk, const char *about, talk_frame_fn *fn, void 
 static bool
 is_asked_again(const struct talk *talk, unsigned type, bool sent)
 {
-	return (!sent || type == CONTROL_LIST || type == CONTROL_SHOW) &&
-		is_running(talk->settings);
+	bool harmless = type == CONTROL_LIST || type == CONTROL_SHOW || type == CONTROL_VERIFY_LIST;
+
+	return (!sent || harmless) && is_running(talk->settings);
 }
 
 int

@@ -90,6 +90,51 @@ find_section_module(struct config *config, struct section *section)
 		unknown_module(config, section, &setting->items[0]);
 }
 
+/* The rest of a name that begins with this and an underscore; NULL: it does not. */
+static const char *
+behind(const char *name, const char *transport)
+{
+	size_t size = strlen(transport);
+
+	return strncmp(name, transport, size) == 0 && name[size] == '_' ? name + size + 1 : NULL;
+}
+
+/* Of a module with several transports: which other is this parameter for? NULL: none. */
+static const struct ph_transport_ops *
+other_transport(const struct section *section, const char *name)
+{
+	const struct ph_module *descriptor = &section->module->descriptor;
+	const struct ph_transport_ops *own = section->ops, *all = descriptor->operations;
+
+	if (section->class->number != PH_CLASS_TRANSPORT || !own)
+		return NULL;
+	for (size_t i = 0; i < descriptor->operation_count; i++)
+		if (behind(name, all[i].name) && !behind(name, own->name))
+			return &all[i];
+	return NULL;
+}
+
+/* "smtp_connect_timeout" in a section of module = lmtp: it would count for nothing. */
+static void
+wrong_transport(struct config *config, const struct section *section, const struct setting *setting,
+	const struct ph_transport_ops *other)
+{
+	const struct ph_transport_ops *own = section->ops;
+	const struct ph_module *descriptor = &section->module->descriptor;
+	const char *twin = ph_pool_printf(config->pool, "%s_%s", own->name,
+		behind(setting->name, other->name));
+	struct nearest nearest = nearest_to(twin ? twin : "");
+	char hint[160];
+
+	for (size_t i = 0; i < descriptor->param_count; i++)
+		if (behind(descriptor->params[i].name, own->name))
+			nearest_try(&nearest, descriptor->params[i].name);
+	nearest_hint(&nearest, hint, sizeof(hint));
+	problems_add(config->problems, setting->file, setting->line,
+		"%s: is for module = %s, and counts for nothing with module = %s%s", setting->name,
+		other->name, own->name, hint);
+}
+
 /* May this parameter stand in this section? */
 static void
 check_section_setting(struct config *config, const struct section *section,
@@ -97,10 +142,16 @@ check_section_setting(struct config *config, const struct section *section,
 {
 	const struct ph_param *param = section_param(section->class, section->module,
 		setting->name);
+	const struct ph_transport_ops *other =
+		param ? other_transport(section, setting->name) : NULL;
 	const struct ph_module *descriptor = &section->module->descriptor;
 	struct nearest nearest = nearest_to(setting->name);
 	char hint[160];
 
+	if (other) {
+		wrong_transport(config, section, setting, other);
+		return;
+	}
 	if (strcmp(setting->name, "module") == 0 ||
 		(param && (param->flags & (PH_PER_SECTION | PH_SECTION_ONLY))))
 		return;

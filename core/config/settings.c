@@ -432,6 +432,8 @@ const struct ph_param policy_params[] = {
 		.default_value = "0", .max = RATE_MAX,
 		.doc = "The most messages that one client may offer within $anvil_rate_time_unit, accepted "
 		       "or not; 0: no limit."),
+	POLICY(smtpd_client_port_logging, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "no",
+		.doc = "Name the client's port, too, where the log names the client (RFC 6302)."),
 	POLICY(smtpd_client_recipient_rate_limit, PH_INT, .flags = PH_PER_SECTION,
 		.default_value = "0", .max = RATE_MAX,
 		.doc = "The most recipients that one client may name within $anvil_rate_time_unit, "
@@ -466,6 +468,10 @@ const struct ph_param policy_params[] = {
 	POLICY(smtpd_reject_unlisted_sender, PH_BOOL, .flags = PH_PER_SECTION, .default_value = "no",
 		.doc = "Refuse senders that would be unknown as recipients, at the end of "
 		       "$smtpd_sender_restrictions."),
+	POLICY(smtpd_relay_before_recipient_restrictions, PH_BOOL, .flags = PH_PER_SECTION,
+		.default_value = "yes",
+		.doc = "Ask $smtpd_relay_restrictions before $smtpd_recipient_restrictions, not "
+		       "after them."),
 	POLICY(smtpd_relay_restrictions, PH_RESTRICTIONS, .flags = PH_PER_SECTION,
 		.default_value = "permit_mynetworks, permit_sasl_authenticated, "
 				 "defer_unauth_destination",

@@ -152,6 +152,8 @@ struct policy_settings {
 	int64_t access_map_defer_code;
 	int64_t reject_code;
 	int64_t defer_code;
+	bool smtpd_client_port_logging;
+	bool smtpd_relay_before_recipient_restrictions;
 	bool smtpd_reject_unlisted_recipient;
 	bool smtpd_reject_unlisted_sender;
 	bool show_user_unknown_table_name;

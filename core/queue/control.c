@@ -339,6 +339,12 @@ request(struct visitor *visitor, unsigned type, struct wire_reader *reader, ph_p
 	case CONTROL_REQUEUE:
 		change(visitor, argument, requeue_one);
 		break;
+	case CONTROL_VERIFY_LIST:
+		visitor_list_verified(visitor, argument);
+		break;
+	case CONTROL_VERIFY_DELETE:
+		visitor_delete_verified(visitor, argument);
+		break;
 	default:
 		visitor_end(visitor, EX_PROTOCOL, "unknown request", 0);
 		break;

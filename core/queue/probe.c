@@ -456,6 +456,22 @@ probes_open(struct manager *manager)
 	return NULL;
 }
 
+const struct verify_cache *
+probes_cache(const struct probes *probes)
+{
+	return probes->cache;
+}
+
+size_t
+probes_remove(struct probes *probes, const char *what)
+{
+	size_t count = verify_cache_remove(probes->cache, what);
+
+	if (count > 0 && probes->file != NULL)
+		verify_file_renew(probes->file);
+	return count;
+}
+
 int
 probes_close(struct probes *probes)
 {

@@ -11,6 +11,7 @@
 #include "queue/manager.h"
 
 struct probes;
+struct verify_cache;
 
 /* In a task, when the queue is owned: reads the cache. NULL: no memory or task. */
 struct probes *probes_open(struct manager *manager);
@@ -19,6 +20,11 @@ struct probes *probes_open(struct manager *manager);
 int probes_close(struct probes *probes);
 /* Frees what probes_close() has left, after the scheduler: nothing is written. NULL: nothing. */
 void probes_free(struct probes *probes);
+
+/* What is known. */
+const struct verify_cache *probes_cache(const struct probes *probes);
+/* Forgets an address, the addresses of a domain, or "ALL". How many. */
+size_t probes_remove(struct probes *probes, const char *what);
 
 /* Somebody asks: FRAME_VERIFY. */
 void probes_ask(struct peer *peer, ph_span payload);

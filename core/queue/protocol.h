@@ -63,12 +63,16 @@ enum {
 	CONTROL_HOLD,
 	CONTROL_RELEASE,
 	CONTROL_REQUEUE,     /* try as if it were new */
+	CONTROL_VERIFY_LIST,   /* string address or domain ("": all): what is known of addresses */
+	CONTROL_VERIFY_DELETE, /* string address, domain or "ALL" */
 	/* answers */
 	CONTROL_MESSAGE = 32, /* string ID, string queue name, u64 arrival (µs), u64 size, string
 	                       * sender, string reason, u64 next attempt (µs, 0: now) */
 	CONTROL_RECIPIENTS,   /* count, bytes {string address, string reason}; of the last message */
 	CONTROL_TEXT,         /* bytes */
-	CONTROL_END           /* exit code, string text, u64 how many messages were meant */
+	CONTROL_END,          /* exit code, string text, u64 how many messages were meant */
+	CONTROL_ADDRESSES     /* {string address, u8 status (enum verify_status), u64 since,
+	                       * u64 probed again, u64 forgotten (s since 1970), string text} */
 };
 
 enum control_show {

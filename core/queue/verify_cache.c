@@ -181,6 +181,36 @@ insert(struct verify_cache *cache, const struct verify_record *record)
 	return true;
 }
 
+/* ---- Those that an administrator means ------------------------------------------------------- */
+
+bool
+verify_address_is(ph_span address, const char *what)
+{
+	const char *at = memrchr(address.data, '@', address.size);
+	bool whole = at == NULL || (strchr(what, '@') != NULL && *what != '@');
+	size_t head = whole ? 0 : (size_t)(at + 1 - address.data);
+
+	if (strcmp(what, "ALL") == 0)
+		return true;
+	return ph_span_equal_nocase((ph_span){address.data + head, address.size - head},
+		ph_span_of(*what == '@' ? what + 1 : what));
+}
+
+size_t
+verify_cache_remove(struct verify_cache *cache, const char *what)
+{
+	struct entries *const lists[] = {&cache->bad, &cache->good};
+	size_t before = cache->count;
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		for (struct entry *entry = TAILQ_FIRST(lists[i]), *next; entry; entry = next) {
+			next = TAILQ_NEXT(entry, link);
+			if (verify_address_is((ph_span){entry->bytes, entry->address_size}, what))
+				erase(cache, entry);
+		}
+	return before - cache->count;
+}
+
 /* ---- Asking and telling ---------------------------------------------------------------------- */
 
 static bool
@@ -221,6 +251,17 @@ verify_cache_look(struct verify_cache *cache, ph_span address, int64_t now,
 			is_older(entry->probed, now, PROBE_TIME)};
 	if (answer->probe)
 		entry->probed = now;
+}
+
+void
+verify_cache_times(const struct verify_cache *cache, const struct verify_record *record,
+	int64_t *refresh, int64_t *expire)
+{
+	const struct verify_limits *limits = &cache->limits;
+	bool good = record->status == VERIFY_DELIVERABLE;
+
+	*refresh = record->updated + (good ? limits->positive_refresh : limits->negative_refresh);
+	*expire = record->updated + (good ? limits->positive_expire : limits->negative_expire);
 }
 
 bool

@@ -30,6 +30,15 @@ struct verify_cache *verify_cache_new(const struct verify_limits *limits);
 void verify_cache_free(struct verify_cache *cache);
 size_t verify_cache_count(const struct verify_cache *cache);
 
+/* From when on a record is probed again, and when it is forgotten. */
+void verify_cache_times(const struct verify_cache *cache, const struct verify_record *record,
+	int64_t *refresh, int64_t *expire);
+/* Is that the address, in any case, or is it in that domain ("example.com", "@example.com")?
+ * "ALL": yes. */
+bool verify_address_is(ph_span address, const char *what);
+/* Forgets those addresses. How many. */
+size_t verify_cache_remove(struct verify_cache *cache, const char *what);
+
 /* What is known of an address now. An entry that has expired is forgotten; with answer->probe the
  * caller sends a probe: for some time nobody else is told to. */
 void verify_cache_look(struct verify_cache *cache, ph_span address, int64_t now,

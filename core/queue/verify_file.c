@@ -415,6 +415,15 @@ verify_file_put(struct verify_file *file, const struct verify_record *record)
 }
 
 void
+verify_file_renew(struct verify_file *file)
+{
+	if (*file->path == '\0')
+		return;
+	file->whole = true;
+	ph_unpark(file->task);
+}
+
+void
 verify_file_close(struct verify_file *file)
 {
 	struct writing *writing;

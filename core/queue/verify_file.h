@@ -27,6 +27,8 @@ ph_found verify_file_read(const char *path, struct verify_cache *cache, int64_t 
 struct verify_file *verify_file_open(const char *path, struct verify_cache *cache, int64_t now);
 /* The cache has this one now. */
 void verify_file_put(struct verify_file *file, const struct verify_record *record);
+/* The cache has some no more. */
+void verify_file_renew(struct verify_file *file);
 /* In a task: writes what is left. NULL: nothing. */
 void verify_file_close(struct verify_file *file);
 

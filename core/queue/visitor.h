@@ -31,6 +31,9 @@ struct message *visitor_picture(struct manager *manager, const struct message *m
 	ph_pool *pool);
 /* The name of the queue that it would be in, as mailq's readers know them. */
 const char *visitor_queue_name(const struct message *message);
+/* What is known of addresses that were verified: CONTROL_VERIFY_LIST, CONTROL_VERIFY_DELETE. */
+void visitor_list_verified(struct visitor *visitor, const char *what);
+void visitor_delete_verified(struct visitor *visitor, const char *what);
 /* Sends the envelope and content of a message; what: SHOW_… */
 void visitor_show(struct visitor *visitor, struct message *message, unsigned what);
 

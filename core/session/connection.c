@@ -275,7 +275,7 @@ void
 connection_attach(ph_connection *connection, ph_session *session)
 {
 	if (connection != NULL)
-		connection->context.session = session != NULL ? session_label(session) : NULL;
+		connection->context.session = session != NULL ? ph_client_label(session) : NULL;
 }
 
 void

@@ -3,7 +3,8 @@
  *
  * The first restriction of a list that has an opinion decides that list; a permit ends only its own
  * list. With smtpd_delay_reject the lists for client, helo and sender wait for each recipient, when
- * all is known. The lists come in this order: client, helo, sender, relay, recipient. What was to
+ * all is known. The lists come in this order: client, helo, sender, relay, recipient
+ * (relay last without smtpd_relay_before_recipient_restrictions). What was to
  * be deferred should it be permitted is carried from list to list and applied when all have
  * permitted; what was to be deferred should it be rejected counts within its list.
  */
@@ -126,6 +127,20 @@ check_etrn(struct run *run)
 	return apply_reservation(run);
 }
 
+/* Both lists about the recipient are asked, whatever their order: each may refuse. */
+static int
+check_target(struct run *run)
+{
+	const struct policy_settings *policy = run->session->policy;
+	bool relay_first = policy->smtpd_relay_before_recipient_restrictions;
+
+	if (relay_first && check_list(run, LIST_RELAY, policy->smtpd_relay_restrictions) == -1)
+		return -1;
+	if (check_list(run, LIST_RECIPIENT, policy->smtpd_recipient_restrictions) == -1)
+		return -1;
+	return relay_first ? 0 : check_list(run, LIST_RELAY, policy->smtpd_relay_restrictions);
+}
+
 static int
 check_recipient(struct run *run)
 {
@@ -145,8 +160,7 @@ check_recipient(struct run *run)
 	carry(run, session->left_by_sender);
 	if (policy->smtpd_delay_reject && (check_who(run) == -1 || check_sender(run) == -1))
 		return -1;
-	if (check_list(run, LIST_RELAY, policy->smtpd_relay_restrictions) == -1 ||
-		check_list(run, LIST_RECIPIENT, policy->smtpd_recipient_restrictions) == -1)
+	if (check_target(run) == -1)
 		return -1;
 	if (policy->smtpd_reject_unlisted_recipient &&
 		check_unlisted(run, session->recipient, false) == -1)
@@ -264,7 +278,7 @@ policy_note(ph_session *session, const char *what, const char *where, const char
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	ph_log(PH_LOG_INFO, "%s: %s: %s from %s: %s;%s%s%s%s%s%s proto=%s%s%s%s",
-		id[0] != '\0' ? id : "NOQUEUE", what, where, session_label(session), text,
+		id[0] != '\0' ? id : "NOQUEUE", what, where, ph_client_label(session), text,
 		from ? " from=<" : "", from ? session->sender : "", from ? ">" : "",
 		to ? " to=<" : "", to ? recipient : "", to ? ">" : "", session->protocol,
 		helo ? " helo=<" : "", helo ? session->helo : "", helo ? ">" : "");

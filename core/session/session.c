@@ -66,6 +66,19 @@ imagine_names(ph_session *session, const struct rehearsal *rehearsal, struct pee
 		names->forward_found = strcmp(name, "unknown") == 0 ? PH_NOT_FOUND : PH_FOUND;
 }
 
+/* NULL without memory. */
+static void
+make_label(ph_session *session)
+{
+	char port[8] = "";
+
+	if (session->policy->smtpd_client_port_logging)
+		(void)snprintf(port, sizeof(port), ":%u", session->client.port);
+	if (asprintf(&session->label, "%s[%s]%s", ph_client_name(session), session->client_text,
+		    port) == -1)
+		session->label = NULL;
+}
+
 /* Looks the client's names up, and makes the label under which the log knows it. */
 static void
 name_client(ph_session *session)
@@ -87,8 +100,7 @@ name_client(ph_session *session)
 		session->client_status = PH_FAILED;
 	ph_pool_free(session->scratch_pool);
 	session->scratch_pool = NULL;
-	if (asprintf(&session->label, "%s[%s]", ph_client_name(session), session->client_text) == -1)
-		session->label = NULL;
+	make_label(session);
 }
 
 /* Who is told how the policy decides, if anybody. */
@@ -126,7 +138,7 @@ ph_session_begin(void *self, ph_connection *connection)
 	set_trail(session);
 	name_client(session);
 	connection_attach(connection, session);
-	ph_log(PH_LOG_INFO, "connect from %s", session_label(session));
+	ph_log(PH_LOG_INFO, "connect from %s", ph_client_label(session));
 	trail_client(session);
 	return session;
 }
@@ -154,7 +166,7 @@ log_disconnect(const ph_session *session)
 	size += (size_t)snprintf(text + size, sizeof(text) - size, " commands=%u", accepted);
 	if (all > accepted)
 		snprintf(text + size, sizeof(text) - size, "/%u", all);
-	ph_log(PH_LOG_INFO, "disconnect from %s%s", session_label(session), text);
+	ph_log(PH_LOG_INFO, "disconnect from %s%s", ph_client_label(session), text);
 }
 
 void
@@ -256,7 +268,7 @@ ph_session_size_limit(const ph_session *session)
 /* ---- What modules may ask -------------------------------------------------------------------- */
 
 const char *
-session_label(const ph_session *session)
+ph_client_label(const ph_session *session)
 {
 	return session->label != NULL ? session->label : session->client_text;
 }

@@ -120,8 +120,6 @@ struct ph_session {
 	struct command_count counts[COMMAND_COUNT];
 };
 
-/* The name and address as the log shows them, "unknown[192.0.2.1]". */
-const char *session_label(const ph_session *session);
 /* Fills a reply. Returns -1, so that a refusal can end with it. */
 int session_refuse(ph_reply *reply, int code, const char *status, const char *format, ...)
 	PH_PRINTF(4, 5);

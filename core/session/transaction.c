@@ -201,7 +201,7 @@ open_intake(ph_session *session, ph_reply *reply)
 	session->queue_id = ph_pool_strdup(ph_message_pool(session),
 		ph_intake_queue_id(session->intake));
 	name_message(session);
-	ph_log(PH_LOG_INFO, "%s: client=%s", ph_queue_id(session), session_label(session));
+	ph_log(PH_LOG_INFO, "%s: client=%s", ph_queue_id(session), ph_client_label(session));
 	return 0;
 }
 
@@ -307,7 +307,7 @@ start_etrn(ph_session *session, const char *domain, ph_reply *reply)
 		break;
 	case PH_NOT_FOUND:
 		ph_log(PH_LOG_WARNING, "reject: ETRN %.100s... from %s", domain,
-			session_label(session));
+			ph_client_label(session));
 		return session_refuse(reply, 459, "4.7.1", "<%s>: service unavailable", domain);
 	case PH_FAILED:
 		ph_log(PH_LOG_WARNING, "lookup of domain %s failed: %s", domain, error.text);

@@ -183,7 +183,7 @@ write_notice(ph_session *session, ph_intake *intake, ph_pool *pool)
 		"Subject: %s SMTP server: errors from %s\r\nAuto-Submitted: auto-generated\r\n\r\n"
 		"Transcript of session follows.\r\n%s\r\n", settings->myorigin,
 		settings->error_notice_recipient, complete ? "" : "@",
-		complete ? "" : settings->myorigin, settings->mail_name, session_label(session),
+		complete ? "" : settings->myorigin, settings->mail_name, ph_client_label(session),
 		t->cut ? "\r\n (what was said first is left out)\r\n" : "");
 
 	ph_intake_write(intake, ph_span_of(head)); /* nothing without memory: the log has it all */

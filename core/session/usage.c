@@ -117,7 +117,7 @@ usage_count(const ph_session *session, enum rate_event event, ph_reply *reply)
 	if ((int64_t)count <= limit || limit <= 0)
 		return 0;
 	log_excess(known->excess, count, connection_listener(session->connection),
-		session_label(session));
+		ph_client_label(session));
 	return session_refuse(reply, 450, "4.7.1", "Error: %s from %s", known->too_much,
 		session->client_text);
 }

@@ -31,7 +31,7 @@ run_object(const struct run *run)
 
 	switch (run->list) {
 	case LIST_CLIENT:
-		return session_label(session);
+		return ph_client_label(session);
 	case LIST_HELO:
 		return ph_helo(session);
 	case LIST_SENDER:

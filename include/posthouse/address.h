@@ -12,7 +12,7 @@ enum {
 	PH_PATH_EMPTY_OK = 1, /* "<>" is a path: the reverse-path of reports */
 	PH_PATH_STRICT = 2,   /* angle brackets are required (RFC 5321, 4.1.2) */
 	PH_PATH_UTF8 = 4,     /* SMTPUTF8 was asked for (RFC 6531) */
-	PH_PATH_NUMERIC = 8 /* an IPv4 address as the domain may lack its brackets, and gets them */
+	PH_PATH_NUMERIC = 8   /* an IPv4 address for a domain may lack its brackets; it gets them */
 };
 
 /*

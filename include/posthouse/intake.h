@@ -113,6 +113,26 @@ PH_API int ph_intake_bcc(ph_intake *intake, const char *address);
 /* A header, "Name: value", above all others, its own Received too; several in their order. */
 PH_API int ph_intake_prepend(ph_intake *intake, const char *header);
 
+/* A message that was refused when whoever handed it in waited for no answer any more. */
+struct ph_refused {
+	uint32_t size;
+	const char *name;       /* what the log and the report call it */
+	const char *sender;     /* who is told */
+	int64_t arrival;        /* wall clock, microseconds */
+	uint32_t ret;           /* as in ph_mail_parameters */
+	const char *envid;
+	ph_strings recipients;  /* as they were named; they need be no addresses */
+	ph_span content;        /* CR LF lines: all of it, or its beginning */
+	bool whole;
+};
+
+/*
+ * Since ABI 1.1. Tells the sender by a report of failure (RFC 3464), as of mail that could not be
+ * delivered: it is durable then. Waits. 0, or -1 with the error.
+ */
+PH_API int ph_report_refused(const struct ph_refused *refused, const ph_reply *reply,
+	ph_error *error);
+
 PH_END_DECLS
 
 #endif

@@ -22,6 +22,9 @@ PH_API const ph_address *ph_client_address(const ph_session *session);
 PH_API const char *ph_client_address_text(const ph_session *session);
 /* The verified name of the client, or "unknown". */
 PH_API const char *ph_client_name(const ph_session *session);
+/* "name[address]", with ":port" behind it where smtpd_client_port_logging says so: the client as
+ * log and replies know it. */
+PH_API const char *ph_client_label(const ph_session *session);
 /* Was that name verified (PH_FOUND), is there none (PH_NOT_FOUND), or did a lookup fail for now? */
 PH_API ph_found ph_client_name_found(const ph_session *session);
 /*

@@ -31,10 +31,7 @@ origin_text(const struct checks *checks)
 {
 	ph_session *session = ph_filter_session(checks->message);
 
-	if (session == NULL)
-		return "local";
-	return ph_pool_printf(checks->scratch, "%s[%s]", ph_client_name(session),
-		ph_client_address_text(session));
+	return session != NULL ? ph_client_label(session) : "local";
 }
 
 static const char *

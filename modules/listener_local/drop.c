@@ -13,6 +13,7 @@
 #include <posthouse/log.h>
 #include <posthouse/task.h>
 
+#include "refusal.h"
 #include "submission.h"
 
 enum {
@@ -102,39 +103,8 @@ read_file(struct submission *submission, int fd)
 	return result;
 }
 
-/* The sender was told that all is well: a refusal goes to it by mail. */
 static void
-report(const char *sender, const ph_reply *refusal)
-{
-	struct ph_intake_origin origin = {.size = sizeof(origin), .origin = PH_ORIGIN_INTERNAL,
-		.report = PH_REPORT_BOUNCE};
-	ph_pool *pool = ph_pool_new(0);
-	ph_error error = {""};
-	ph_intake *intake = pool != NULL ? ph_intake_begin(&origin, &error) : NULL;
-	ph_reply reply;
-	const char *text;
-
-	if (intake == NULL)
-		goto out;
-	text = ph_pool_printf(pool,
-		"Subject: Undelivered mail: your message was not accepted\r\n"
-		"To: %s\r\nAuto-Submitted: auto-replied\r\n\r\n"
-		"This is the mail system. A message that you submitted while it was not running\r\n"
-		"could not be taken into the queue:\r\n\r\n    %d %s %s\r\n",
-		sender, refusal->code, refusal->status, refusal->text);
-	if (text == NULL || ph_intake_sender(intake, "", NULL) == -1 ||
-		ph_intake_recipient(intake, sender, NULL) == -1) {
-		ph_intake_abort(intake);
-		goto out;
-	}
-	ph_intake_write(intake, ph_span_of(text));
-	ph_intake_commit(intake, &reply);
-out:
-	ph_pool_free(pool);
-}
-
-static void
-refused(int dir, const char *name, struct submission *submission, const ph_reply *reply)
+refused(int dir, const char *name, int fd, struct submission *submission, const ph_reply *reply)
 {
 	char why[300];
 	const char *sender = submission->from != NULL ? submission->from : submission->user.name;
@@ -142,7 +112,7 @@ refused(int dir, const char *name, struct submission *submission, const ph_reply
 	snprintf(why, sizeof(why), "%d %s %s", reply->code, reply->status, reply->text);
 	/* What is not in our format is no mail of anyone's. */
 	if (*sender != '\0' && strcmp(reply->status, "5.5.2") != 0)
-		report(sender, reply);
+		refusal_report(fd, name, sender, reply);
 	set_aside(dir, name, why);
 }
 
@@ -172,11 +142,11 @@ take_content(const struct drop *drop, int dir, const char *name, int fd, const s
 	} else if (end == FRAMES_BAD && is_for_now(&submission->refusal)) {
 		result = -1;
 	} else if (end == FRAMES_BAD) {
-		refused(dir, name, submission, &submission->refusal);
+		refused(dir, name, fd, submission, &submission->refusal);
 	} else if (submission_commit(submission, &reply) != PH_INTAKE_REFUSED) {
 		unlinkat(dir, name, 0);
 	} else if (reply.code >= 500) {
-		refused(dir, name, submission, &reply);
+		refused(dir, name, fd, submission, &reply);
 	} else {
 		result = -1;
 	}

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "fake_queue.h"
+#include "config/template.h"
 #include "drop.h"
 #include "ground/logger.h"
 #include "scene.h"
@@ -349,10 +350,13 @@ static void
 scene_drop(void)
 {
 	char path[128], target[128];
+	static const struct templates templates = {
+		.items = {[TEMPLATE_FAILURE] = {"us-ascii", "me", "Bad", "", ""}}};
 	struct drop drop = {.path = target, .users = "static:anyone", .owner = "nobody"};
 	ph_task watcher;
 	ph_error error;
 
+	fake_settings.bounce_templates = &templates;
 	path_in(target, "");
 	target[strlen(target) - 1] = '\0';
 	check(drop_prepare(&drop, &error) == 0 && drop_prepare(&drop, &error) == 0);
@@ -360,7 +364,8 @@ scene_drop(void)
 	drop_file("CUT", PH_SUBMIT_MAGIC "to a@b\ndata 5\nhell");
 	drop_file("MAGIC", "From: nobody in particular\n\nhello\n");
 	drop_file("SHORT", "x");
-	drop_file("REFUSED", PH_SUBMIT_MAGIC "from a@b\nto c d\nend\n");
+	drop_file("REFUSED", PH_SUBMIT_MAGIC "from a@b\nenvid E1\nto c d\nto e@f\n"
+		"data 12\nX: 1\n\nhello\nend\n");
 	path_in(path, "LINK");
 	check(symlink("/etc/passwd", path) == 0);
 	path_in(path, "DIRECTORY");

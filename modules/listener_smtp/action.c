@@ -114,10 +114,8 @@ do_forbidden(struct dialogue *d, const struct command *command)
 {
 	int size = (int)(command->argument.size < 100 ? command->argument.size : 100);
 
-	ph_log(PH_LOG_WARNING, "non-SMTP command from %s[%s]: %.*s %.*s",
-		ph_client_name(d->session),
-		ph_client_address_text(d->session), (int)command->word.size, command->word.data,
-		size, command->argument.data);
+	ph_log(PH_LOG_WARNING, "non-SMTP command from %s: %.*s %.*s", ph_client_label(d->session),
+		(int)command->word.size, command->word.data, size, command->argument.data);
 	dialogue_drop(d, "221 2.7.0", "Error: this is a mail server");
 	return false;
 }
@@ -149,10 +147,9 @@ parse_address(struct dialogue *d, const struct command *command, ph_pool *pool, 
 			return address;
 		(void)ph_error_set(&error, "begins with a hyphen");
 	}
-	ph_log(PH_LOG_WARNING, "Illegal address syntax from %s[%s] in %s command: %.*s (%s)",
-		ph_client_name(d->session), ph_client_address_text(d->session),
-		command_word(command->verb), (int)(text.size < 100 ? text.size : 100), text.data,
-		error.text);
+	ph_log(PH_LOG_WARNING, "Illegal address syntax from %s in %s command: %.*s (%s)",
+		ph_client_label(d->session), command_word(command->verb),
+		(int)(text.size < 100 ? text.size : 100), text.data, error.text);
 	return NULL;
 }
 
@@ -304,8 +301,8 @@ static bool
 judge_lines(const struct dialogue *d, const struct dotted *dotted, ph_reply *refusal)
 {
 	if (dotted->suspect)
-		ph_log(PH_LOG_INFO, "smuggle_suspect: a lone dot with a bare line end, from %s[%s]",
-			ph_client_name(d->session), ph_client_address_text(d->session));
+		ph_log(PH_LOG_INFO, "smuggle_suspect: a lone dot with a bare line end, from %s",
+			ph_client_label(d->session));
 	if (!dialogue_is_strict(d))
 		return false;
 	if (dotted->bare_lf)

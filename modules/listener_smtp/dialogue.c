@@ -98,8 +98,7 @@ last_word(const struct dialogue *d)
 void
 dialogue_log_end(const struct dialogue *d, const char *what)
 {
-	ph_log(PH_LOG_INFO, "%s after %s from %s[%s]", what, last_word(d),
-		ph_client_name(d->session), ph_client_address_text(d->session));
+	ph_log(PH_LOG_INFO, "%s after %s from %s", what, last_word(d), ph_client_label(d->session));
 }
 
 void

@@ -40,8 +40,7 @@ local_part(const struct dialogue *d, const char *address)
 static const char *
 client(const struct dialogue *d)
 {
-	return ph_pool_printf(pool_of(d), "%s[%s]", ph_client_name(d->session),
-		ph_client_address_text(d->session));
+	return ph_client_label(d->session);
 }
 
 static const char *

@@ -27,10 +27,9 @@ sent_ahead(struct dialogue *d, const struct command *command)
 		command->verb == VERB_FORBIDDEN ||
 		(d->extended && (actions[command->verb].flags & LAST_OF_GROUP) == 0))
 		return false;
-	ph_log(PH_LOG_INFO, "improper command pipelining after %s from %s[%s]: %.*s",
-		command_word(command->verb), ph_client_name(d->session),
-		ph_client_address_text(d->session), (int)(ahead.size < 100 ? ahead.size : 100),
-		ahead.data);
+	ph_log(PH_LOG_INFO, "improper command pipelining after %s from %s: %.*s",
+		command_word(command->verb), ph_client_label(d->session),
+		(int)(ahead.size < 100 ? ahead.size : 100), ahead.data);
 	dialogue_say(d, "554 5.5.0 Error: SMTP protocol synchronization");
 	d->closing = d->dropped = true;
 	return true;
@@ -42,8 +41,8 @@ deny(struct dialogue *d)
 {
 	ph_reply reply = {.code = 503, .status = "5.7.0"};
 
-	(void)snprintf(reply.text, sizeof(reply.text), "Error: access denied for %.200s[%s]",
-		ph_client_name(d->session), ph_client_address_text(d->session));
+	(void)snprintf(reply.text, sizeof(reply.text), "Error: access denied for %.200s",
+		ph_client_label(d->session));
 	dialogue_reply(d, &reply);
 }
 
@@ -212,8 +211,8 @@ welcome(struct dialogue *d)
 		d->denied = true;
 		dialogue_reply(d, &reply);
 	} else if (spoke_first(d)) {
-		ph_log(PH_LOG_INFO, "improper command pipelining after CONNECT from %s[%s]",
-			ph_client_name(d->session), ph_client_address_text(d->session));
+		ph_log(PH_LOG_INFO, "improper command pipelining after CONNECT from %s",
+			ph_client_label(d->session));
 		dialogue_drop(d, "521 5.5.1", "Error: protocol error");
 	} else {
 		dialogue_put(d, "220 %s", d->self->banner);

@@ -47,14 +47,13 @@ static const char *const object_words[] = {
 	[OBJECT_SASL] = "SASL login name",
 };
 
-/* The name that replies show; NULL: no memory. */
+/* The name that replies show. */
 static const char *
 object_name(ph_session *session, enum object object)
 {
 	switch (object) {
 	case OBJECT_CLIENT:
-		return ph_pool_printf(ph_scratch_pool(session), "%s[%s]", ph_client_name(session),
-			ph_client_address_text(session));
+		return ph_client_label(session);
 	case OBJECT_REVERSE_CLIENT:
 		return ph_client_reverse_name(session);
 	case OBJECT_HELO:
@@ -229,8 +228,6 @@ check_access(const ph_rule *rule, ph_session *session)
 		return PH_DUNNO;
 	subject.name = object_name(session, kind->object);
 	subject.what = object_words[kind->object];
-	if (subject.name == NULL)
-		return ph_defer(session, 451, "4.3.0", "Insufficient system resources");
 	found = kind->servers == SERVERS_NONE
 		? find_object(&lookup, self, kind->object)
 		: servers_find(&lookup, kind->servers, object_domain(session, kind->object), subject.what,

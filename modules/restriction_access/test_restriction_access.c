@@ -1,7 +1,6 @@
 /* restriction_access: which keys are looked up for what, and what becomes of the result. */
 #include "test.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "session_world.h"
@@ -26,7 +25,7 @@ begin(const char *client)
 
 	world_reset();
 	session = world_session(client);
-	session->client_name = strdup("mail.client.example");
+	world_name_client(session, "mail.client.example");
 	session->reverse_name = strdup("ptr.client.example");
 	session->helo = strdup("helo.client.example");
 	session->sender = "me+list@Sender.Example";
@@ -185,8 +184,6 @@ test_remarks(void **state)
 		ph_session *session = begin("192.0.2.1");
 		ph_reply reply;
 
-		free(session->label);
-		session->label = strdup("mail.client.example[192.0.2.1]");
 		assert_int_equal(ask("check_recipient_access", &map, session, &reply), PH_DUNNO);
 		if (strstr(world.log, cases[i].line) == NULL)
 			fail_msg("%s: %s", cases[i].line, world.log);

@@ -47,8 +47,7 @@ rbl_reason(const struct refusal *r)
 static const char *
 client(const struct refusal *r)
 {
-	return ph_pool_printf(ph_scratch_pool(r->session), "%s[%s]", ph_client_name(r->session),
-		ph_client_address_text(r->session));
+	return ph_client_label(r->session);
 }
 
 static const char *

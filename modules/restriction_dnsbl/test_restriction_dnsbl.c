@@ -247,7 +247,7 @@ session(void)
 {
 	ph_session *made = world_session("192.0.2.2");
 
-	made->client_name = strdup("name.example");
+	world_name_client(made, "name.example");
 	made->reverse_name = strdup("reverse.example");
 	made->client_status = made->reverse_status = PH_FOUND;
 	made->helo = strdup("helo.example");

@@ -30,7 +30,7 @@ struct smtp_settings {
 	int64_t smtp_data_init_timeout;
 	int64_t smtp_data_xfer_timeout;
 	int64_t smtp_data_done_timeout;
-	int64_t smtp_quit_timeout;
+	int64_t smtp_rset_timeout;
 	int64_t smtp_connection_cache_time_limit;
 	int64_t smtp_connection_reuse_count_limit;
 	const ph_map *smtp_generic_maps;

@@ -488,8 +488,8 @@ run(struct transaction *t)
 		refused(t, SIZE_MAX, "0.0", "DATA");
 	}
 	/* A transaction that ended halfway leaves the server with a sender. */
-	if (!client->broken && (client_command(client, ph_in(client->settings->smtp_quit_timeout),
-		"RSET\r\n") == -1 || client_reply(client, t->reply, client->settings->smtp_quit_timeout,
+	if (!client->broken && (client_command(client, ph_in(client->settings->smtp_rset_timeout),
+		"RSET\r\n") == -1 || client_reply(client, t->reply, client->settings->smtp_rset_timeout,
 		"sending RSET", t->text, TEXT_SIZE) != EXCHANGE_OK))
 		client->broken = true;
 	return OUTCOME_DONE;

@@ -12,9 +12,73 @@
 #include <string.h>
 
 #define FIELD(name) offsetof(struct smtp_instance, smtp.name)
-#define LMTP(name) offsetof(struct smtp_instance, lmtp.name)
 #define SECOND INT64_C(1000)
 #define DAY (86400 * SECOND)
+
+/*
+ * What both clients have, each for itself: the name behind "smtp_", which is also the field's, and behind
+ * "lmtp_"; the type; the defaults of both; the least, the most, the choices; what it is.
+ */
+#define BOTH(X) \
+	X(address_preference, address_preference, PH_ENUM, "any", "any", 0, 0, "any, ipv4, ipv6", \
+		"The address family that is tried first within one preference of mail exchangers.") \
+	X(bind_address, bind_address, PH_STRING, "", "", 0, 0, NULL, \
+		"The IPv4 address that connections come from; empty: the system chooses.") \
+	X(bind_address6, bind_address6, PH_STRING, "", "", 0, 0, NULL, \
+		"The IPv6 address that connections come from; empty: the system chooses.") \
+	X(body_checks, body_checks, PH_MAP_REF, "", "", 0, 0, NULL, \
+		"Tables that the lines of bodies are looked up in when mail leaves, with the action for " \
+		"those that match.") \
+	X(connect_timeout, connect_timeout, PH_TIME, "30s", "0s", 0, DAY, NULL, \
+		"How long to wait for a connection to one address; 0: as long as the system tries.") \
+	X(connection_cache_time_limit, connection_cache_time_limit, PH_TIME, "2s", "2s", 0, 3600 * SECOND, NULL, \
+		"How long an unused connection is kept for the next message; 0 closes it after each.") \
+	X(connection_reuse_count_limit, connection_reuse_count_limit, PH_INT, "0", "0", 0, INT32_MAX, NULL, \
+		"The most transactions on one connection; 0 means no limit.") \
+	X(data_done_timeout, data_done_timeout, PH_TIME, "600s", "600s", SECOND, DAY, NULL, \
+		"How long to wait for the reply to the end of the message (RFC 5321, 4.5.3.2.6), with LMTP " \
+		"for each of them.") \
+	X(data_init_timeout, data_init_timeout, PH_TIME, "120s", "120s", SECOND, DAY, NULL, \
+		"How long to wait for the reply to DATA.") \
+	X(data_xfer_timeout, data_xfer_timeout, PH_TIME, "180s", "180s", SECOND, DAY, NULL, \
+		"How long sending a piece (256 KiB) of a message's content may take.") \
+	X(generic_maps, generic_maps, PH_MAP_REF, "", "", 0, 0, NULL, \
+		"Tables that rewrite addresses of this site in envelope and headers of mail that leaves.") \
+	X(header_checks, header_checks, PH_MAP_REF, "", "", 0, 0, NULL, \
+		"The same as smtp_body_checks for the headers of a message when it leaves.") \
+	X(helo_name, lhlo_name, PH_STRING, "$myhostname", "$myhostname", 0, 0, NULL, \
+		"The name given with EHLO and HELO, or with LHLO.") \
+	X(helo_timeout, lhlo_timeout, PH_TIME, "300s", "300s", SECOND, DAY, NULL, \
+		"How long to wait for the greeting, and for the reply to EHLO or LHLO.") \
+	X(host_lookup, host_lookup, PH_STRINGS, "dns", "dns", 0, 0, NULL, \
+		"How addresses of hosts are found: dns, native (the system's hosts file and name services), " \
+		"or both in that order.") \
+	X(mail_timeout, mail_timeout, PH_TIME, "300s", "300s", SECOND, DAY, NULL, \
+		"How long to wait for the reply to MAIL.") \
+	X(mime_header_checks, mime_header_checks, PH_MAP_REF, "", "", 0, 0, NULL, \
+		"The same as smtp_body_checks for headers that describe an entity, and those of parts.") \
+	X(mx_address_limit, mx_address_limit, PH_INT, "5", "5", 0, 1000, NULL, \
+		"The most addresses of mail exchangers, or of an LMTP host, that one delivery tries; 0 means no limit.") \
+	X(mx_session_limit, mx_session_limit, PH_INT, "2", "2", 0, 1000, NULL, \
+		"The most sessions (greeting received) that one delivery tries; 0 means no limit.") \
+	X(nested_header_checks, nested_header_checks, PH_MAP_REF, "", "", 0, 0, NULL, \
+		"The same as smtp_body_checks for the other headers of attached messages.") \
+	X(rcpt_timeout, rcpt_timeout, PH_TIME, "300s", "300s", SECOND, DAY, NULL, \
+		"How long to wait for the reply to RCPT.") \
+	X(rset_timeout, rset_timeout, PH_TIME, "20s", "20s", SECOND, DAY, NULL, \
+		"How long to wait for the reply to RSET.") \
+	X(skip_5xx_greeting, skip_5xx_greeting, PH_BOOL, "yes", "yes", 0, 0, NULL, \
+		"Whether a server that greets with 5xx is passed over for the next one instead of failing " \
+		"the mail.") \
+	X(tcp_port, tcp_port, PH_INT, "25", "24", 1, 65535, NULL, \
+		"The port for next hops that name none.")
+
+#define OF_SMTP(name, lmtp_name, type, value, lmtp_value, min, max, choices, doc) \
+	{"smtp_" #name, type, PH_PER_SECTION, offsetof(struct smtp_instance, smtp.smtp_##name), value, min, max, \
+		choices, doc},
+#define OF_LMTP(name, lmtp_name, type, value, lmtp_value, min, max, choices, doc) \
+	{"lmtp_" #lmtp_name, type, PH_PER_SECTION, offsetof(struct smtp_instance, lmtp.smtp_##name), lmtp_value, \
+		min, max, choices, "smtp_" #name " of the LMTP client."},
 
 static const struct ph_param params[] = {
 	{"ignore_mx_lookup_error", PH_BOOL, PH_PER_SECTION, FIELD(ignore_mx_lookup_error), "no", 0, 0, NULL,
@@ -26,132 +90,11 @@ static const struct ph_param params[] = {
 		NULL, "So many bytes of a multipart entity's boundary are compared."},
 	{"mime_nesting_limit", PH_INT, 0, FIELD(mime_nesting_limit), "100", 1, 1000, NULL,
 		"Messages with more multipart entities inside each other are refused, where there are checks."},
-	{"smtp_address_preference", PH_ENUM, PH_PER_SECTION, FIELD(smtp_address_preference), "any", 0, 0,
-		"any, ipv4, ipv6",
-		"The address family that is tried first within one preference of mail exchangers."},
-	{"smtp_bind_address", PH_STRING, PH_PER_SECTION, FIELD(smtp_bind_address), "", 0, 0, NULL,
-		"The IPv4 address that connections come from; empty: the system chooses."},
-	{"smtp_bind_address6", PH_STRING, PH_PER_SECTION, FIELD(smtp_bind_address6), "", 0, 0, NULL,
-		"The IPv6 address that connections come from; empty: the system chooses."},
-	{"smtp_body_checks", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_body_checks), "", 0, 0, NULL,
-		"Tables that the lines of bodies are looked up in when mail leaves, with the action for those that match."},
-	{"smtp_connect_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_connect_timeout), "30s", SECOND, DAY,
-		NULL, "How long to wait for a TCP connection to one address."},
-	{"smtp_connection_cache_time_limit", PH_TIME, PH_PER_SECTION,
-		FIELD(smtp_connection_cache_time_limit), "2s", 0, 3600 * SECOND, NULL,
-		"How long an unused connection is kept for the next message; 0 closes it after each."},
-	{"smtp_connection_reuse_count_limit", PH_INT, PH_PER_SECTION,
-		FIELD(smtp_connection_reuse_count_limit), "0", 0, INT32_MAX, NULL,
-		"The most transactions on one connection; 0 means no limit."},
-	{"smtp_data_done_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_data_done_timeout), "600s", SECOND,
-		DAY, NULL, "How long to wait for the reply to the end of the message (RFC 5321, 4.5.3.2.6)."},
-	{"smtp_data_init_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_data_init_timeout), "120s", SECOND,
-		DAY, NULL, "How long to wait for the reply to DATA."},
-	{"smtp_data_xfer_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_data_xfer_timeout), "180s", SECOND,
-		DAY, NULL, "How long sending a piece (256 KiB) of a message's content may take."},
-	{"smtp_generic_maps", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_generic_maps), "", 0, 0, NULL,
-		"Tables that rewrite addresses of this site in envelope and headers of mail that leaves."},
-	{"smtp_header_checks", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_header_checks), "", 0, 0, NULL,
-		"The same for the headers of a message when it leaves."},
-	{"smtp_helo_name", PH_STRING, PH_PER_SECTION, FIELD(smtp_helo_name), "$myhostname", 0, 0, NULL,
-		"The name given with EHLO and HELO."},
-	{"smtp_helo_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_helo_timeout), "300s", SECOND, DAY, NULL,
-		"How long to wait for the greeting, and for the reply to EHLO."},
-	{"smtp_host_lookup", PH_STRINGS, PH_PER_SECTION, FIELD(smtp_host_lookup), "dns", 0, 0, NULL,
-		"How addresses of hosts are found: dns, native (the system's hosts file and name services), "
-		"or both in that order."},
-	{"smtp_mail_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_mail_timeout), "300s", SECOND, DAY, NULL,
-		"How long to wait for the reply to MAIL."},
-	{"smtp_mime_header_checks", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_mime_header_checks), "", 0, 0, NULL,
-		"The same for headers that describe an entity, and those of parts, when a message leaves."},
-	{"smtp_mx_address_limit", PH_INT, PH_PER_SECTION, FIELD(smtp_mx_address_limit), "5", 0, 1000, NULL,
-		"The most addresses of mail exchangers that one delivery tries; 0 means no limit."},
 	{"smtp_mx_loopback", PH_BOOL, PH_PER_SECTION, FIELD(smtp_mx_loopback), "no", 0, 0, NULL,
 		"Whether mail exchangers may have loopback addresses; off, since such a record only makes "
 		"mail loop."},
-	{"smtp_mx_session_limit", PH_INT, PH_PER_SECTION, FIELD(smtp_mx_session_limit), "2", 0, 1000, NULL,
-		"The most SMTP sessions (greeting received) that one delivery tries; 0 means no limit."},
-	{"smtp_nested_header_checks", PH_MAP_REF, PH_PER_SECTION, FIELD(smtp_nested_header_checks), "", 0, 0, NULL,
-		"The same for the other headers of attached messages when a message leaves."},
-	{"smtp_quit_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_quit_timeout), "300s", SECOND, DAY, NULL,
-		"How long to wait for the reply to RSET."},
-	{"smtp_rcpt_timeout", PH_TIME, PH_PER_SECTION, FIELD(smtp_rcpt_timeout), "300s", SECOND, DAY, NULL,
-		"How long to wait for the reply to RCPT."},
-	{"smtp_skip_5xx_greeting", PH_BOOL, PH_PER_SECTION, FIELD(smtp_skip_5xx_greeting), "yes", 0, 0, NULL,
-		"Whether a server that greets with 5xx is passed over for the next one instead of failing "
-		"the mail."},
-	{"smtp_tcp_port", PH_INT, PH_PER_SECTION, FIELD(smtp_tcp_port), "25", 1, 65535, NULL,
-		"The port for next hops that name none."},
-	{"lmtp_address_preference", PH_ENUM, PH_PER_SECTION, LMTP(smtp_address_preference), "any",
-		0, 0, "any, ipv4, ipv6",
-		"The address family that is tried first, by the LMTP client."},
-	{"lmtp_bind_address", PH_STRING, PH_PER_SECTION, LMTP(smtp_bind_address), "", 0, 0, NULL,
-		"smtp_bind_address of the LMTP client."},
-	{"lmtp_bind_address6", PH_STRING, PH_PER_SECTION, LMTP(smtp_bind_address6), "", 0, 0, NULL,
-		"smtp_bind_address6 of the LMTP client."},
-	{"lmtp_body_checks", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_body_checks), "", 0, 0, NULL,
-		"smtp_body_checks of the LMTP client."},
-	{"lmtp_connect_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_connect_timeout), "0s", 0,
-		DAY, NULL,
-		"How long the LMTP client waits for a connection; 0: as long as the system "
-		"tries."},
-	{"lmtp_connection_cache_time_limit", PH_TIME, PH_PER_SECTION,
-		LMTP(smtp_connection_cache_time_limit), "2s", 0, 3600 * SECOND, NULL,
-		"How long an unused LMTP connection is kept for the next message; 0 closes it "
-		"after each."},
-	{"lmtp_connection_reuse_count_limit", PH_INT, PH_PER_SECTION,
-		LMTP(smtp_connection_reuse_count_limit), "0", 0, INT32_MAX, NULL,
-		"The most transactions on one LMTP connection; 0 means no limit."},
-	{"lmtp_data_done_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_data_done_timeout), "600s",
-		SECOND, DAY, NULL,
-		"How long the LMTP client waits for each of the replies to the end of the "
-		"message."},
-	{"lmtp_data_init_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_data_init_timeout), "120s",
-		SECOND, DAY, NULL,
-		"How long the LMTP client waits for the reply to DATA."},
-	{"lmtp_data_xfer_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_data_xfer_timeout), "180s",
-		SECOND, DAY, NULL,
-		"How long sending a piece (256 KiB) of a message's content may take the LMTP "
-		"client."},
-	{"lmtp_generic_maps", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_generic_maps), "", 0, 0, NULL,
-		"smtp_generic_maps of the LMTP client."},
-	{"lmtp_header_checks", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_header_checks), "", 0, 0, NULL,
-		"smtp_header_checks of the LMTP client."},
-	{"lmtp_host_lookup", PH_STRINGS, PH_PER_SECTION, LMTP(smtp_host_lookup), "dns", 0, 0, NULL,
-		"smtp_host_lookup of the LMTP client."},
-	{"lmtp_lhlo_name", PH_STRING, PH_PER_SECTION, LMTP(smtp_helo_name), "$myhostname", 0, 0,
-		NULL,
-		"The name given with LHLO."},
-	{"lmtp_lhlo_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_helo_timeout), "300s", SECOND,
-		DAY, NULL,
-		"How long the LMTP client waits for the greeting, and for the reply to LHLO."},
-	{"lmtp_mail_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_mail_timeout), "300s", SECOND,
-		DAY, NULL,
-		"How long the LMTP client waits for the reply to MAIL."},
-	{"lmtp_mime_header_checks", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_mime_header_checks), "", 0, 0, NULL,
-		"smtp_mime_header_checks of the LMTP client."},
-	{"lmtp_mx_address_limit", PH_INT, PH_PER_SECTION, LMTP(smtp_mx_address_limit), "5", 0,
-		1000, NULL,
-		"The most addresses of a host that one delivery by LMTP tries; 0 means no "
-		"limit."},
-	{"lmtp_mx_session_limit", PH_INT, PH_PER_SECTION, LMTP(smtp_mx_session_limit), "2", 0,
-		1000, NULL,
-		"The most LMTP sessions (greeting received) that one delivery tries; 0 means no "
-		"limit."},
-	{"lmtp_nested_header_checks", PH_MAP_REF, PH_PER_SECTION, LMTP(smtp_nested_header_checks), "", 0, 0, NULL,
-		"smtp_nested_header_checks of the LMTP client."},
-	{"lmtp_rcpt_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_rcpt_timeout), "300s", SECOND,
-		DAY, NULL,
-		"How long the LMTP client waits for the reply to RCPT."},
-	{"lmtp_rset_timeout", PH_TIME, PH_PER_SECTION, LMTP(smtp_quit_timeout), "20s", SECOND,
-		DAY, NULL,
-		"How long the LMTP client waits for the reply to RSET."},
-	{"lmtp_skip_5xx_greeting", PH_BOOL, PH_PER_SECTION, LMTP(smtp_skip_5xx_greeting), "yes",
-		0, 0, NULL,
-		"Whether an LMTP server that greets with 5xx is passed over, and its mail "
-		"waits, instead of failing the mail."},
-	{"lmtp_tcp_port", PH_INT, PH_PER_SECTION, LMTP(smtp_tcp_port), "24", 1, 65535, NULL,
-		"The port of LMTP servers for next hops that name none."},
+	BOTH(OF_SMTP)
+	BOTH(OF_LMTP)
 };
 
 /* The names in texts are those of SMTP or of LMTP. */

@@ -162,6 +162,23 @@ def test_parameters_of_its_own(posthouse):
     silent.close()
 
 
+@pytest.mark.parametrize("module, setting, said", [
+    ("lmtp", "smtp_connect_timeout = 5s", "with module = lmtp; did you mean lmtp_connect_timeout?"),
+    ("lmtp", "smtp_helo_name = x.example", "with module = lmtp; did you mean lmtp_lhlo_name?"),
+    ("lmtp", "smtp_rset_timeout = 5s", "with module = lmtp; did you mean lmtp_rset_timeout?"),
+    ("smtp", "lmtp_lhlo_timeout = 5s", "with module = smtp; did you mean smtp_helo_timeout?"),
+    ("lmtp", "smtp_mx_loopback = yes", "smtp_mx_loopback: is for module = smtp, and counts for nothing with module = lmtp"),
+    ("lmtp", "ignore_mx_lookup_error = yes lmtp_rset_timeout = 5s", ""),
+    ("smtp", "smtp_connect_timeout = 0 smtp_rset_timeout = 5s", ""),
+])
+def test_the_other_clients_parameter(posthouse, module, setting, said):
+    server = posthouse()
+    server.sections += f"transport other {{ module = {module} {setting} }}\n"
+    server.configure()
+    code, _, errors = server.command("posthouse", "check", check=False)
+    assert (code == 1 and f"{server.config}:" in errors and said in errors) if said else code == 0, errors
+
+
 def test_a_slow_reply(posthouse):
     """The time limit is one for each reply."""
     with LmtpServer(fates={"b@far.example": "250 2.0.0 x"}) as peer:

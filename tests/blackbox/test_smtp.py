@@ -66,3 +66,32 @@ def test_footer(posthouse):
     said = re.fullmatch(rf"500 5\.5\.2 At (.+) from 127\.0\.0\.1:{port} to {server.port}", second).group(1)
     now = time.time()
     assert said in [time.strftime("%b %d %H:%M:%S", time.localtime(now - ago)) for ago in range(60)]
+
+
+def test_port_logging(posthouse):
+    """The client's port, wherever the log names the client."""
+    with posthouse(smtpd_client_port_logging="yes", mynetworks="{127.0.0.99}") as server:
+        with server.client() as client:
+            port = client.socket.getsockname()[1]
+            client.hello()
+            client.expect("MAIL FROM:<a@far.example>", 250)
+            client.expect("RCPT TO:<b@else.example>", 554)
+            client.expect(f"RCPT TO:<{USERS[0]}@test.example>", 250)
+            client.expect("VRFY @", 501)
+            client.expect("QUIT", 221)
+        label = rf"unknown\[127\.0\.0\.1\]:{port}"
+        server.wait_log(f"disconnect from {label} ehlo=1")
+        for line in (f"connect from {label}\n", f"reject: RCPT from {label}: 554 5.7.1 <b@else", f": client={label}\n",
+                     f"Illegal address syntax from {label} in VRFY command"):
+            server.wait_log(line)
+
+
+def test_relay_after_recipient(posthouse):
+    """The lists about the recipient change places; no list of the two is left out."""
+    with posthouse(smtpd_relay_before_recipient_restrictions="no", mynetworks="{127.0.0.99}",
+                   smtpd_recipient_restrictions="{'check_recipient_access inline:{{b@else.example=450 later}}'}") as server:
+        with server.client() as client:
+            client.hello()
+            client.expect("MAIL FROM:<a@far.example>", 250)
+            client.expect("RCPT TO:<b@else.example>", 450, "later")
+            client.expect("RCPT TO:<c@else.example>", 554, "Relay access denied")

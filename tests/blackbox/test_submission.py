@@ -228,6 +228,45 @@ def test_what_does_not_belong_into_the_drop_directory(posthouse):
         wait_until(lambda: "ONE" not in drop_names(server), "the good file taken")
 
 
+def test_refused_from_the_drop_directory(posthouse):
+    """Its sender gets a report like any other, whole or, of what is too large, with the headers."""
+    server = posthouse(message_size_limit="3000", bounce_size_limit="2000")
+    with server:
+        wait_until(lambda: (server.queue_directory / "drop").exists(), "the drop directory")
+    drop = server.queue_directory / "drop"
+    large = b"Subject: large\n\n" + b"line\n" * 1000
+    files = {"SMALL": b"posthouse-submit 1\nfrom news\nenvid QQ1\nto good@far.example\nto a b@far.example\ndata 28\n"
+                      b"Subject: small\n\nsecret text\nend\n",
+             "LARGE": b"posthouse-submit 1\nfrom news@test.example\nto good@far.example\ndata %d\n%send\n" % (len(large), large),
+             "HEADERS": b"posthouse-submit 1\nfrom news\nret HDRS\nto <x>\ndata 31\nSubject: headers\n\nsecret text\r\nend\n"}
+    for name, content in files.items():
+        (drop / f".tmp{name}").write_bytes(content)
+        (drop / f".tmp{name}").chmod(0o640)
+        os.rename(drop / f".tmp{name}", drop / name)
+    with server:
+        wait_until(lambda: drop_names(server) == sorted(f"{name}.bad" for name in files), "bad files moved aside")
+        reports = {report["Subject"] and report.get_payload()[1].get_payload()[0]["X-Posthouse-Queue-ID"]: report
+                   for report in server.wait_letters(3, "news")}
+        assert set(reports) == set(files)
+        for report in reports.values():
+            assert report.get_content_type() == "multipart/report" and report["Subject"] == "Undelivered Mail Returned to Sender"
+            assert report["Return-Path"] == "<>" and report["Auto-Submitted"] == "auto-replied"
+        text, fields, original = reports["SMALL"].get_payload()
+        about, *recipients = fields.get_payload()
+        assert about["Original-Envelope-Id"] == "QQ1" and about["X-Posthouse-Sender"] == "rfc822; news@mx.test.example"
+        assert [(to["Final-Recipient"], to["Action"], to["Status"]) for to in recipients] == [
+            ("rfc822; good@far.example", "failed", "5.1.3"), ("rfc822; a b@far.example", "failed", "5.1.3")]
+        assert "Bad recipient address syntax" in text.get_payload() and "Bad recipient address" in recipients[0]["Diagnostic-Code"]
+        assert original.get_content_type() == "message/rfc822" and "secret text" in original.as_string()
+        text, fields, original = reports["LARGE"].get_payload()
+        assert fields.get_payload()[1]["Status"] == "5.3.4" and "exceeds" in text.get_payload()
+        assert original.get_content_type() == "text/rfc822-headers" and original.get_payload().strip() == "Subject: large"
+        _, _, original = reports["HEADERS"].get_payload()
+        assert original.get_content_type() == "text/rfc822-headers" and "secret" not in original.as_string()
+        server.wait_log(r"bounce\[\d+\]: SMALL: sender non-delivery notification: [0-9A-F]{16}")
+        server.wait_empty()
+
+
 def test_the_socket_takes_nothing_for_granted(posthouse):
     with posthouse() as server:
         assert speak(server, GOOD).startswith(b"250 2.0.0 Ok: queued as ")

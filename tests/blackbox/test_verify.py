@@ -1,15 +1,17 @@
 """Address verification: probes through the real transports, what is remembered of them, and who never waits for them."""
 
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
-from harness import PEERS, Client, Sink, free_port, peer_environment, wait_until
+from harness import PEERS, ROOT, Client, Sink, free_port, peer_environment, wait_until
 from test_deaths import pid_of
 
 # A probe that is in progress is waited for, however slow the machine is.
@@ -332,6 +334,49 @@ def test_remembered_over_a_restart(posthouse, sink):
         server.wait_log("queue.* signal 9")
         assert ask(server, "third@far.example").startswith("250")
     assert sorted(probed) == ["again", "good", "nobody"]
+
+
+def test_listed_and_forgotten(posthouse, sink):
+    """posthouse verify: what is known, from when and until when; what is deleted is probed again, now and after a restart."""
+    sink.replies["RCPT"], probed = answers(nobody="550 5.1.1 no such user")
+    server = posthouse(**verifying(sink, relay_domains="{far.example, near.example}",
+                                   address_verify_positive_expire_time="2d", address_verify_positive_refresh_time="1d",
+                                   address_verify_negative_expire_time="3h", address_verify_negative_refresh_time="2h"))
+    verify = lambda *words, **more: server.command("posthouse", "verify", *words, **more)
+    listed = lambda *words: [json.loads(line) for line in verify("list", "-j", *words)[1].splitlines()]
+    with server:
+        assert verify("list")[1] == "0 addresses\n" and listed() == []
+        for name in ("good@far.example", "nobody@far.example", "Other@NEAR.example"):
+            ask(server, name)
+        before = time.time()
+        known = {entry["address"]: entry for entry in listed()}
+        assert set(known) == {"good@far.example", "nobody@far.example", "Other@near.example"}
+        good, nobody = known["good@far.example"], known["nobody@far.example"]
+        assert (good["status"], nobody["status"]) == ("deliverable", "undeliverable")
+        assert good["expires"] - good["updated"] == 2 * 86400 and good["refresh"] - good["updated"] == 86400
+        assert nobody["expires"] - nobody["updated"] == 3 * 3600 and nobody["refresh"] - nobody["updated"] == 2 * 3600
+        assert abs(before - good["updated"]) < 60 and 0 <= good["age"] < 60 and "550 5.1.1 no such user" in nobody["text"]
+        text = verify("list", "FAR.example")[1].splitlines()
+        assert re.fullmatch(r"undeliverable +\d+s +(3h|2h59m) nobody@far\.example \(host .*\)", text[1])
+        assert re.fullmatch(r"deliverable +\d+s +(2d|1d23h) good@far\.example \(250 2\.1\.5 Ok\)", text[2])
+        assert text[3] == "-- 2 addresses" and len(text) == 4
+        assert [entry["address"] for entry in listed("other@near.EXAMPLE")] == ["Other@near.example"]
+        assert verify("delete", "GOOD@far.example", "no@far.example", "@near.example", check=False) == (
+            65, "deleted: 2 addresses\n", "posthouse: no@far.example: nothing is known of that\n")
+        server.wait_log(r"verify: GOOD@far\.example: 1 address forgotten by uid")
+        assert [entry["address"] for entry in listed()] == ["nobody@far.example"]
+        ask(server, "good@far.example")
+        assert probed.count("good") == 2
+        assert verify("delete", "far.example")[1] == "deleted: 2 addresses\n"
+        if ROOT:
+            code, _, error = verify("list", check=False, user="nobody")
+            assert code == 77 and "only root and mail_owner" in error
+    with server:
+        assert listed() == []
+        ask(server, "nobody@far.example")
+        assert verify("delete", "ALL")[1] == "deleted: 1 address\n" and verify("delete", "ALL")[1] == "deleted: 0 addresses\n"
+    for words in ((), ("delete",), ("list", "a", "b"), ("list", "-x"), ("forget",)):
+        assert verify(*words, check=False)[0] == 64
 
 
 def test_damaged_cache(posthouse, sink):

@@ -58,6 +58,7 @@ world_reset(void)
 	world.settings.relay_domains = &relay_domains;
 	world.settings.fast_flush_domains = &relay_domains;
 	world.policy.smtpd_delay_reject = true;
+	world.policy.smtpd_relay_before_recipient_restrictions = true;
 	world.policy.smtpd_recipient_limit = 1000;
 	world.policy.reject_code = 554;
 	world.policy.defer_code = 450;
@@ -86,6 +87,17 @@ world_session(const char *address)
 	if (asprintf(&session->label, "unknown[%s]", session->client_text) == -1)
 		abort();
 	return session;
+}
+
+void
+world_name_client(ph_session *session, const char *name)
+{
+	free(session->client_name);
+	free(session->label);
+	session->client_name = strdup(name);
+	if (session->client_name == NULL ||
+		asprintf(&session->label, "%s[%s]", name, session->client_text) == -1)
+		abort();
 }
 
 void

@@ -71,6 +71,8 @@ extern struct world world;
 void world_reset(void);
 /* A session without a connection, of a client with that address. */
 ph_session *world_session(const char *address);
+/* Gives the client a name that is verified. */
+void world_name_client(ph_session *session, const char *name);
 void world_end(ph_session *session);
 
 /* Rules: "permit", or a restriction of these. */

@@ -286,6 +286,28 @@ test_carried(void **state)
 	}
 }
 
+/* Which of the lists about the recipient comes first; the other one is asked all the same. */
+static void
+test_relay_order(void **state)
+{
+	static const char *const orders[] = {"ok no ", "dunno ok "};
+
+	for (int first = 0; first < 2; first++) {
+		ph_session *session;
+		ph_reply reply;
+
+		world_reset();
+		world.policy.smtpd_relay_before_recipient_restrictions = first;
+		world.policy.smtpd_relay_restrictions = first ? R(ASK(dunno)) : R(ASK(no));
+		world.policy.smtpd_recipient_restrictions = R(ASK(ok), ASK(no));
+		session = session_at_rcpt("a@b.example", "b@c.example");
+		assert_int_equal(
+			policy_check(session, POLICY_RCPT, "RCPT", &reply), first ? 0 : -1);
+		assert_string_equal(asked, orders[first]);
+		world_end(session);
+	}
+}
+
 /* Should it be rejected: that counts within its list. */
 static void
 test_if_reject_is_of_the_list(void **state)
@@ -877,6 +899,7 @@ main(void)
 		cmocka_unit_test(test_absent),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_carried),
+		cmocka_unit_test(test_relay_order),
 		cmocka_unit_test(test_if_reject_is_of_the_list),
 		cmocka_unit_test(test_log),
 		cmocka_unit_test(test_replies),
