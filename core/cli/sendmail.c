@@ -213,7 +213,8 @@ add_arguments(ph_pool *pool, char **arguments, struct outgoing *outgoing)
 	for (; *arguments != NULL; arguments++) {
 		ph_error error = {"out of memory"};
 
-		if (mailbox_list_parse(pool, ph_span_of(*arguments), add_recipient, outgoing, &error) != 0) {
+		if (mailbox_list_parse(pool, mailbox_list_commas(pool, *arguments), add_recipient, outgoing,
+			&error) != 0) {
 			cli_error("%s", error.text);
 			return EX_USAGE;
 		}

@@ -89,7 +89,7 @@ address_map_find(ph_pool *pool, const struct settings *settings, const ph_map *m
 	if (found != PH_FOUND)
 		return found;
 	int result = *value == '@' ? take_domain(&values, value)
-		: mailbox_list_parse(pool, ph_span_of(value), take, &values, &syntax);
+		: mailbox_list_parse(pool, mailbox_list_commas(pool, value), take, &values, &syntax);
 
 	if (result == -1 || values.count == 0) {
 		ph_error_set(error, "%s: the value of %s, \"%.100s\", is no list of addresses",

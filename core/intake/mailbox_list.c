@@ -479,3 +479,20 @@ mailbox_next_comment(ph_span *source, ph_span *comment)
 	}
 	return false;
 }
+
+ph_span
+mailbox_list_commas(ph_pool *pool, const char *text)
+{
+	char *copy;
+
+	if (strpbrk(text, "\"\\()<>:;[]") != NULL || (copy = ph_pool_strdup(pool, text)) == NULL)
+		return ph_span_of(text);
+	for (char *at = copy; *at != '\0';) {
+		char *blank = at += strcspn(at, " \t"), before = blank > copy ? blank[-1] : ',';
+
+		at += strspn(at, " \t");
+		if (at > blank && *at != '\0' && strchr(",@", before) == NULL && strchr(",@", *at) == NULL)
+			*blank = ',';
+	}
+	return ph_span_of(copy);
+}

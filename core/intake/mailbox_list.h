@@ -19,7 +19,13 @@ typedef int mailbox_fn(void *context, const char *address);
 int mailbox_list_parse(ph_pool *pool, ph_span text, mailbox_fn *found, void *context,
 	ph_error *error);
 
-/* The same with the bytes that the address was read from: they begin and end with it, and have its
+/*
+ * "joe jane" are two addresses where administrators and programs write them, though RFC 5322 has
+ * commas: the text with commas for blanks. Where it has names, quotes or comments it stays as it is.
+ */
+ph_span mailbox_list_commas(ph_pool *pool, const char *text);
+
+/* As mailbox_list_parse() with the bytes that the address was read from: they begin and end with it, and have its
  * route and the comments within. */
 typedef int mailbox_source_fn(void *context, const char *address, ph_span source);
 

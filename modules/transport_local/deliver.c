@@ -97,24 +97,29 @@ relay_user(struct work *w, const struct addressee *to)
 	}
 }
 
+/* With mailbox_transport the other transport knows who is there. */
 static void
 nobody(struct work *w, const struct addressee *to)
 {
 	const struct local *local = w->local;
-	const struct routes routes = {local->fallback_transport_maps, "fallback_transport",
+	const struct routes mailbox = {local->mailbox_transport_maps, "mailbox_transport",
+		local->mailbox_transport};
+	const struct routes fallback = {local->fallback_transport_maps, "fallback_transport",
 		local->fallback_transport};
-	const char *route;
+	const char *route, *name = alias_base(w->pool, to->user, ph_global("recipient_delimiter"),
+		local->owner_request_special);
+	ph_found found;
 
-	switch (find_route(w, to, to->user, &routes, &route)) {
-	case PH_FAILED:
+	if (name == NULL)
+		name = to->user;
+	found = find_route(w, to, name, &mailbox, &route);
+	if (found == PH_NOT_FOUND)
+		found = find_route(w, to, name, &fallback, &route);
+	if (found == PH_FAILED)
 		return;
-	case PH_FOUND:
+	if (found == PH_FOUND)
 		pass_on(w, to, route);
-		return;
-	case PH_NOT_FOUND:
-		break;
-	}
-	if (to->passes && *local->luser_relay != '\0')
+	else if (to->passes && *local->luser_relay != '\0')
 		relay_user(w, to);
 	else
 		ph_delivery_bounce(w->delivery, to->index, "5.1.1", local_relay,
@@ -268,7 +273,9 @@ deliver_to_program(struct work *w, size_t i, const struct ph_target *target)
 {
 	bool command = target->kind == PH_TARGET_COMMAND;
 	const char *original = ph_delivery_original(w->delivery, i);
-	const struct addressee to = {.index = i, .user = "", .address = target->address,
+	const char *name = ph_pool_copy(w->pool, ph_address_local_part(target->address));
+	const struct addressee to = {.index = i, .user = name != NULL ? name : "",
+		.address = target->address,
 		.recipient = target->address, .sender = target->sender,
 		.original = *original != '\0' ? original : target->address};
 	struct ph_user_result *why;

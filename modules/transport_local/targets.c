@@ -100,19 +100,22 @@ strip_name(ph_span piece)
 	return piece;
 }
 
+/* more: what stands behind the address and a blank. "joe sue" are two. */
 static int
-parse_address(ph_pool *pool, ph_span piece, struct target *target, ph_error *error)
+parse_address(ph_pool *pool, ph_span piece, struct target *target, ph_span *more, ph_error *error)
 {
+	int shown = (int)(piece.size < 80 ? piece.size : 80);
 	ph_span rest;
 	ph_error why = {""};
 
 	target->kind = TARGET_ADDRESS;
 	if (ph_path_parse(pool, strip_name(piece), PH_PATH_UTF8, &target->text, &rest, &why) == -1)
-		return ph_error_set(error, "\"%.*s\": %s", (int)(piece.size < 80 ? piece.size : 80),
-			piece.data, why.text);
-	if (trim(rest).size > 0 || *target->text == '\0' || *target->text == '@')
-		return ph_error_set(error, "\"%.*s\" is not an address",
-			(int)(piece.size < 80 ? piece.size : 80), piece.data);
+		return ph_error_set(error, "\"%.*s\": %s", shown, piece.data, why.text);
+	*more = trim(rest);
+	/* no comments here: somebody who thinks that there are should hear of it */
+	if (*target->text == '\0' || *target->text == '@' || (more->size > 0 &&
+		(!is_white(more->data[-1]) || *piece.data == '#' || *more->data == '#')))
+		return ph_error_set(error, "\"%.*s\" is not an address", shown, piece.data);
 	return 1;
 }
 
@@ -162,13 +165,14 @@ take_special(ph_pool *pool, ph_span text, struct target *target, ph_error *error
 }
 
 static int
-take_address(ph_pool *pool, ph_span piece, struct target *target, ph_error *error)
+take_address(ph_pool *pool, ph_span piece, struct target *target, ph_span *more, ph_error *error)
 {
 	int result;
 
 	if (piece.data[0] != '\\' || piece.size == 1)
-		return parse_address(pool, piece, target, error);
-	result = parse_address(pool, (ph_span){piece.data + 1, piece.size - 1}, target, error);
+		return parse_address(pool, piece, target, more, error);
+	result = parse_address(pool, (ph_span){piece.data + 1, piece.size - 1}, target, more,
+		error);
 	target->kind = TARGET_USER;
 	return result;
 }
@@ -177,8 +181,9 @@ int
 targets_next(ph_pool *pool, ph_span *text, enum target_syntax syntax, struct target *target,
 	ph_error *error)
 {
-	ph_span piece = {NULL, 0}, special;
+	ph_span piece = {NULL, 0}, more = {NULL, 0}, special;
 	const char *unquoted;
+	int result;
 
 	while (piece.size == 0) {
 		if (syntax == TARGET_LINES && text->size > 0 && text->data[0] == '#')
@@ -193,5 +198,8 @@ targets_next(ph_pool *pool, ph_span *text, enum target_syntax syntax, struct tar
 	target->kind = special_kind(special);
 	if (target->kind != TARGET_ADDRESS)
 		return take_special(pool, special, target, error);
-	return take_address(pool, piece, target, error);
+	result = take_address(pool, piece, target, &more, error);
+	if (result == 1 && more.size > 0)
+		*text = (ph_span){more.data, (size_t)(text->data + text->size - more.data)};
+	return result;
 }

@@ -196,7 +196,7 @@ PLAYED(int, ph_spawn_read, void *self, ph_pool *pool, const struct ph_user_deliv
 		{"/etc/shells", PH_READ_TEXT, "/dev/null"},
 		{"/etc/hostname", PH_READ_REFUSED, "file /etc/hostname is world writable"},
 		{"/etc/profile", PH_READ_LATER, "input/output error"},
-		{"/etc/shadow", PH_READ_TEXT, "a b"},
+		{"/etc/shadow", PH_READ_TEXT, "a #b"},
 		{"/etc/fstab", PH_READ_TEXT, ":include:/a, :include:/none"},
 		{"/a", PH_READ_TEXT, "|cat\nx@far.example"},
 		{"/etc/gshadow", PH_READ_TEXT, ":include:/a"},
@@ -392,7 +392,7 @@ static const struct {
 	{"nobody+profile@here.example", "", PH_TARGET_USER,
 		"defer 4.3.0 cannot read the .forward of \"nobody\": input/output error", NULL, NULL},
 	{"nobody+shadow@here.example", "", PH_TARGET_USER,
-		"defer 4.3.5 /etc/shadow: \"a b\" is not an address", NULL, "/etc/shadow"},
+		"defer 4.3.5 /etc/shadow: \"a #b\" is not an address", NULL, "/etc/shadow"},
 	{"nobody+fstab@here.example", "", PH_TARGET_USER,
 		"defer 4.3.5 /etc/fstab: a file that it includes is not there", NULL, "/etc/fstab"},
 	{"nobody+gshadow@here.example", "", PH_TARGET_USER,
@@ -456,6 +456,8 @@ go_elsewhere(void)
 
 	set_text("mailbox_transport", "lmtp:unix:/x");
 	expect(user, "nobody@here.example>lmtp:unix:/x;");
+	expect(nobody, "no-one+x@here.example>lmtp:unix:/x;");
+	set_text("mailbox_transport", "");
 	expect(nobody, "bounce 5.1.1 unknown user: \"no-one+x\"");
 	set_text("luser_relay", "lost+$local@far.example");
 	expect(nobody, "lost+no-one+x@far.example^no-one+x@here.example;");

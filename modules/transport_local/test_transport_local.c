@@ -47,12 +47,17 @@ static const struct values {
 	{"\"a,b\"@x.example, c", "0\"a,b\"@x.example;0c;"},
 	{"Joe Smith <joe@x.example>", "0joe@x.example;"},
 	{"<joe>", "0joe;"},
-	{"joe smith", "!"},
+	{"joe smith", "0joe;0smith;"},
+	{"a b@c.example  \\d, e", "0a;0b@c.example;1d;0e;"},
+	{"a \"b c\"@x.example /d", "0a;0\"b c\"@x.example;3/d;"},
+	{"a \"|prog x\", b", "0a;4prog x;0b;"},
 	{"\"joe", "!a double quote is not closed"},
 	{"a, joe@", "!"},
 	{"@x.example", "!"},
 	{"<>", "!"},
-	{"a@b c", "!"},
+	{"a@b c", "0a@b;0c;"},
+	{"a<b>c", "!"},
+	{"a@b <", "!"},
 };
 
 static const struct values files[] = {
@@ -65,6 +70,7 @@ static const struct values files[] = {
 	{"\"|prog\n-x\"", "!a double quote is not closed"},
 	{"Joe Smith <joe@x.example>\nsue", "0joe@x.example;0sue;"},
 	{"a #b\n", "!"},
+	{"a b\n#c\nd e\n", "0a;0b;0d;0e;"},
 };
 
 static void
@@ -202,7 +208,7 @@ static const struct {
 	{{"a", ":include:/x", "/x", "FAIL", NULL}, "a@here.example", ALIAS_LATER, "table: broken"},
 	{{"a", ":include:x", NULL}, "a@here.example", ALIAS_BAD_ENTRY,
 		"alias a: the file to include is no absolute path (x)"},
-	{{"a", ":include:/x", "/x", "b c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, ":include:/x: "},
+	{{"a", ":include:/x", "/x", "b #c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, ":include:/x: "},
 	/* owners */
 	{{"list", "joe, x@far.example", "owner-list", "sue", "joe", "sam", NULL}, "list@here.example",
 		ALIAS_DONE, "sam@here.example=-<owner-list@here.example;"
@@ -230,7 +236,7 @@ static const struct {
 		"alias joe: a table of patterns may not name a file (/f)"},
 	{{"~joe", ":include:/x", NULL}, "joe@here.example", ALIAS_BAD_ENTRY,
 		"alias joe: a table of patterns may not name a file to include (/x)"},
-	{{"a", "b c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, "alias a: "},
+	{{"a", "b #c", NULL}, "a@here.example", ALIAS_BAD_ENTRY, "alias a: "},
 };
 
 static void

@@ -186,7 +186,7 @@ def test_forward_files(posthouse, place, sink):
         server.wait_letters(7, user=ME)
         assert re.search(rf"{path}: not used: ", server.log())
         path.chmod(0o644)
-        path.write_text("a b c\n")
+        path.write_text("a #b c\n")
         outcome(server, server.send("a@client.example", user), r"dsn=4\.3\.5, status=deferred")
 
 

@@ -113,6 +113,11 @@ def test_what_a_forward_does_not_name_any_more(posthouse, homes):
         server.command("posthouse", "queue", "flush")
         server.wait_log(r"to=<joe@\S+ .*dsn=2\.0\.0, status=sent \(delivered to command: cat > got-")
         assert "Subject: test" in (homes / "joe" / "got-").read_text() and reply
+        server.configure(recipient_delimiter="'+'")
+        server.command("posthouse", "reload")
+        server.send("a@client.example", "joe+Tag@test.example")
+        server.wait_log(r"to=<joe\+Tag@\S+ .*status=sent \(delivered to command: cat > got-")
+        assert "Subject: test" in (homes / "joe" / "got-Tag").read_text()
 
 
 @pytest.mark.parametrize("template, name", [

@@ -50,6 +50,7 @@ def test_tables_and_what_they_change(posthouse, sink):
         recipient_bcc_maps=table({"in@new.example": "clerk@bcc.example"}),
         virtual_alias_maps=table({"list@new.example": "x@far.example, y@far.example, inner@new.example",
                                   "inner@new.example": "x@far.example, z@far.example",
+                                  "blanks@new.example": "x@far.example y@far.example,  z@far.example  inner@new.example",
                                   "same@new.example": "same@new.example, other@far.example",
                                   "l1@new.example": "l2@new.example", "l2@new.example": "l1@new.example, l3@far.example",
                                   "plus@new.example": "plus@far.example", "@catch.example": "caught@far.example"})))
@@ -70,6 +71,7 @@ def test_tables_and_what_they_change(posthouse, sink):
         assert letter(server, sink, "watched@new.example", "in@new.example")[1] == [
             archive, "clerk@bcc.example", "in@new.example", "watcher@bcc.example"]
         for to, expected in (("list@new.example", ["x@far.example", "y@far.example", "z@far.example"]),
+                             ("blanks@new.example", ["x@far.example", "y@far.example", "z@far.example"]),
                              ("same@new.example", ["other@far.example", "same@new.example"]),
                              ("l1@new.example", ["l1@new.example", "l3@far.example"]),
                              ("plus+tag@new.example", ["plus+tag@far.example"]),

@@ -125,7 +125,7 @@ def test_exit_codes(posthouse):
         assert run("-t")[0] == 64
         assert run("-bx", JOE)[0] == 64
         assert run("-f", "a b", JOE)[0] == 64
-        assert run("two words")[0] == 64
+        assert run("two <words")[0] == 64
         assert run("-t", input="To: two words\n\n")[0] == 65
         code, errors = run(JOE, input="x" * 3000)
         assert code == 69 and "552 5.3.4" in errors

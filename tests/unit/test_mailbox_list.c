@@ -133,6 +133,24 @@ ends_early(void **state)
 	ph_pool_free(pool);
 }
 
+static void
+blanks(void **state)
+{
+	static const char *const pairs[][2] = {
+		{"", ""}, {"a", "a"}, {" a ", " a "}, {"a b", "a,b"}, {"a  b\tc", "a, b,c"},
+		{"a@b c@d, e", "a@b,c@d, e"}, {"a , b", "a , b"}, {"a @ b c", "a @ b,c"},
+		{"A B <a@b>", "A B <a@b>"}, {"\"a b\"@c d", "\"a b\"@c d"}, {"a (b c)", "a (b c)"},
+		{"G: a b;", "G: a b;"}};
+	ph_pool *pool = ph_pool_new(0);
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		ph_span text = mailbox_list_commas(pool, pairs[i][0]);
+
+		assert_string_equal(ph_pool_copy(pool, text), pairs[i][1]);
+	}
+	ph_pool_free(pool);
+}
+
 int
 main(void)
 {
@@ -140,6 +158,7 @@ main(void)
 		cmocka_unit_test(lists),
 		cmocka_unit_test(damaged),
 		cmocka_unit_test(ends_early),
+		cmocka_unit_test(blanks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
