@@ -230,7 +230,8 @@ find_route(struct outlook_maker *maker, struct outlook *outlook, const char *add
 	const char *sender = is_at_home(outlook) ? NULL : sender_of(maker, outlook);
 	ph_pool *pool = maker->pool;
 
-	if ((route != NULL ? resolve_filter(maker->resolver, route, address, pool, resolved)
+	if ((route != NULL ? resolve_route(maker->resolver, route, outlook->kind == PH_TARGET_TRANSPORT
+		? "" : maker->settings->default_filter_nexthop, address, pool, resolved)
 		: resolve_address(maker->resolver, sender, address, pool, resolved)) == -1)
 		return -1;
 	if (resolved->result == RESOLVE_OK) {
@@ -239,6 +240,9 @@ find_route(struct outlook_maker *maker, struct outlook *outlook, const char *add
 		outlook->why = route == NULL ? reason_of(pool, address, resolved)
 			: outlook->kind == PH_TARGET_TRANSPORT ? "local delivery says so"
 			: ph_pool_printf(pool, "%s says so", maker->filter_why);
+		if (resolved->on_demand && outlook->why != NULL)
+			outlook->why = ph_pool_printf(pool, "%s; there it waits until it is flushed: defer_transports",
+				outlook->why);
 		return outlook->why != NULL ? 0 : -1;
 	}
 	outlook->why = resolved->transport_parameter != NULL ? reason_of(pool, address, resolved)

@@ -171,6 +171,22 @@ check_filters(struct config *config)
 		check_filter(config, setting_find(&config->sections[i]->set, name));
 }
 
+static void
+check_deferred(struct config *config)
+{
+	static const char name[] = "defer_transports";
+	const ph_strings *names = &config->settings.defer_transports;
+	const struct setting *setting = setting_find(&config->set, name);
+
+	for (size_t i = 0; setting && i < names->count; i++)
+		if (strchr(names->items[i], ':'))
+			problems_add(config->problems, setting->file, setting->line,
+				"%s: \"%s\": expected the name of a transport alone", name,
+				names->items[i]);
+		else
+			check_route(config, name, names->items[i]);
+}
+
 /* "example.com", "[mail.example.com]:587". */
 static void
 check_relayhost(struct config *config)
@@ -425,6 +441,7 @@ config_check(struct config *config)
 	check_queue(config);
 	check_listener_queues(config);
 	check_filters(config);
+	check_deferred(config);
 	check_route(config, "local_transport", config->settings.local_transport);
 	check_route(config, "relay_transport", config->settings.relay_transport);
 	check_route(config, "default_transport", config->settings.default_transport);

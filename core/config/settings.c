@@ -134,12 +134,18 @@ const struct ph_param settings_params[] = {
 		.max = 10000, .doc = "The most deliveries to one destination at the same time."),
 	SETTING(default_destination_recipient_limit, PH_INT, .default_value = "50", .min = 1,
 		.max = 100000, .doc = "The most recipients in one delivery."),
+	SETTING(default_filter_nexthop, PH_STRING,
+		.doc = "The next hop of content_filter and FILTER where they name none; empty: the "
+		       "recipient's domain."),
 	SETTING(default_privs, PH_STRING, .default_value = "nobody",
 		.doc = "The user whose rights deliveries to files and commands of alias tables "
 		       "have."),
 	SETTING(default_transport, PH_STRING, .default_value = "smtp",
 		.doc = "The transport, or transport:nexthop, for destinations that are neither "
 		       "local nor relayed."),
+	SETTING(defer_transports, PH_STRINGS,
+		.doc = "Transports whose mail waits until the queue is flushed (sendmail -q, postqueue, ETRN), "
+		       "as for a line that is not always up."),
 	SETTING(delay_notice_recipient, PH_STRING, .default_value = "postmaster",
 		.doc = "Who gets a copy of each report of delay, with delay in $notify_classes."),
 	SETTING(delay_warning_time, PH_TIME, .default_value = "0h", .max = YEAR,

@@ -124,6 +124,8 @@ struct settings {
 	int64_t initial_destination_concurrency;
 	int64_t local_destination_concurrency_limit;
 	int64_t default_destination_recipient_limit;
+	ph_strings defer_transports;
+	const char *default_filter_nexthop;
 	int64_t qmgr_message_active_limit;
 	int64_t qmgr_message_recipient_limit;
 	int64_t anvil_rate_time_unit;       /* of the rates of policy_settings */

@@ -195,15 +195,17 @@ destination_of(struct manager *manager, struct message *message, uint32_t number
 /* What the resolver is asked: copies, for a table may wait, and the body be gone then. */
 struct ask {
 	const struct resolver *resolver;
-	const char *address, *filter;
+	const char *address, *route;
+	const char *nexthop; /* of a route that names none */
 	const char *sender; /* NULL: see resolve_address() */
 };
 
 static int
 where_to(const struct ask *ask, ph_pool *pool, struct resolved *resolved)
 {
-	if (*ask->filter != '\0')
-		return resolve_filter(ask->resolver, ask->filter, ask->address, pool, resolved);
+	if (*ask->route != '\0')
+		return resolve_route(ask->resolver, ask->route, ask->nexthop, ask->address, pool,
+			resolved);
 	return resolve_address(ask->resolver, ask->sender, ask->address, pool, resolved);
 }
 
@@ -234,9 +236,11 @@ copy_ask(const struct manager *manager, const struct body *body, uint32_t number
 		.resolver = body->message->asking != NULL ? probe_resolver(manager)
 			: &manager->resolver,
 		.address = ph_pool_strdup(pool, rcpt->address),
-		.filter = ph_pool_strdup(pool, route_of(body, number)),
+		.route = ph_pool_strdup(pool, route_of(body, number)),
+		.nexthop = rcpt->kind == PH_TARGET_TRANSPORT ? ""
+			: manager->settings->default_filter_nexthop,
 		.sender = at_home ? NULL : ph_pool_strdup(pool, body->envelope.sender)};
-	return ask->address == NULL || ask->filter == NULL || (!at_home && ask->sender == NULL) ? -1
+	return ask->address == NULL || ask->route == NULL || (!at_home && ask->sender == NULL) ? -1
 		: 0;
 }
 
@@ -272,6 +276,9 @@ find_destination(struct manager *manager, struct message *message, uint32_t numb
 				message->body->rcpts[number].address))
 				pass_throw_away(manager, message, number,
 					"undeliverable postmaster notification discarded");
+			else if (resolved.on_demand && !message->flushed)
+				pass_defer(manager, message, number, "4.3.2",
+					"deferred transport");
 			else
 				destination = destination_of(manager, message, number, &resolved,
 					pool);

@@ -99,6 +99,7 @@ struct message {
 	uint8_t deaths;
 	uint8_t state;              /* enum message_state */
 	uint8_t retries;            /* content not found where it was said to be */
+	bool flushed;               /* asked for: what waits for that (defer_transports) goes, too */
 	bool hold;                  /* to be held at the end of the pass */
 	bool probe;                 /* no mail, but a question: nobody is told, nothing is tried twice */
 	bool visiting;              /* in no storage, and found by no ID: scheduler_visit() */

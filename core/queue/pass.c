@@ -215,6 +215,7 @@ pass_finish(struct manager *manager, struct message *message)
 		manager_note(manager, message, closing_notes(manager, message, delay));
 		ph_pool_reset(manager->scratch);
 	}
+	message->flushed = message->flushed && message->body->back;
 	message->body->back = false;
 	if (TAILQ_EMPTY(&message->body->jobs))
 		message_close(message);

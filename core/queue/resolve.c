@@ -57,6 +57,17 @@ say(struct resolved *resolved, enum resolve_result result, const char *text, ph_
 	return code == NULL ? -1 : settle(resolved, result, code, text);
 }
 
+static bool
+is_on_demand(const struct work *work)
+{
+	const ph_strings *names = &work->resolver->settings->defer_transports;
+
+	for (size_t i = 0; i < names->count; i++)
+		if (strcmp(names->items[i], work->name) == 0)
+			return true;
+	return false;
+}
+
 /* The instance for what was chosen. */
 static int
 finish(struct work *work)
@@ -65,8 +76,10 @@ finish(struct work *work)
 	ph_pool *pool = work->routes.pool;
 
 	resolved->transport = work->resolver->find(work->resolver->context, work->name);
-	if (resolved->transport != NULL)
+	if (resolved->transport != NULL) {
+		resolved->on_demand = is_on_demand(work);
 		return 0;
+	}
 	if (strcmp(work->name, "error") == 0)
 		return say(resolved, RESOLVE_REFUSE, resolved->nexthop, pool);
 	if (strcmp(work->name, "retry") == 0)
@@ -233,7 +246,7 @@ relocate(struct work *work)
 }
 
 static int
-route(struct work *work)
+find_route(struct work *work)
 {
 	struct resolved *resolved = work->resolved;
 	int result = choose(work);
@@ -300,7 +313,7 @@ resolve_address(const struct resolver *resolver, const char *sender, const char 
 		return settle(resolved, RESOLVE_REFUSE, "5.1.2",
 			"bad destination system address syntax");
 	resolved->class = classify(resolver, domain, &error);
-	return route(&(struct work){.resolver = resolver, .resolved = resolved,
+	return find_route(&(struct work){.resolver = resolver, .resolved = resolved,
 		.routes = {.settings = resolver->settings, .pool = pool, .address = address,
 		.sender = sender,
 			.domain = *domain == '\0' ? resolver->settings->myhostname : domain,
@@ -308,17 +321,18 @@ resolve_address(const struct resolver *resolver, const char *sender, const char 
 }
 
 int
-resolve_filter(const struct resolver *resolver, const char *filter, const char *address,
-	ph_pool *pool, struct resolved *resolved)
+resolve_route(const struct resolver *resolver, const char *route, const char *nexthop,
+	const char *address, ph_pool *pool, struct resolved *resolved)
 {
 	const char *domain = ph_address_domain(address);
 	struct work work = {.resolver = resolver, .resolved = resolved,
 		.routes = {.pool = pool,
-		.domain = *domain != '\0' ? domain : resolver->settings->myhostname}};
+		.domain = *nexthop != '\0' ? nexthop : *domain != '\0' ? domain
+			: resolver->settings->myhostname}};
 	bool has_nexthop;
 
 	*resolved = (struct resolved){.result = RESOLVE_OK, .nexthop = "", .status = "", .reason = ""};
-	if (take(&work, "FILTER", filter, &has_nexthop) == -1)
+	if (take(&work, "FILTER", route, &has_nexthop) == -1)
 		return -1;
 	/* they may outlive what they were given as */
 	resolved->nexthop = ph_pool_strdup(pool, resolved->nexthop);

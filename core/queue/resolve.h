@@ -32,6 +32,7 @@ struct resolved {
 	enum domain_class class;            /* DOMAIN_LOCAL: also literals, and without a domain */
 	const struct instance *transport;
 	const char *nexthop;
+	bool on_demand;                     /* defer_transports has it: it takes what is flushed, no more */
 	const char *status, *reason;
 	/* How it came to that: the parameters that named the transport and the next hop (NULL: the
 	 * domain is the next hop), and of one that is a table its name and what it said. */
@@ -47,10 +48,10 @@ struct resolved {
 int resolve_address(const struct resolver *resolver, const char *sender, const char *address,
 	ph_pool *pool, struct resolved *resolved);
 
-/* The same for an address whose message goes through a route of its own, "transport:nexthop"
- * (FILTER of an access table), wherever its recipients are. */
-int resolve_filter(const struct resolver *resolver, const char *filter, const char *address,
-	ph_pool *pool, struct resolved *resolved);
+/* The same for an address that has a route of its own, "transport:nexthop" (of a filter, or from
+ * local delivery), wherever it is. nexthop: where the route has none; "": the address's domain. */
+int resolve_route(const struct resolver *resolver, const char *route, const char *nexthop,
+	const char *address, ph_pool *pool, struct resolved *resolved);
 
 /* The resolver of a configuration. Finds out our own addresses; before the loop runs. */
 int resolver_open(struct resolver *resolver, const struct config *config, ph_error *error);

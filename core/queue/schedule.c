@@ -475,8 +475,10 @@ scheduler_run(struct scheduler *scheduler, int64_t now)
 void
 scheduler_flush(struct scheduler *scheduler, struct message *message, int64_t now)
 {
-	if (message->state == MESSAGE_WAITING)
-		scheduler_wait(scheduler, message, now);
+	if (message->state != MESSAGE_WAITING)
+		return;
+	message->flushed = true;
+	scheduler_wait(scheduler, message, now);
 }
 
 int64_t

@@ -92,8 +92,10 @@ scheduler_flush_all(struct scheduler *scheduler, int64_t now)
 {
 	scheduler_revive(scheduler, NULL);
 	/* all are equal now, which any order of the heap satisfies */
-	for (size_t i = 0; i < scheduler->heap_count; i++)
+	for (size_t i = 0; i < scheduler->heap_count; i++) {
 		scheduler->heap[i]->due = now;
+		scheduler->heap[i]->flushed = true;
+	}
 }
 
 void

@@ -89,3 +89,15 @@ def test_mistakes(posthouse, setting, section, error):
     code, _, errors = server.command("posthouse", "check", check=False)
     [line] = [number for number, text in enumerate(server.config.read_text().splitlines(), 1) if text.startswith("content_filter")]
     assert code == 1 and f"posthouse.conf:{line}: {error}" in errors, errors
+
+
+@pytest.mark.parametrize("how", ["content_filter", "FILTER"])
+def test_default_next_hop(posthouse, scanner, folder, how):
+    """A route that names no host has that of default_filter_nexthop."""
+    (folder / "clients").write_text("/./ FILTER scan:\n")
+    asked = ({"content_filter": "'scan:'"} if how == "content_filter"
+             else {"smtpd_sender_restrictions": "{'check_sender_access regex:%s'}" % (folder / "clients")})
+    with posthouse(default_filter_nexthop=f"'[127.0.0.1]:{scanner.port}'", sections="listener smtp { module = smtp port = 0 }\n"
+                   "transport scan { module = smtp }\n", **asked) as server:
+        server.send("a@client.example", "games@test.example")
+        server.wait_log(r"to=<games@test\.example>, relay=127\.0\.0\.1\[127\.0\.0\.1\]:%d, .*status=sent" % scanner.port)

@@ -141,3 +141,35 @@ def test_explain_says_which_table(posthouse, sinks):
         said = json.loads(server.command("posthouse", "explain", "--client", "127.0.0.1", "--from", "a@b.example", "--to", "u@far.example",
                                          "-j", "-c", server.config)[1])
         assert 'has "smtp:[mx.hub.example]"' in json.dumps(said).replace('\\"', '"'), said
+
+
+def test_transports_on_demand(posthouse, sinks):
+    """Mail for defer_transports waits, whoever tries, until it is flushed; then it waits again."""
+    server = posthouse(relayhost=hop(sinks[0]), defer_transports="{slow}", transport_maps=inline({"slow.example": f"slow:{hop(sinks[1])}"}),
+                       minimal_backoff_time="1s", maximal_backoff_time="1s", fast_flush_domains="{slow.example}",
+                       sections="listener smtp { module = smtp port = 0 }\nlistener local { module = local }\ntransport slow { module = smtp }\n")
+    waits = r"to=<u@slow\.example>.*relay=none, .*dsn=4\.3\.2, status=deferred \(deferred transport\)"
+    flushes = (["sendmail", "-q"], ["postqueue", "-s", "slow.example"], ["postqueue", "-i"])
+    with server:
+        for i, words in enumerate(flushes, 1):
+            before = len(re.findall(waits, server.log()))
+            server.send("a@client.example", ["u@slow.example", "u@far.example"])
+            server.wait_log(r"to=<u@far\.example>.*status=sent", i)
+            server.wait_log(waits, before + 2)  # its time came, and nothing else
+            assert len(sinks[1].messages) == i - 1
+            [entry] = [json.loads(line) for line in server.command("postqueue", "-j")[1].splitlines()]
+            server.command(*words, *([entry["queue_id"]] if "-i" in words else []))
+            server.wait_log(r"to=<u@slow\.example>.*status=sent", i)
+            server.wait_empty()
+        said = server.command("posthouse", "explain", "--client", "127.0.0.1", "--helo", "h.example", "--from", "a@client.example",
+                              "--to", "u@slow.example")[1]
+        assert "defer_transports" in said, said
+
+
+@pytest.mark.parametrize("value, error", [
+    ("{solw}", 'defer_transports: there is no transport named "solw"; did you mean slow?'),
+    ("{'slow:x'}", 'defer_transports: "slow:x": expected the name of a transport alone')])
+def test_mistakes_of_defer_transports(posthouse, value, error):
+    server = posthouse(defer_transports=value, sections="listener smtp { module = smtp port = 0 }\ntransport slow { module = smtp }\n")
+    code, _, errors = server.command("posthouse", "check", check=False)
+    assert code == 1 and error in errors, errors

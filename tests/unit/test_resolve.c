@@ -258,14 +258,16 @@ test_filter(void **state)
 	ph_pool *pool = ph_pool_new(0);
 	struct resolved resolved;
 
-	assert_int_equal(resolve_filter(&resolver, "smtp:[127.0.0.1]:10025", "u@here.example", pool,
-		&resolved), 0);
+	assert_int_equal(resolve_route(&resolver, "smtp:[127.0.0.1]:10025", "", "u@here.example",
+		pool, &resolved), 0);
 	assert_int_equal(resolved.result, RESOLVE_OK);
 	assert_string_equal(resolved.transport->name, "smtp");
 	assert_string_equal(resolved.nexthop, "[127.0.0.1]:10025");
-	assert_int_equal(resolve_filter(&resolver, "relay:", "u@here.example", pool, &resolved), 0);
+	assert_int_equal(resolve_route(&resolver, "relay:", "", "u@here.example", pool, &resolved), 0);
 	assert_string_equal(resolved.nexthop, "here.example");
-	assert_int_equal(resolve_filter(&resolver, "nosuch:x", "u@here.example", pool, &resolved), 0);
+	assert_int_equal(resolve_route(&resolver, "relay:", "x.example", "u@here.example", pool, &resolved), 0);
+	assert_string_equal(resolved.nexthop, "x.example");
+	assert_int_equal(resolve_route(&resolver, "nosuch:x", "", "u@here.example", pool, &resolved), 0);
 	assert_int_equal(resolved.result, RESOLVE_DEFER);
 	assert_string_equal(resolved.reason, "transport \"nosuch\" is not configured");
 	ph_pool_free(pool);
