@@ -71,15 +71,16 @@ make_from(const ph_filter_message *message)
 		return NULL;
 	if (obsolete)
 		return ph_pool_printf(message->pool, "%s (%s)", sender, name);
-	return ph_pool_printf(message->pool, is_phrase(name) ? "%s <%s>" : "\"%s\" <%s>", name, sender);
+	return ph_pool_printf(message->pool, is_phrase(name) ? "%s <%s>" : "\"%s\" <%s>",
+		name, sender);
 }
 
 /* Has somebody sent on what another wrote? (RFC 5322, 3.6.6) */
 static bool
 is_resent(const ph_filter_message *message)
 {
-	static const char *const names[] = {"Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc",
-		"Resent-Bcc", "Resent-Reply-To", "Resent-Date", "Resent-Message-Id"};
+	static const char *const names[] = {"Resent-From", "Resent-Sender", "Resent-To",
+		"Resent-Cc", "Resent-Bcc", "Resent-Reply-To", "Resent-Date", "Resent-Message-Id"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (ph_header_find(message, names[i], 0) != SIZE_MAX)

@@ -228,8 +228,8 @@ PH_API int ph_spawn_delivery(void *self, const struct ph_user_delivery *requests
 /* The most that one batch may hold. */
 #define PH_SPAWN_MAX 64
 /*
- * Since ABI 1.1. Fills in who handed the message in, and its envid: texts that a command may want to
- * know, cut where they are too long.
+ * Since ABI 1.1. Fills in who handed the message in, and its envid: texts that a command may want
+ * to know, cut where they are too long.
  */
 PH_API void ph_delivery_describe(const ph_delivery *delivery, struct ph_user_delivery *request);
 /*

@@ -16,6 +16,7 @@ def sink():
 
 
 def options(sink, **more):
+    more.setdefault("local_header_rewrite_clients", "permit_inet_interfaces")
     return dict(myorigin="test.example", relayhost=f"[127.0.0.1]:{sink.port}", recipient_delimiter="'+'", **more)
 
 
