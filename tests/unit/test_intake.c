@@ -221,6 +221,11 @@ scene_forms(void)
 		{" no header\r\n", RECEIVED_SMTP "\r\n no header\r\n", 0},
 		{"\r\nbody\r\n", RECEIVED_SMTP "\r\nbody\r\n", 0},
 		{"A: b\r\n", RECEIVED_SMTP "A: b\r\n\r\n", 0},
+		{"From a@b Mon 00:00\r\nA: b\r\n\r\nFrom\r\n",
+			RECEIVED_SMTP "X-Mailbox-Line: From a@b Mon 00:00\r\nA: b\r\n\r\nFrom\r\n", 0},
+		{">From x\r\nno header\r\n", RECEIVED_SMTP "X-Mailbox-Line: >From x\r\n\r\nno header\r\n", 0},
+		{"From x\r\n", RECEIVED_SMTP "X-Mailbox-Line: From x\r\n\r\n", 0},
+		{"A: b\r\nFrom x\r\n", RECEIVED_SMTP "A: b\r\n\r\nFrom x\r\n", 0},
 		{"A: b\r\n folded", RECEIVED_SMTP "A: b\r\n folded\r\n\r\n", 0},
 		{"", RECEIVED_SMTP "\r\n", 0},
 		{"A: b\r\n\r\n.body\r\n", RECEIVED_SMTP "A: b\r\n\r\n.body\r\n", PH_CONTENT_DOT_LINES},
@@ -606,6 +611,7 @@ scene_wishes(void)
 	check(strcmp(envelope->filter, "smtp:[127.0.0.1]:10025") == 0);
 	check(envelope->recipient_count == 2);
 	check(strcmp(envelope->recipients[0].address, "boss@b") == 0);
+	check(strcmp(envelope->recipients[0].original, "a@b") == 0);
 	check(strcmp(envelope->recipients[1].address, "copy@b") == 0);
 	check(envelope->recipients[1].notify == 1);
 	check(strncmp(fake_queue.content, "X-One: 1\r\nX-Two: 2\r\nReceived: ", 30) == 0);
