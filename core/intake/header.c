@@ -69,10 +69,16 @@ bool
 header_is_from_line(ph_span bytes)
 {
 	static const char from[] = "From ";
+	size_t i = 0;
 
-	while (bytes.size > 0 && *bytes.data == '>')
-		bytes.data++, bytes.size--;
-	return bytes.size >= sizeof(from) - 1 && memcmp(bytes.data, from, sizeof(from) - 1) == 0;
+	while (i < bytes.size && bytes.data[i] == '>')
+		i++;
+	if (bytes.size - i < sizeof(from) - 1 ||
+		memcmp(bytes.data + i, from, sizeof(from) - 1) != 0)
+		return false;
+	for (i += sizeof(from) - 1; i < bytes.size && is_blank(bytes.data[i]);)
+		i++;
+	return i == bytes.size || bytes.data[i] != ':';
 }
 
 enum header_end

@@ -28,7 +28,8 @@ struct header_scan {
 	bool from_line; /* in: the first line may be one of header_is_from_line() */
 };
 
-/* Does it begin with what stands before a message in a mailbox: "From a@b Mon …", ">From …"? */
+/* Does it begin with what stands before a message in a mailbox: "From a@b Mon …", ">From …"? "From :"
+ * is a header. */
 bool header_is_from_line(ph_span bytes);
 
 /* bytes: the content from its first byte on, more of it at each call. At the end of the content

@@ -224,6 +224,7 @@ scene_forms(void)
 		{"From a@b Mon 00:00\r\nA: b\r\n\r\nFrom\r\n",
 			RECEIVED_SMTP "X-Mailbox-Line: From a@b Mon 00:00\r\nA: b\r\n\r\nFrom\r\n", 0},
 		{">From x\r\nno header\r\n", RECEIVED_SMTP "X-Mailbox-Line: >From x\r\n\r\nno header\r\n", 0},
+		{"From : x\r\n", RECEIVED_SMTP "From : x\r\n\r\n", 0},
 		{"From x\r\n", RECEIVED_SMTP "X-Mailbox-Line: From x\r\n\r\n", 0},
 		{"A: b\r\nFrom x\r\n", RECEIVED_SMTP "A: b\r\n\r\nFrom x\r\n", 0},
 		{"A: b\r\n folded", RECEIVED_SMTP "A: b\r\n folded\r\n\r\n", 0},
