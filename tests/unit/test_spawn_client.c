@@ -120,7 +120,7 @@ answer_all(void)
 static struct {
 	size_t begun, sent, failed, last; /* last: who was sent last */
 	int64_t time;
-	char error[200];
+	char error[sizeof(((ph_error *)0)->text)];
 } deliveries;
 
 static void
