@@ -57,8 +57,9 @@ def read(name):
 
 
 def is_mail(section):
-    """Can SMTP carry it? Lines that end in something else, and NUL, are what SMTP servers refuse or mend."""
-    return section.endswith(b"\r\n") and not re.search(rb"\0|\r(?!\n)|(?<!\r)\n", section)
+    """Can SMTP carry it? Lines that end in something else, and NUL, are what SMTP servers refuse or mend; they make
+    a header of the line of a mailbox."""
+    return section.endswith(b"\r\n") and not re.match(rb">*From [^:]", section) and not re.search(rb"\0|\r(?!\n)|(?<!\r)\n", section)
 
 
 def mend(section):
