@@ -90,6 +90,9 @@ const struct ph_param settings_params[] = {
 	SETTING(allow_percent_hack, PH_BOOL, .default_value = "no",
 		.doc = "Take user%host, in a domain of $mydestination or without one, for "
 		       "user@host."),
+	SETTING(always_add_missing_headers, PH_BOOL, .default_value = "no",
+		.doc = "Give the mail of all SMTP clients the Date, From and Message-Id that it "
+		       "lacks, not only that of local_header_rewrite_clients."),
 	SETTING(always_bcc, PH_STRING,
 		.doc = "An address that gets a copy of every message; empty: nobody."),
 	SETTING(anvil_rate_time_unit, PH_TIME, .default_value = "60s", .min = 1000, .max = 30 * DAY,
@@ -182,6 +185,10 @@ const struct ph_param settings_params[] = {
 		       "that tell them of the user and the message."),
 	SETTING(fast_flush_domains, PH_MATCH_LIST, .default_value = "$relay_domains",
 		.doc = "The domains whose mail ETRN has tried at once."),
+	SETTING(header_from_format, PH_ENUM, .default_value = "standard",
+		.choices = "standard, obsolete",
+		.doc = "How a From header that is missing is written: standard, name <user@domain>, "
+		       "or obsolete, user@domain (name)."),
 	SETTING(hopcount_limit, PH_INT, .default_value = "50", .min = 1, .max = 10000,
 		.doc = "The most Received headers a message may have before it is returned as "
 		       "looping."),

@@ -8,6 +8,8 @@
 #include <posthouse/map.h>
 #include <posthouse/module.h>
 
+enum header_from_format { HEADER_FROM_STANDARD, HEADER_FROM_OBSOLETE };
+
 /* Global ones. */
 struct settings {
 	/* identity */
@@ -40,6 +42,7 @@ struct settings {
 	/* completion */
 	bool append_at_myorigin;
 	bool append_dot_mydomain;
+	bool always_add_missing_headers;
 	bool allow_percent_hack, resolve_dequoted_address, swap_bangpath;
 	const char *recipient_delimiter;
 	const char *empty_address_recipient;
@@ -110,6 +113,7 @@ struct settings {
 	/* log */
 	const char *syslog_name;
 	const char *log_destination;
+	int header_from_format;        /* enum header_from_format */
 	int log_format;                /* classic, json */
 	/* queue */
 	int64_t queue_minfree;

@@ -65,6 +65,22 @@ judge_line(struct header_scan *scan, ph_span line, bool complete)
 	return too_large ? ends(scan, start, start, HEADER_TOO_LARGE) : HEADER_MORE;
 }
 
+bool
+header_is_from_line(ph_span bytes)
+{
+	static const char from[] = "From ";
+	size_t i = 0;
+
+	while (i < bytes.size && bytes.data[i] == '>')
+		i++;
+	if (bytes.size - i < sizeof(from) - 1 ||
+		memcmp(bytes.data + i, from, sizeof(from) - 1) != 0)
+		return false;
+	for (i += sizeof(from) - 1; i < bytes.size && is_blank(bytes.data[i]);)
+		i++;
+	return i == bytes.size || bytes.data[i] != ':';
+}
+
 enum header_end
 header_scan(struct header_scan *scan, ph_span bytes)
 {
@@ -76,7 +92,8 @@ header_scan(struct header_scan *scan, ph_span bytes)
 			return HEADER_MORE;
 		if (lf != NULL)
 			line.size = (size_t)(lf - line.data) + 1;
-		enum header_end end = judge_line(scan, line, lf != NULL);
+		bool skip = scan->from_line && scan->line == 0 && header_is_from_line(line);
+		enum header_end end = skip ? HEADER_MORE : judge_line(scan, line, lf != NULL);
 
 		if (end != HEADER_MORE)
 			return end;

@@ -25,7 +25,12 @@ struct header_scan {
 	size_t field;   /* where the last field begins */
 	size_t section; /* out: bytes of the section */
 	size_t body;    /* out: where the body begins */
+	bool from_line; /* in: the first line may be one of header_is_from_line() */
 };
+
+/* Does it begin with what stands before a message in a mailbox: "From a@b Mon …", ">From …"? "From :"
+ * is a header. */
+bool header_is_from_line(ph_span bytes);
 
 /* bytes: the content from its first byte on, more of it at each call. At the end of the content
  * HEADER_MORE means: all of it is headers. The outcome does not depend on how it was cut. */

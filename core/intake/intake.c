@@ -151,6 +151,7 @@ take_origin(ph_intake *intake, const struct ph_intake_origin *origin)
 	if (copy->user_name == NULL || copy->full_name == NULL || copy->queue == NULL)
 		return -1;
 	message->rewrite_headers = copy->origin != PH_ORIGIN_SMTP;
+	intake->header_scan.from_line = copy->origin == PH_ORIGIN_SMTP;
 	message->exempt = is_exempt(message->settings, copy);
 	if (take_listener(intake) == -1)
 		return -1;
@@ -474,6 +475,24 @@ count_hops(const struct ph_filter_message *message)
 	return hops;
 }
 
+/* Clients that read from a mailbox send its line before the headers: it becomes one of them. */
+static int
+keep_from_line(ph_intake *intake, ph_span *section)
+{
+	static const char name[] = "X-Mailbox-Line: ";
+	size_t size = sizeof(name) - 1;
+	char *copy;
+
+	if (!header_is_from_line(*section))
+		return 0;
+	if ((copy = ph_pool_alloc(intake->message.pool, size + section->size + 1)) == NULL)
+		return -1;
+	memcpy(copy, name, size);
+	memcpy(copy + size, section->data, section->size);
+	*section = (ph_span){copy, size + section->size};
+	return 0;
+}
+
 /* The section is complete: its bytes lie in the pool. */
 static int
 headers_complete(ph_intake *intake, ph_span section, enum header_end end)
@@ -483,7 +502,8 @@ headers_complete(ph_intake *intake, ph_span section, enum header_end end)
 	intake->in_body = true;
 	intake->blank_line = end != HEADER_TOO_LARGE;
 	message->headers_cut = end == HEADER_TOO_LARGE;
-	if (message_take_headers(message, section) == -1 ||
+	if (keep_from_line(intake, &section) == -1 ||
+		message_take_headers(message, section) == -1 ||
 		filter_chain(message, intake->base) == -1)
 		return fail_memory(intake);
 	message->envelope.hops = count_hops(message);
@@ -531,7 +551,7 @@ collect(ph_intake *intake, ph_span *bytes)
 static int
 take_first_piece(ph_intake *intake, ph_span *bytes, bool *complete)
 {
-	struct header_scan scan = {.line = 0};
+	struct header_scan scan = {.from_line = intake->header_scan.from_line};
 	enum header_end end = header_scan(&scan, *bytes);
 	char *copy;
 

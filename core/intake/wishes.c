@@ -22,13 +22,26 @@ message_append_text(struct ph_filter_message *message, ph_strings *list, const c
 }
 
 static int
-add_recipient(struct ph_filter_message *message, const char *address,
+add_recipient(struct ph_filter_message *message, const char *address, const char *original,
 	const struct ph_rcpt_parameters *parameters)
 {
 	const char *complete = recipient_complete(message->pool, message->settings, address);
 
 	return complete == NULL ? -1
-		: message_add_recipient(message, complete, address, parameters);
+		: message_add_recipient(message, complete, original, parameters);
+}
+
+/* In place of all recipients comes one, who is told whom the message was for: the first. */
+static int
+redirect(struct ph_filter_message *message)
+{
+	const struct recipient *first = &message->envelope.recipients[0];
+	const char *original = message->redirect;
+
+	if (message->envelope.recipient_count > 0)
+		original = *first->original != '\0' ? first->original : first->address;
+	message->envelope.recipient_count = 0;
+	return add_recipient(message, message->redirect, original, NULL);
 }
 
 /* The sender knows nothing of the ones beside the others, and hears nothing of them. */
@@ -37,14 +50,14 @@ message_change_recipients(struct ph_filter_message *message)
 {
 	static const struct ph_rcpt_parameters never = {.size = sizeof(never), .notify = 1};
 
-	if (message->redirect != NULL) {
-		message->envelope.recipient_count = 0;
-		if (add_recipient(message, message->redirect, NULL) == -1)
+	if (message->redirect != NULL && redirect(message) == -1)
+		return -1;
+	for (size_t i = 0; i < message->bcc.count; i++) {
+		const char *address = message->bcc.items[i];
+
+		if (add_recipient(message, address, address, &never) == -1)
 			return -1;
 	}
-	for (size_t i = 0; i < message->bcc.count; i++)
-		if (add_recipient(message, message->bcc.items[i], &never) == -1)
-			return -1;
 	return 0;
 }
 

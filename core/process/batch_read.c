@@ -20,7 +20,7 @@ texts_ok(const struct ph_user_delivery *request)
 		TEXT(extension), TEXT(nexthop), TEXT(client_address), TEXT(client_hostname),
 		TEXT(client_helo),
 		TEXT(client_protocol), TEXT(client_port), TEXT(sasl_username), TEXT(sasl_method),
-		TEXT(sasl_sender), TEXT(envid)};
+		TEXT(sasl_sender), TEXT(envid), TEXT(address)};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (!memchr((const char *)request + texts[i].offset, '\0', texts[i].size))

@@ -30,9 +30,8 @@ fill(char *field, size_t size, const char *text)
 #define FACT(field) \
 	{#field, offsetof(struct ph_user_delivery, field), sizeof(((struct ph_user_delivery *)0)->field)}
 
-/* Too much of it is cut: nothing depends on it. */
-static void
-fill_client(struct ph_user_delivery *request, const ph_delivery *delivery)
+void
+ph_delivery_describe(const ph_delivery *delivery, struct ph_user_delivery *request)
 {
 	static const struct {
 		const char *name;
@@ -58,7 +57,7 @@ parcel_begin(struct parcel *parcel, ph_error *error)
 		    &dot_lines, error) == -1)
 		return -1;
 	request->arrival = ph_delivery_arrival(parcel->delivery);
-	fill_client(request, parcel->delivery);
+	ph_delivery_describe(parcel->delivery, request);
 	return 0;
 }
 

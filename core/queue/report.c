@@ -200,6 +200,20 @@ put_notification(struct report_sink *sink, const struct report *r)
 
 /* ---- The part for programs ------------------------------------------------------------------- */
 
+/* What a host said, without our "(in reply to RCPT TO command)" behind it. */
+static const char *
+reply_of(ph_pool *pool, const char *said)
+{
+	static const char before[] = " (in reply to ", after[] = " command)";
+	size_t size = strlen(said), tail = sizeof(after) - 1;
+	const char *open = NULL;
+
+	if (size > tail && strcmp(said + size - tail, after) == 0)
+		for (const char *at = strstr(said, before); at != NULL; at = strstr(at + 1, before))
+			open = at;
+	return open != NULL ? ph_pool_copy(pool, (ph_span){said, (size_t)(open - said)}) : said;
+}
+
 /* "host mx.example.com[192.0.2.1] said: 550 …" → the host's name and what it said. */
 static const char *
 remote_of(ph_pool *pool, const char *text, const char **said)
@@ -211,7 +225,7 @@ remote_of(ph_pool *pool, const char *text, const char **said)
 		return NULL;
 	text += sizeof(before) - 1;
 	bracket = strchr(text, '[');
-	*said = end + sizeof(after) - 1;
+	*said = reply_of(pool, end + sizeof(after) - 1);
 	return ph_pool_copy(pool,
 		(ph_span){text, (size_t)((bracket != NULL && bracket < end ? bracket
 		: end) - text)});

@@ -198,6 +198,7 @@ struct ph_user_delivery {
 	char client_port[8];
 	char sasl_method[32];
 	char sasl_sender[336];
+	char address[330];    /* where the recipient stands now, after aliases; "": as recipient */
 };
 #define PH_USER_DELIVERY_1_0 1112
 
@@ -226,6 +227,11 @@ PH_API int ph_spawn_delivery(void *self, const struct ph_user_delivery *requests
 	size_t count, struct ph_user_result *results, ph_deadline deadline, ph_error *error);
 /* The most that one batch may hold. */
 #define PH_SPAWN_MAX 64
+/*
+ * Since ABI 1.1. Fills in who handed the message in, and its envid: texts that a command may want
+ * to know, cut where they are too long.
+ */
+PH_API void ph_delivery_describe(const ph_delivery *delivery, struct ph_user_delivery *request);
 /*
  * Since ABI 1.1. The same for the message of a delivery: all its recipients, in batches of what one
  * may hold; waits, and says what became of each. request: what all have in common, its size and

@@ -248,13 +248,13 @@ scene_submission(void)
 		check(strcmp(e->recipients[0].orcpt, "rfc822;b+b@x") == 0);
 		check(stored_has("(Posthouse, from userid 1000)"));
 		check(stored_has("Subject: x\r\n") && stored_has("\r\n\r\nhello\r\n"));
-		check(stored_has("From: joe@example.com (J. User)\r\n"));
+		check(stored_has("From: \"J. User\" <joe@example.com>\r\n"));
 	}
 	submit(PH_SUBMIT_MAGIC "from\nto a@b\nend\n", 100, &reply);
 	check(reply.code == 250 && e->sender[0] == '\0');
 	submit(PH_SUBMIT_MAGIC "from \"a b\"@x\nto a@b\nend\n", 100, &reply);
 	check(reply.code == 250 && strcmp(e->sender, "\"a b\"@x") == 0);
-	check(stored_has("From: \"a b\"@x (Joe \\(User\\))\r\n"));
+	check(stored_has("From: \"Joe (User)\" <\"a b\"@x>\r\n"));
 }
 
 static void

@@ -10,7 +10,7 @@
 
 enum {
 	WORDS_MAX = 1000,
-	VARIABLES = 12
+	VARIABLES = 13
 };
 
 static bool
@@ -75,19 +75,35 @@ add(struct environment *environment, const char *name, ph_span value)
 	environment->items[environment->count++] = item;
 }
 
+/* What is not known has no variable. */
+static void
+add_known(struct environment *environment, const char *name, const char *value)
+{
+	if (*value != '\0')
+		add(environment, name, ph_span_of(value));
+}
+
 static void
 add_all(struct environment *environment, const struct ph_user_delivery *request)
 {
-	const char *at = strrchr(request->recipient, '@');
-	size_t local = at != NULL ? (size_t)(at - request->recipient) : strlen(request->recipient);
+	const char *address = *request->address != '\0' ? request->address : request->recipient;
+	const char *at = strrchr(address, '@');
+	size_t local = at != NULL ? (size_t)(at - address) : strlen(address);
 
 	add(environment, "SENDER", ph_span_of(request->sender));
-	add(environment, "RECIPIENT", ph_span_of(request->recipient));
+	add(environment, "RECIPIENT", ph_span_of(address));
 	add(environment, "ORIGINAL_RECIPIENT", ph_span_of(
-		*request->original != '\0' ? request->original : request->recipient));
-	add(environment, "LOCAL", (ph_span){request->recipient, local});
+		*request->original != '\0' ? request->original : address));
+	add(environment, "LOCAL", (ph_span){address, local});
 	add(environment, "DOMAIN", ph_span_of(at != NULL ? at + 1 : ""));
 	add(environment, "EXTENSION", ph_span_of(request->extension));
+	add_known(environment, "CLIENT_ADDRESS", request->client_address);
+	add_known(environment, "CLIENT_HELO", request->client_helo);
+	add_known(environment, "CLIENT_HOSTNAME", request->client_hostname);
+	add_known(environment, "CLIENT_PROTOCOL", request->client_protocol);
+	add_known(environment, "SASL_METHOD", request->sasl_method);
+	add_known(environment, "SASL_SENDER", request->sasl_sender);
+	add_known(environment, "SASL_USERNAME", request->sasl_username);
 }
 
 /* ---- The command ----------------------------------------------------------------------------- */

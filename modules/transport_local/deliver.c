@@ -136,7 +136,7 @@ fill_dispatch(struct work *w, const struct addressee *to, const char *user,
 	const char *extension = to->user + strcspn(to->user, *delimiters != '\0' ? delimiters : "");
 
 	*dispatch = (struct dispatch){.delivery = w->delivery, .user = user, .sender = to->sender,
-		.recipient = to->recipient, .original = to->original,
+		.recipient = to->recipient, .address = to->address, .original = to->original,
 		.extension = user != NULL && *extension != '\0' && strcmp(user, to->user) != 0 ?
 			extension + 1 : "",
 		.fd = w->fd, .offset = w->offset, .length = w->length};

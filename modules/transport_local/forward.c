@@ -244,6 +244,9 @@ add_address(struct reading *r, const struct target *from)
 			return -1;
 		if (own == 1 || from->kind == TARGET_USER)
 			target.kind = PH_TARGET_MAILBOX;
+		/* The user's copy stays addressed as it was. */
+		if (own == 1 && is_own_name(r, r->to->recipient) == 1)
+			target.address = r->to->recipient;
 	}
 	return add(r, &target);
 }

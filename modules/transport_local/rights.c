@@ -39,6 +39,16 @@ fill(char *field, size_t size, const char *text)
 	return snprintf(field, size, "%s", text) < (int)size;
 }
 
+/* What only commands are told. */
+static bool
+describe(struct ph_user_delivery *request, const struct dispatch *d)
+{
+	if (request->kind != PH_USER_COMMAND && request->kind != PH_USER_INSTANCE)
+		return true;
+	ph_delivery_describe(d->delivery, request);
+	return fill(request->address, sizeof(request->address), d->address);
+}
+
 /* Of "user+extension@domain". */
 static void
 find_extension(struct ph_user_delivery *request)
@@ -74,7 +84,7 @@ make_request(const struct dispatch *d, enum ph_user_kind kind, const char *targe
 		fill(request->original, sizeof(request->original), d->original) &&
 		fill(request->extension, sizeof(request->extension),
 		d->extension != NULL ? d->extension : "") &&
-		fill(request->target, sizeof(request->target), target)) {
+		fill(request->target, sizeof(request->target), target) && describe(request, d)) {
 		if (d->extension == NULL)
 			find_extension(request);
 		return request;

@@ -27,6 +27,7 @@ struct dispatch {
 	ph_delivery *delivery;  /* sender, queue ID, … */
 	const char *user;       /* whose rights; NULL: default_privs */
 	const char *recipient;  /* the address as Delivered-To shows it */
+	const char *address;    /* the address as a command is told it */
 	const char *original;   /* as X-Original-To shows it */
 	const char *extension;  /* of the recipient's address, without the delimiter; "": none; NULL: what
 	                         * stands behind the user's name in it */

@@ -374,7 +374,7 @@ static const struct {
 		NULL},
 	/* .forward files; see ph_spawn_read() */
 	{"nobody+passwd@here.example", "", PH_TARGET_ADDRESS,
-		"\\nobody@here.example;x@far.example^nobody+passwd@here.example;|cat(nobody);~/box(nobody);"
+		"\\nobody+passwd@here.example;x@far.example^nobody+passwd@here.example;|cat(nobody);~/box(nobody);"
 		"daemon@here.example;", NULL, NULL},
 	{"nobody+passwd@here.example", "", PH_TARGET_MAILBOX, "sent 2.0.0 delivered to mailbox",
 		"nobody+passwd@here.example nobody+passwd@here.example nobody", NULL},

@@ -26,21 +26,23 @@ struct transaction {
 };
 
 static void
-note(ph_delivery *delivery, struct pending *pending, const char *status, const char *text)
+note(ph_delivery *delivery, struct pending *pending, const char *status, const char *relay,
+	const char *text)
 {
 	snprintf(pending->status, sizeof pending->status, "%s", status);
 	if (pending->status[0] == '5')
 		pending->status[0] = '4';
 	pending->text = ph_pool_strdup(ph_delivery_pool(delivery), text);
+	pending->relay = relay != NULL ? ph_pool_strdup(ph_delivery_pool(delivery), relay) : NULL;
 }
 
 void
 transaction_fail(ph_delivery *delivery, struct pending *pending, size_t count, const char *status,
-	const char *text)
+	const char *relay, const char *text)
 {
 	for (size_t i = 0; i < count; i++)
 		if (!pending[i].done)
-			note(delivery, &pending[i], status, text);
+			note(delivery, &pending[i], status, relay, text);
 }
 
 /* A refusal of one recipient, or of everything (which: SIZE_MAX). */
@@ -63,7 +65,8 @@ refused(struct transaction *t, size_t which, const char *fallback, const char *c
 			char *text = ph_pool_printf(ph_delivery_pool(t->delivery),
 				"%s (in reply to %s command)", t->text, command);
 
-			note(t->delivery, pending, code, text != NULL ? text : "out of memory");
+			note(t->delivery, pending, code, t->client->relay,
+				text != NULL ? text : "out of memory");
 		}
 	}
 }
@@ -277,7 +280,7 @@ static void
 lost(struct transaction *t, const char *text)
 {
 	t->client->broken = true;
-	transaction_fail(t->delivery, t->pending, t->count, "4.4.2", text);
+	transaction_fail(t->delivery, t->pending, t->count, "4.4.2", t->client->relay, text);
 }
 
 /* A message whose end never comes is none. */
@@ -285,7 +288,7 @@ static void
 give_up(struct transaction *t)
 {
 	t->client->broken = true;
-	transaction_fail(t->delivery, t->pending, t->count, "4.3.0", t->content.failure);
+	transaction_fail(t->delivery, t->pending, t->count, "4.3.0", NULL, t->content.failure);
 }
 
 static enum exchange
@@ -375,7 +378,7 @@ defer_lookup(struct transaction *t, const char *parameter, const ph_error *error
 
 	ph_log(PH_LOG_WARNING, "%s: %s: %s", ph_delivery_queue_id(t->delivery), parameter,
 		error->text);
-	transaction_fail(t->delivery, t->pending, t->count, "4.3.0",
+	transaction_fail(t->delivery, t->pending, t->count, "4.3.0", NULL,
 		text != NULL ? text : "Temporary lookup failure");
 	return -1;
 }
@@ -415,13 +418,13 @@ prepare(struct transaction *t)
 	t->asked = ph_pool_array(pool, t->count, sizeof t->asked[0]);
 	t->taken = ph_pool_array(pool, t->count, sizeof t->taken[0]);
 	if (t->text == NULL || t->reply == NULL || t->asked == NULL || t->taken == NULL) {
-		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", "out of memory");
+		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", NULL, "out of memory");
 		return -1;
 	}
 	t->probe = ph_delivery_is_probe(t->delivery);
 	if (!t->probe && ph_delivery_content(t->delivery, &content->fd, &content->offset,
 				 &content->length, &content->dot_lines, &error) == -1) {
-		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", error.text);
+		transaction_fail(t->delivery, t->pending, t->count, "4.3.0", NULL, error.text);
 		return -1;
 	}
 	return make_content(t);

@@ -14,6 +14,7 @@ struct pending {
 	bool done;         /* a result was given */
 	char status[12];   /* the last temporary failure */
 	char *text;        /* in the delivery's pool */
+	char *relay;       /* the server that it is about, in the delivery's pool; NULL: none */
 };
 
 enum outcome {
@@ -25,8 +26,9 @@ enum outcome {
 /* Gives results for those recipients about which the server decided; notes temporary failures. */
 enum outcome transaction_run(struct client *client, ph_delivery *delivery, struct pending *pending,
 	size_t count);
-/* Notes a temporary failure for every recipient that is not done. */
+/* Notes a temporary failure for every recipient that is not done. relay: the server's; NULL: none.
+ */
 void transaction_fail(ph_delivery *delivery, struct pending *pending, size_t count,
-	const char *status, const char *text);
+	const char *status, const char *relay, const char *text);
 
 #endif

@@ -283,7 +283,7 @@ not_connected(struct attempt *a)
 		bounce_all(a, status, "none", a->text);
 		return true;
 	}
-	transaction_fail(a->delivery, a->pending, a->count, status, a->text);
+	transaction_fail(a->delivery, a->pending, a->count, status, NULL, a->text);
 	return false;
 }
 
@@ -324,7 +324,7 @@ defer_rest(struct attempt *a)
 	for (size_t i = 0; i < a->count; i++)
 		if (!a->pending[i].done)
 			ph_delivery_defer(a->delivery, a->pending[i].index, a->pending[i].status,
-				"none", "%s",
+				a->pending[i].relay != NULL ? a->pending[i].relay : "none", "%s",
 				a->pending[i].text != NULL ? a->pending[i].text : "out of memory");
 }
 
@@ -350,7 +350,7 @@ try_hop(struct attempt *a, bool last)
 	ph_error *error = ph_pool_alloc(ph_delivery_pool(a->delivery), sizeof *error);
 
 	if (hop == NULL || hosts == NULL || error == NULL) {
-		transaction_fail(a->delivery, a->pending, a->count, "4.3.0", "out of memory");
+		transaction_fail(a->delivery, a->pending, a->count, "4.3.0", NULL, "out of memory");
 		a->final = true;
 		return true;
 	}
@@ -366,7 +366,8 @@ try_hop(struct attempt *a, bool last)
 	if (hosts->permanent && (last || hosts->refused))
 		bounce_all(a, hosts->status, "none", hosts->reason);
 	else
-		transaction_fail(a->delivery, a->pending, a->count, hosts->status, hosts->reason);
+		transaction_fail(a->delivery, a->pending, a->count, hosts->status, NULL,
+			hosts->reason);
 	return true;
 }
 

@@ -40,6 +40,7 @@ DEFAULTS = {
     "mynetworks": "{127.0.0.0/8}",
     "smtpd_relay_restrictions": "{permit_mynetworks, reject_unauth_destination}",
     "smtpd_peername_lookup": "no",
+    "local_header_rewrite_clients": "''",  # their headers stay as they are
 }
 
 

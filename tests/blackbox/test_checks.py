@@ -478,8 +478,9 @@ def test_receive_override_options(posthouse, sink, tmp_path):
     server = posthouse(**options(
         sink, header_checks=table(tmp_path, "checks", "/^X-Seen:/ REPLACE X-Seen: yes"), always_bcc="copy@far.example",
         canonical_maps="'inline:{ { me@far.example = other@far.example } }'",
-        virtual_alias_maps="'inline:{ { you@far.example = two@far.example } }'"), sections=again)
-    text = "From: me@far.example\r\nX-Seen: no\r\n\r\nbody\r\n"
+        virtual_alias_maps="'inline:{ { you@far.example = two@far.example } }'",
+        local_header_rewrite_clients="permit_inet_interfaces"), sections=again)
+    text = "Date: now\r\nMessage-Id: <1@x>\r\nFrom: me@far.example\r\nX-Seen: no\r\n\r\nbody\r\n"
     with server:
         assert delivered(server, sink, text) == (
             "other@far.example", ["copy@far.example", "two@far.example"],

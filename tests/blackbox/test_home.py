@@ -79,6 +79,25 @@ def test_files_and_commands_of_a_forward(posthouse, homes):
         assert owned(homes / "joe" / "copies", JOE)
 
 
+def test_what_a_command_is_told(posthouse, homes):
+    """Of the client, and of the address behind an alias; the user's own copy is addressed as the letter was."""
+    server = posthouse(recipient_delimiter="'+'", mailbox_command="'env > told; cat > letter'")
+    server.aliases.write_text("boss: joe+b\n")
+    with server:
+        server.send("a@client.example", "boss@test.example")
+        server.wait_log(r"status=sent \(delivered to command")
+        told = dict(line.split("=", 1) for line in (homes / "joe" / "told").read_text().splitlines())
+        assert told["RECIPIENT"] == "joe+b@mx.test.example" and told["ORIGINAL_RECIPIENT"] == "boss@test.example"
+        assert (told["LOCAL"], told["DOMAIN"], told["EXTENSION"]) == ("joe+b", "mx.test.example", "b")
+        assert (told["CLIENT_ADDRESS"], told["CLIENT_HELO"], told["CLIENT_PROTOCOL"]) == ("127.0.0.1", "client.example", "ESMTP")
+        assert "SASL_USERNAME" not in told
+        assert "Delivered-To: boss@test.example" in (homes / "joe" / "letter").read_text()
+        forward(homes, "joe", JOE, "\\joe, ~/copies\n")
+        server.send("a@client.example", "joe+c@test.example")
+        server.wait_log(r"status=sent \(delivered to command", 2)
+        assert "Delivered-To: joe+c@test.example" in (homes / "joe" / "letter").read_text()
+
+
 COMMAND = '"|cat > got-$EXTENSION; exit $(cat code)"'
 
 

@@ -52,7 +52,7 @@ def test_each_recipient_has_its_own_fate(posthouse):
     with posthouse(**relay(sink)) as server:
         server.send("news@test.example", [f"{name}@far.example" for name in fates])
         server.wait_log(r"to=<good@far.example>.*status=sent")
-        server.wait_log(r"to=<later@far.example>.*dsn=4.2.0, status=deferred \(host .* said: 450 4.2.0 later")
+        server.wait_log(r"to=<later@far.example>, relay=127.0.0.1\[127.0.0.1\]:\d+, .*dsn=4.2.0, status=deferred \(host .* said: 450 4.2.0 later")
         server.wait_log(r"to=<never@far.example>.*dsn=5.1.1, status=bounced \(host .* said: 550 5.1.1 no such user")
         report = server.wait_letters(1, "news")[0]
         assert report["Return-Path"] == "<>" and report.get_content_type() == "multipart/report"

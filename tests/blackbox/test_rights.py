@@ -61,7 +61,8 @@ echo "$1" > {out}/argument
         assert env["LOCAL"] == f"{USER}+e_x__y_" and env["DOMAIN"] == "test.example"
         assert env["EXTENSION"] == "e_x__y_" and env["GREETING"] == "hello"
         assert set(env) <= {"USER", "LOGNAME", "HOME", "SHELL", "PATH", "TZ", "GREETING", "PWD", "OLDPWD", "_", "SHLVL",
-                            "RECIPIENT", "ORIGINAL_RECIPIENT", "SENDER", "LOCAL", "DOMAIN", "EXTENSION"}
+                            "RECIPIENT", "ORIGINAL_RECIPIENT", "SENDER", "LOCAL", "DOMAIN", "EXTENSION",
+                            "CLIENT_ADDRESS", "CLIENT_HELO", "CLIENT_HOSTNAME", "CLIENT_PROTOCOL"}
         assert (out / "argument").read_text() == "e_x__y_\n"
         letter = (out / "letter").read_text()
         assert letter.startswith("From a$b@client.example  ")

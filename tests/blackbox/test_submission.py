@@ -48,7 +48,7 @@ def test_a_letter_with_its_headers(posthouse):
         assert re.fullmatch(r"by mx\.test\.example \(Posthouse, from userid %d\)\n\tid %s; .*" %
                             (os.geteuid(), queue_id), letter["Received"], re.S)
         assert re.fullmatch(r"<\d{14}\.%s@mx\.test\.example>" % queue_id, letter["Message-Id"])
-        assert letter["Date"] and letter["From"].startswith("a.sender@test.example")
+        assert letter["Date"] and "<a.sender@test.example>" in letter["From"]
         assert letter.get_payload() == "a\n.\nb\nc d\n..e\n"
         server.wait_log(f"pickup\\[\\d+\\]: {queue_id}: uid={os.geteuid()} from=<a\\.sender>")
         server.wait_log(f"cleanup\\[\\d+\\]: {queue_id}: message-id=<")

@@ -120,7 +120,7 @@ check_stored(const char *expected)
 #define RECEIVED_LOCAL \
 	"Received: by centos.example.com (Posthouse, from userid 0)\r\n\tid ID; DATE\r\n"
 #define COMPLETED \
-	"Message-Id: <.ID@centos.example.com>\r\nDate: DATE\r\nFrom: root@example.com (root)\r\n"
+	"Message-Id: <.ID@centos.example.com>\r\nDate: DATE\r\nFrom: root <root@example.com>\r\n"
 #define RECEIVED_SMTP \
 	"Received: from helo.example (client.example.com [192.0.2.7])\r\n" \
 	"\tby centos.example.com (Posthouse) with ESMTP id ID\r\n\tfor <joe@example.net>; DATE\r\n"
@@ -150,6 +150,39 @@ static void
 local(void **state)
 {
 	run(scene_local);
+}
+
+/* What comes from this site, or from everybody where that is asked for, is completed. */
+static void
+scene_completed(void)
+{
+	static const char resent[] = "Resent-To: x@y\r\nResent-Date: now\r\n";
+	ph_reply reply;
+
+	fake_client.in_interfaces = true;
+	fake_settings.local_header_rewrite_clients =
+		(ph_strings){1, (const char *[]){"permit_inet_interfaces"}};
+	submit(PH_ORIGIN_SMTP, "A: b\r\n\r\n", 100, &reply);
+	check_stored(RECEIVED_SMTP "A: b\r\n" COMPLETED "\r\n");
+	fake_client.in_interfaces = false;
+	submit(PH_ORIGIN_SMTP, "A: b\r\n\r\n", 100, &reply);
+	check_stored(RECEIVED_SMTP "A: b\r\n\r\n");
+	fake_settings.always_add_missing_headers = true;
+	fake_settings.header_from_format = HEADER_FROM_OBSOLETE;
+	submit(PH_ORIGIN_SMTP, "A: b\r\nDate: now\r\n\r\n", 100, &reply);
+	check_stored(RECEIVED_SMTP "A: b\r\nDate: now\r\nMessage-Id: <.ID@centos.example.com>\r\n"
+		"From: root@example.com (root)\r\n\r\n");
+	submit(PH_ORIGIN_LOCAL, "Resent-To: x@y\r\nResent-Date: now\r\n\r\n", 100, &reply);
+	check(strncmp(stored(), RECEIVED_LOCAL, strlen(RECEIVED_LOCAL)) == 0);
+	check(strstr(stored(), resent) != NULL && strstr(stored(), "\r\nResent-Message-Id: <") != NULL);
+	check(strstr(stored(), "\r\nResent-From: root@example.com (root)\r\n\r\n") != NULL);
+	check(strstr(stored(), "\r\nFrom:") == NULL && strstr(stored(), "\r\nMessage-Id:") == NULL);
+}
+
+static void
+completed(void **state)
+{
+	run(scene_completed);
 }
 
 static void
@@ -188,6 +221,12 @@ scene_forms(void)
 		{" no header\r\n", RECEIVED_SMTP "\r\n no header\r\n", 0},
 		{"\r\nbody\r\n", RECEIVED_SMTP "\r\nbody\r\n", 0},
 		{"A: b\r\n", RECEIVED_SMTP "A: b\r\n\r\n", 0},
+		{"From a@b Mon 00:00\r\nA: b\r\n\r\nFrom\r\n",
+			RECEIVED_SMTP "X-Mailbox-Line: From a@b Mon 00:00\r\nA: b\r\n\r\nFrom\r\n", 0},
+		{">From x\r\nno header\r\n", RECEIVED_SMTP "X-Mailbox-Line: >From x\r\n\r\nno header\r\n", 0},
+		{"From : x\r\n", RECEIVED_SMTP "From : x\r\n\r\n", 0},
+		{"From x\r\n", RECEIVED_SMTP "X-Mailbox-Line: From x\r\n\r\n", 0},
+		{"A: b\r\nFrom x\r\n", RECEIVED_SMTP "A: b\r\n\r\nFrom x\r\n", 0},
 		{"A: b\r\n folded", RECEIVED_SMTP "A: b\r\n folded\r\n\r\n", 0},
 		{"", RECEIVED_SMTP "\r\n", 0},
 		{"A: b\r\n\r\n.body\r\n", RECEIVED_SMTP "A: b\r\n\r\n.body\r\n", PH_CONTENT_DOT_LINES},
@@ -245,7 +284,7 @@ scene_received(void)
 	write_in_steps(intake, "Message-Id: <1@x>\r\nDate: now\r\n\r\n", 100);
 	check(ph_intake_commit(intake, &reply) == PH_INTAKE_QUEUED);
 	check_stored("Received: by centos.example.com (Posthouse)\r\n\tid ID; DATE\r\nMessage-Id: <1@x>\r\n"
-		     "Date: now\r\nFrom: MAILER-DAEMON@example.com (Mail Delivery System)\r\n\r\n");
+		     "Date: now\r\nFrom: Mail Delivery System <MAILER-DAEMON@example.com>\r\n\r\n");
 }
 
 static void
@@ -573,6 +612,7 @@ scene_wishes(void)
 	check(strcmp(envelope->filter, "smtp:[127.0.0.1]:10025") == 0);
 	check(envelope->recipient_count == 2);
 	check(strcmp(envelope->recipients[0].address, "boss@b") == 0);
+	check(strcmp(envelope->recipients[0].original, "a@b") == 0);
 	check(strcmp(envelope->recipients[1].address, "copy@b") == 0);
 	check(envelope->recipients[1].notify == 1);
 	check(strncmp(fake_queue.content, "X-One: 1\r\nX-Two: 2\r\nReceived: ", 30) == 0);
@@ -792,6 +832,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(local),
+		cmocka_unit_test(completed),
 		cmocka_unit_test(log_lines),
 		cmocka_unit_test(forms_of_content),
 		cmocka_unit_test(received_headers),

@@ -87,7 +87,7 @@ test_fields(void **state)
 	assert_has("Arrival-Date: ");
 	assert_has("Original-Recipient: rfc822;Nobody@example.com\r\n"
 		"Final-Recipient: rfc822; nobody@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n"
-		"Remote-MTA: dns; mx.example.com\r\nDiagnostic-Code: smtp; 550 5.1.1 <nobody@example.com>:");
+		"Remote-MTA: dns; mx.example.com\r\nDiagnostic-Code: smtp; 550 5.1.1 <nobody@example.com>: user unknown\r\n");
 	assert_has("Original-Recipient: rfc822;alias@here.example\r\n"
 		"Final-Recipient: rfc822; x@there.example\r\nAction: failed\r\nStatus: 4.4.7\r\n"
 		"Diagnostic-Code: X-Posthouse; connect to there.example[192.0.2.2]:25:");
