@@ -93,10 +93,15 @@ repeater(void *argument)
 		repeat(argument);
 }
 
+/* Who is there now knows nothing of what a predecessor took up: the end of a segment that is still written
+ * to can be told from a write under way by a hint only. */
 static void
 up(void *context)
 {
-	repeat(context);
+	struct client *c = context;
+
+	for (size_t i = 0; i < c->count; i++)
+		send_hint(c, &c->told[i]);
 	verify_client_repeat();
 }
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import Sink, wait_until
+from harness import Sink, free_port, wait_until
 
 
 class Load(threading.Thread):
@@ -103,6 +103,16 @@ def all_arrive(acknowledged, place, arrived):
 
 
 QUICK = dict(minimal_backoff_time="1s", maximal_backoff_time="2s", smtpd_client_connection_count_limit=0)
+
+
+def test_the_last_letter_is_known_to_the_next_queue_role(posthouse):
+    """Its writer lives and writes nothing more; the role that was told of it is gone."""
+    with posthouse(relayhost=f"[127.0.0.1]:{free_port()}") as server:
+        server.send("a@client.example", "b@far.example")
+        server.wait_log(r"status=deferred")
+        [queue] = re.findall(r"queue 0: pid (\d+)", server.command("posthouse", "status")[1])
+        os.kill(int(queue), signal.SIGKILL)
+        wait_until(lambda: "b@far.example" in server.command("mailq", check=False)[1], "the letter", 20)
 
 
 @pytest.mark.slow
