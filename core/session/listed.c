@@ -160,75 +160,7 @@ ask_relocated(const struct question *question)
 	return refuse(question, 550, "5.1.6", why != NULL ? why : "User has moved");
 }
 
-static bool
-goes_nowhere(const char *route)
-{
-	return strncmp(route, "error:", 6) == 0 || strncmp(route, "retry:", 6) == 0;
-}
-
-/* "error:5.1.2 text", "retry:text"; other routes lead somewhere. */
-static ph_verdict
-follow(const struct question *question, const char *route)
-{
-	bool retry = *route == 'r';
-	char status[12] = "";
-
-	if (!goes_nowhere(route))
-		return PH_DUNNO;
-	route += 6;
-	route += statuscode_read(route, status, sizeof(status));
-	return refuse(question, retry ? 450 : 550,
-		status[0] != '\0' ? status : question->sender ? "5.1.0" : "5.1.1",
-		*route != '\0' ? route : "Address is undeliverable");
-}
-
-/* The parameter that names the transport of a class of recipients; "": nobody asks for it. */
-static const char *
-route_of_class(const struct question *question)
-{
-	const struct settings *settings = question->session->settings;
-
-	if (question->sender)
-		return "";
-	switch (question->class) {
-	case DOMAIN_LOCAL:
-		return settings->local_transport;
-	case DOMAIN_VIRTUAL_MAILBOX:
-		return settings->virtual_transport;
-	case DOMAIN_RELAY:
-		return settings->relay_transport;
-	case DOMAIN_FOREIGN:
-		return settings->default_transport;
-	case DOMAIN_VIRTUAL_ALIAS:
-	case DOMAIN_FAILED:
-		break;
-	}
-	return "";
-}
-
-static const ph_map *
-sender_maps(const struct question *question)
-{
-	return question->sender || question->class != DOMAIN_FOREIGN ? NULL
-		: question->session->settings->sender_dependent_default_transport_maps;
-}
-
-/* Where it goes when transport_maps does not know it. */
-static ph_verdict
-ask_usual_route(const struct question *question, struct routes *routes)
-{
-	if (!ph_map_is_empty(sender_maps(question)))
-		switch (routes_sender_transport(routes)) {
-		case PH_FAILED:
-			return later(question);
-		case PH_FOUND:
-			return follow(question, routes->value);
-		case PH_NOT_FOUND:
-			break;
-		}
-	return follow(question, route_of_class(question));
-}
-
+/* "error:5.1.2 text", "retry:text" of transport_maps. */
 static ph_verdict
 ask_transport(const struct question *question)
 {
@@ -238,17 +170,25 @@ ask_transport(const struct question *question)
 	struct routes routes = {.settings = session->settings, .pool = ph_scratch_pool(session),
 		.address = question->address,
 		.domain = *domain != '\0' ? domain : session->settings->myhostname,
-		.sender = session->sender != NULL ? session->sender : "", .error = &error};
+		.error = &error};
 	ph_found found = routes_transport(&routes);
+	char status[12] = "";
+	bool retry;
 
 	if (!ph_map_is_empty(session->settings->transport_maps))
 		ph_explain(session, "transport_maps for %s: %s", question->address,
 			found == PH_FOUND ? routes.value : found == PH_FAILED ? error.text
 			: "nothing");
-	if (found == PH_FAILED)
-		return later(question);
-	return found == PH_FOUND ? follow(question, routes.value)
-		: ask_usual_route(question, &routes);
+	if (found != PH_FOUND)
+		return found == PH_FAILED ? later(question) : PH_DUNNO;
+	retry = strncmp(routes.value, "retry:", 6) == 0;
+	if (!retry && strncmp(routes.value, "error:", 6) != 0)
+		return PH_DUNNO;
+	routes.value += 6;
+	routes.value += statuscode_read(routes.value, status, sizeof(status));
+	return refuse(question, retry ? 450 : 550,
+		status[0] != '\0' ? status : question->sender ? "5.1.0" : "5.1.1",
+		*routes.value != '\0' ? routes.value : "Address is undeliverable");
 }
 
 /* ---- Asking ---------------------------------------------------------------------------------- */
@@ -261,7 +201,6 @@ is_open(const struct question *question, const struct class_table *table)
 
 	return ph_map_is_empty(settings->relocated_maps) &&
 		ph_map_is_empty(settings->transport_maps) &&
-		ph_map_is_empty(sender_maps(question)) && !goes_nowhere(route_of_class(question)) &&
 		(table == NULL || (table->class != DOMAIN_VIRTUAL_ALIAS &&
 		ph_map_is_empty(maps_of(question,
 			table))));

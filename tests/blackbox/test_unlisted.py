@@ -127,26 +127,3 @@ def test_owners_of_addresses(posthouse):
             assert told["accepted"] == (said is None), told
             assert said is None or (reply["code"], reply["status"], reply["text"]) == (
                 553, "5.7.1", f"<games@test.example>: Sender address rejected: {said}"), reply
-
-
-def test_transports_that_lead_nowhere(posthouse):
-    """What the parameters and the sender say of the transport, where transport_maps says nothing."""
-    server = posthouse(
-        local_transport="'error:5.7.1 no local mail'", default_transport="'retry:4.7.1 not today'", relay_domains="behind.example",
-        virtual_mailbox_domains="box.example", virtual_transport="'error:'", relay_transport="discard",
-        sender_dependent_default_transport_maps=inline({"@good.example": "discard:", "@bad.example": "error:5.7.9 not you"}),
-        transport_maps=inline({"open.example": "discard:"}), virtual_alias_domains="alias.example",
-        virtual_alias_maps=inline({"any@alias.example": "any@open.example"}))
-    with server, server.client() as client:
-        client.hello()
-        for sender, expected in (
-                ("x@other.example", [refused("games@test.example", "550 5.7.1", "no local mail"), ("any@open.example", 250),
-                                     refused("any@far.example", "450 4.7.1", "not today"), ("any@alias.example", 250),
-                                     refused("any@box.example", "550 5.1.1", "Address is undeliverable"), ("any@behind.example", 250)]),
-                ("x@good.example", [("any@far.example", 250), ("any@behind.example", 250)]),
-                ("x@bad.example", [refused("any@far.example", "550 5.7.9", "not you"), ("any@behind.example", 250)])):
-            client.expect(f"MAIL FROM:<{sender}>", 250)
-            for address, answer in expected:
-                code, text = client.say(f"RCPT TO:<{address}>")
-                assert code == answer or text == answer, (sender, address, text)
-            client.expect("RSET", 250)
