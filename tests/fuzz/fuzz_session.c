@@ -328,6 +328,7 @@ set_options(unsigned options)
 		.line_length_limit = small ? 512 : 2048, .strict_envelopes = strict,
 		.forbid_bare_newline = (options & OPTION_REJECT_NEWLINES) != 0 ? BARE_NEWLINE_REJECT :
 			BARE_NEWLINE_NORMALIZE,
+		.bare_newline_reject_code = 550, .recipient_overshoot_limit = 1000, .reject_footer = "",
 		.forbid_unauth_pipelining = (options & OPTION_PIPELINING_FREE) == 0,
 		.disable_vrfy = strict, .hostname = "mail.here.example"};
 }
