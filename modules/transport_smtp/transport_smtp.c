@@ -234,7 +234,7 @@ use(struct attempt *a, struct client *client)
 	a->used = client->address;
 	ph_delivery_connected(a->delivery);
 	outcome = transaction_run(client, a->delivery, a->pending, a->count);
-	a->final = outcome == OUTCOME_FINAL;
+	a->final |= outcome == OUTCOME_FINAL;
 	if (last_use(a->settings, client))
 		client_close(client);
 	else

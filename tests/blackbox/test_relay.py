@@ -122,6 +122,8 @@ two MX 10 dead
 two MX 20 alive
 six MX 10 alive6
 direct A 127.0.0.1
+backup MX 10 alive
+backup MX 20 mx.test.example.
 null MX 0 .
 loop MX 10 mx.test
 alive A 127.0.0.1
@@ -193,11 +195,12 @@ def test_fallback_relay(posthouse, nsd):
                        smtp_fallback_relay="{'[127.0.0.1]:%d', '[127.0.0.1]:%d'}" % (free_port(), last.port))
     fates = {"a@none.far.example": last, "a@dead.far.example": last, "good@direct.far.example": moody, "later@direct.far.example": last}
     with server:
-        server.send("a@client.example", [*fates, "bad@direct.far.example", "a@null.far.example"])
+        server.send("a@client.example", [*fates, "bad@direct.far.example", "a@null.far.example", "later@backup.far.example"])
         for address, sink in fates.items():
             server.wait_log(r"to=<%s>, relay=\S+\[127\.0\.0\.1\]:%d, .*status=sent" % (re.escape(address), sink.port))
         server.wait_log(r"to=<bad@direct\.far\.example>, relay=.*:%d, .*dsn=5\.1\.1, status=bounced" % moody.port)
         server.wait_log(r"to=<a@null\.far\.example>, .*dsn=5\.1\.10, status=bounced")
+        server.wait_log(r"to=<later@backup\.far\.example>, .*dsn=4\.2\.0, status=deferred")  # we are its exchanger, too
         wait_until(lambda: sorted(r for _, rcpts, _ in last.messages for r in rcpts if "client" not in r) ==
                    sorted(a for a, sink in fates.items() if sink is last), "the rest")
     last.close()
