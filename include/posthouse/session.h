@@ -120,6 +120,17 @@ PH_API ph_pool *ph_session_pool(ph_session *session);
  * NULL at first. NULL: no memory. */
 PH_API void **ph_session_slot(ph_session *session, const void *owner);
 
+/*
+ * Since ABI 1.1. Expands the template of what a client is told, as ph_macros_expand() does: with the
+ * names that own knows (NULL: none) and these of the session: client, client_address, client_name,
+ * client_port, helo_name, localtime, recipient, recipient_domain, recipient_name,
+ * reverse_client_name, sender, sender_domain, sender_name, server_address, server_name, server_port.
+ * What is not printable ASCII in values becomes "_". The result lives in the pool. session NULL: a
+ * check of the template, with any values. NULL with the error, as there.
+ */
+PH_API const char *ph_reply_expand(ph_pool *pool, ph_session *session, const char *text,
+	ph_macro_fn *own, void *context, ph_error *error);
+
 /* Lookups whose answers live until the restriction returns. They wait; other sessions go on. */
 PH_API const ph_dns_answer *ph_dns_lookup(ph_session *session, ph_dns_type type, const char *name);
 PH_API ph_found ph_map_find(ph_session *session, const ph_map *map, const char *key,

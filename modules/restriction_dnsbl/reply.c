@@ -2,164 +2,34 @@
 
 #include <string.h>
 
-/* Printable ASCII: what peers wrote and may stand in a reply. */
-static const char printable[] = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
-	"abcdefghijklmnopqrstuvwxyz{|}~";
-
 /* ---- Names ------------------------------------------------------------------------------------- */
-
-static const char *
-local_part(ph_session *session, const char *address)
-{
-	return ph_pool_copy(ph_scratch_pool(session), ph_address_local_part(address));
-}
-
-static const char *
-rbl_code(const struct refusal *r)
-{
-	return ph_pool_printf(ph_scratch_pool(r->session), "%d", (int)r->settings->code);
-}
-
-static const char *
-rbl_class(const struct refusal *r)
-{
-	return r->class;
-}
-
-static const char *
-rbl_what(const struct refusal *r)
-{
-	return r->what;
-}
-
-static const char *
-rbl_domain(const struct refusal *r)
-{
-	return r->site->domain;
-}
-
-static const char *
-rbl_reason(const struct refusal *r)
-{
-	return r->reason;
-}
-
-static const char *
-client(const struct refusal *r)
-{
-	return ph_client_label(r->session);
-}
-
-static const char *
-client_address(const struct refusal *r)
-{
-	return ph_client_address_text(r->session);
-}
-
-static const char *
-client_name(const struct refusal *r)
-{
-	return ph_client_name(r->session);
-}
-
-static const char *
-reverse_client_name(const struct refusal *r)
-{
-	return ph_client_reverse_name(r->session);
-}
-
-static const char *
-helo_name(const struct refusal *r)
-{
-	return ph_helo(r->session);
-}
-
-static const char *
-recipient(const struct refusal *r)
-{
-	return ph_recipient(r->session);
-}
-
-static const char *
-recipient_domain(const struct refusal *r)
-{
-	return ph_recipient_domain(r->session);
-}
-
-static const char *
-recipient_name(const struct refusal *r)
-{
-	return local_part(r->session, ph_recipient(r->session));
-}
-
-static const char *
-sender(const struct refusal *r)
-{
-	return ph_has_sender(r->session) && ph_sender(r->session)[0] == '\0' ? "<>" : ph_sender(r->session);
-}
-
-static const char *
-sender_domain(const struct refusal *r)
-{
-	return ph_sender_domain(r->session);
-}
-
-static const char *
-sender_name(const struct refusal *r)
-{
-	return local_part(r->session, sender(r));
-}
-
-static const struct name {
-	const char *name;
-	const char *(*value)(const struct refusal *refusal); /* NULL: no memory */
-} names[] = {
-	{"client", client},
-	{"client_address", client_address},
-	{"client_name", client_name},
-	{"helo_name", helo_name},
-	{"rbl_class", rbl_class},
-	{"rbl_code", rbl_code},
-	{"rbl_domain", rbl_domain},
-	{"rbl_reason", rbl_reason},
-	{"rbl_txt", rbl_reason},
-	{"rbl_what", rbl_what},
-	{"recipient", recipient},
-	{"recipient_domain", recipient_domain},
-	{"recipient_name", recipient_name},
-	{"reverse_client_name", reverse_client_name},
-	{"sender", sender},
-	{"sender_domain", sender_domain},
-	{"sender_name", sender_name},
-};
-
-static const struct name *
-find_name(const char *name)
-{
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(names[i].name, name) == 0)
-			return &names[i];
-	return NULL;
-}
 
 static const char *
 value_of(void *context, const char *name)
 {
-	const struct name *known = find_name(name);
-	const char *value = known != NULL ? known->value(context) : NULL;
+	const struct refusal *r = context;
 
-	return known != NULL && value == NULL ? "" : value;
+	if (strcmp(name, "rbl_class") == 0)
+		return r->class;
+	if (strcmp(name, "rbl_code") == 0)
+		return ph_pool_printf(ph_scratch_pool(r->session), "%d", (int)r->settings->code);
+	if (strcmp(name, "rbl_domain") == 0)
+		return r->site->domain;
+	if (strcmp(name, "rbl_reason") == 0 || strcmp(name, "rbl_txt") == 0)
+		return r->reason;
+	return strcmp(name, "rbl_what") == 0 ? r->what : NULL;
 }
 
 /* For a check: any value that a name may have. */
 static const char *
 sample_of(void *context, const char *name)
 {
-	const struct name *known = find_name(name);
+	static const char *const names[] = {"rbl_class", "rbl_domain", "rbl_reason", "rbl_txt", "rbl_what"};
 
-	if (known == NULL)
-		return NULL;
-	return strcmp(name, "rbl_code") == 0 ? "554" : "x";
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], name) == 0)
+			return "x";
+	return strcmp(name, "rbl_code") == 0 ? "554" : NULL;
 }
 
 /* ---- Replies ----------------------------------------------------------------------------------- */
@@ -226,7 +96,7 @@ int
 reply_check(const char *template, ph_error *error)
 {
 	ph_pool *pool = ph_pool_new(0);
-	const char *reply = ph_macros_expand(pool, template, printable, sample_of, NULL, error);
+	const char *reply = ph_reply_expand(pool, NULL, template, sample_of, NULL, error);
 	struct reply_parts parts;
 	int result = reply != NULL ? 0 : -1;
 
@@ -253,7 +123,7 @@ static bool
 expand(const struct refusal *r, const char *template, struct reply_parts *parts)
 {
 	ph_error error = {"it must begin with a code from 400 to 599"};
-	const char *reply = ph_macros_expand(ph_scratch_pool(r->session), template, printable, value_of,
+	const char *reply = ph_reply_expand(ph_scratch_pool(r->session), r->session, template, value_of,
 		(void *)r, &error);
 
 	if (reply != NULL && reply_cut(reply, parts))
