@@ -40,129 +40,6 @@ static ph_filter_result store_body(void *context, ph_span bytes);
 
 /* ---- Beginning ------------------------------------------------------------------------------- */
 
-static const char *
-copy_text(ph_pool *pool, const char *text)
-{
-	return text == NULL || *text == '\0' ? "" : ph_pool_strdup(pool, text);
-}
-
-/* Are the headers of this client's mail to be rewritten? */
-static bool
-is_local_client(const struct settings *settings, const struct intake_client *client)
-{
-	for (size_t i = 0; i < settings->local_header_rewrite_clients.count; i++) {
-		const char *word = settings->local_header_rewrite_clients.items[i];
-
-		if ((client->in_interfaces && strcmp(word, "permit_inet_interfaces") == 0) ||
-			(client->in_mynetworks && strcmp(word, "permit_mynetworks") == 0) ||
-			(client->sasl_username != NULL && *client->sasl_username != '\0' &&
-				strcmp(word, "permit_sasl_authenticated") == 0))
-			return true;
-	}
-	return false;
-}
-
-static bool
-has_word(const ph_strings *list, const char *word)
-{
-	for (size_t i = 0; list != NULL && i < list->count; i++)
-		if (ph_strcasecmp(list->items[i], word) == 0)
-			return true;
-	return false;
-}
-
-/* What mail that enters by a listener is spared, and where it goes first. */
-static int
-take_entry(struct ph_filter_message *message, const ph_strings *overrides, const char *filter)
-{
-	message->envelope.filter = copy_text(message->pool, filter);
-	message->no_mappings = has_word(overrides, "no_address_mappings");
-	message->exempt |= has_word(overrides, "no_header_body_checks");
-	return message->envelope.filter != NULL ? 0 : -1;
-}
-
-/* Facts of the session that go into the envelope; the session may end before the message does. */
-static int
-copy_client(struct ph_filter_message *message, const struct intake_client *client)
-{
-	struct envelope *envelope = &message->envelope;
-
-	envelope->client_name = copy_text(message->pool, client->name);
-	envelope->client_address = copy_text(message->pool, client->address);
-	envelope->helo = copy_text(message->pool, client->helo);
-	envelope->protocol = copy_text(message->pool, client->protocol);
-	envelope->client_port = client->port;
-	envelope->sasl_username = copy_text(message->pool, client->sasl_username);
-	envelope->sasl_method = copy_text(message->pool, client->sasl_method);
-	envelope->sasl_sender = copy_text(message->pool, client->sasl_sender);
-	message->tls = client->tls;
-	message->rewrite_headers = is_local_client(message->settings, client);
-	if (take_entry(message, client->overrides, client->filter) == -1 ||
-		envelope->client_name == NULL || envelope->client_address == NULL ||
-		envelope->helo == NULL || envelope->protocol == NULL ||
-		envelope->sasl_username == NULL ||
-		envelope->sasl_method == NULL || envelope->sasl_sender == NULL)
-		return -1;
-	return 0;
-}
-
-/* What filters of content let pass. */
-static bool
-is_exempt(const struct settings *settings, const struct ph_intake_origin *origin)
-{
-	static const char *const classes[] = {
-		[PH_REPORT_OTHER] = "", [PH_REPORT_BOUNCE] = "bounce",
-			[PH_REPORT_NOTIFY] = "notify"};
-
-	if (origin->again || origin->origin != PH_ORIGIN_INTERNAL)
-		return origin->again;
-	return origin->report > PH_REPORT_NOTIFY ||
-		!has_word(&settings->internal_mail_filter_classes, classes[origin->report]);
-}
-
-/* What the section of a listener without sessions says. 0, or -1 without memory. */
-static int
-take_listener(ph_intake *intake)
-{
-	struct ph_intake_origin *origin = &intake->message.origin;
-	const struct policy_settings *policy =
-		origin->listener != NULL ? intake->base->policy(origin->listener) : NULL;
-
-	if (policy == NULL)
-		return 0;
-	if (*origin->queue == '\0')
-		origin->queue = policy->queue;
-	return take_entry(&intake->message, &policy->receive_override_options, policy->content_filter);
-}
-
-static int
-take_origin(ph_intake *intake, const struct ph_intake_origin *origin)
-{
-	struct ph_filter_message *message = &intake->message;
-	struct ph_intake_origin *copy = &message->origin;
-
-	memcpy(copy, origin, origin->size < sizeof(*copy) ? origin->size : sizeof(*copy));
-	copy->size = sizeof(*copy);
-	copy->user_name = copy_text(message->pool, copy->user_name);
-	copy->full_name = copy_text(message->pool, copy->full_name);
-	copy->queue = copy_text(message->pool, copy->queue);
-	message->envelope.origin = copy->origin;
-	message->envelope.uid = copy->uid;
-	if (copy->user_name == NULL || copy->full_name == NULL || copy->queue == NULL)
-		return -1;
-	message->rewrite_headers = copy->origin != PH_ORIGIN_SMTP;
-	intake->header_scan.from_line = copy->origin == PH_ORIGIN_SMTP;
-	message->exempt = is_exempt(message->settings, copy);
-	if (take_listener(intake) == -1)
-		return -1;
-	if (copy->session == NULL)
-		return 0;
-	struct intake_client client = {.name = NULL};
-
-	intake->base->client(copy->session, &client);
-	return copy_client(message, &client);
-}
-
 static void
 show_queue_id(ph_intake *intake)
 {
@@ -191,8 +68,9 @@ ph_intake_begin(const struct ph_intake_origin *origin, ph_error *error)
 	message->envelope = envelope_empty;
 	message->envelope.arrival = ph_wall_clock();
 	queue_id_make(message->envelope.id);
-	if (take_origin(intake, origin) == -1)
+	if (message_take_origin(message, intake->base, origin) == -1)
 		goto fail;
+	intake->header_scan.from_line = origin->origin == PH_ORIGIN_SMTP;
 	intake->queue = intake->base->queue(message->origin.queue);
 	if (intake->queue == NULL) {
 		ph_error_set(error, "there is no queue storage named \"%s\"",
@@ -309,11 +187,11 @@ ph_intake_sender(ph_intake *intake, const char *address,
 	if (message->origin.origin == PH_ORIGIN_LOCAL)
 		ph_log_as("pickup", PH_LOG_INFO, "%s: uid=%u from=<%s>", envelope->id,
 			message->origin.uid, address);
-	envelope->sender = copy_text(message->pool, address);
+	envelope->sender = message_copy_text(message->pool, address);
 	if (envelope->sender != NULL)
 		envelope->sender = address_complete(message->pool, message->settings,
 			envelope->sender);
-	envelope->envid = copy_text(message->pool, given.envid);
+	envelope->envid = message_copy_text(message->pool, given.envid);
 	envelope->ret = given.ret;
 	envelope->watch = given.watch;
 	envelope->body_8bit = given.body == 1;

@@ -23,9 +23,18 @@ grow(ph_pool *pool, const void *list, size_t count, size_t *room, size_t size)
 	return grown;
 }
 
+bool
+message_has_word(const ph_strings *list, const char *word)
+{
+	for (size_t i = 0; list != NULL && i < list->count; i++)
+		if (ph_strcasecmp(list->items[i], word) == 0)
+			return true;
+	return false;
+}
+
 /* "" costs no memory. */
-static const char *
-copy_text(ph_pool *pool, const char *text)
+const char *
+message_copy_text(ph_pool *pool, const char *text)
 {
 	return text == NULL || *text == '\0' ? "" : ph_pool_strdup(pool, text);
 }
@@ -44,9 +53,9 @@ message_add_recipient(struct ph_filter_message *message, const char *address,
 			return -1;
 		envelope->recipients = grown;
 	}
-	struct recipient recipient = {.address = copy_text(message->pool, address),
-		.original = copy_text(message->pool, strcmp(address, original) != 0 ? original : ""),
-		.orcpt = copy_text(message->pool, parameters != NULL ? parameters->orcpt : NULL),
+	struct recipient recipient = {.address = message_copy_text(message->pool, address),
+		.original = message_copy_text(message->pool, strcmp(address, original) != 0 ? original : ""),
+		.orcpt = message_copy_text(message->pool, parameters != NULL ? parameters->orcpt : NULL),
 		.notify = parameters != NULL ? parameters->notify : 0};
 
 	if (recipient.address == NULL || recipient.original == NULL || recipient.orcpt == NULL)

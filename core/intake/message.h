@@ -96,6 +96,13 @@ ph_filter_result filter_run_body_end(struct ph_filter_message *message);
 ph_filter_result filter_run_end(struct ph_filter_message *message);
 void filter_run_done(struct ph_filter_message *message);
 
+/* Takes over from where and how it comes (entry.c). 0, or -1 without memory. */
+int message_take_origin(struct ph_filter_message *message, const struct intake_base *base,
+	const struct ph_intake_origin *origin);
+/* A copy; "" of NULL. NULL without memory. */
+const char *message_copy_text(ph_pool *pool, const char *text);
+/* Is the word, in whatever case, in a list of settings? NULL: an empty one. */
+bool message_has_word(const ph_strings *list, const char *word);
 /* Appends a recipient that is complete already. 0 or -1. */
 int message_add_recipient(struct ph_filter_message *message, const char *address,
 	const char *original, const struct ph_rcpt_parameters *parameters);

@@ -16,21 +16,12 @@
 #define ROUTE_MAX 20
 
 static bool
-has_word(const ph_strings *list, const char *word)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (strcasecmp(list->items[i], word) == 0)
-			return true;
-	return false;
-}
-
-static bool
 has_class(const ph_strings *list, enum rewrite_class class)
 {
 	static const char *const names[] = {"envelope_sender", "envelope_recipient", "header_sender",
 		"header_recipient"};
 
-	return has_word(list, names[class]);
+	return message_has_word(list, names[class]);
 }
 
 static bool
@@ -93,7 +84,7 @@ static int
 map_one(struct ph_filter_message *message, const char *parameter, const ph_map *map,
 	const char **address)
 {
-	bool propagate = has_word(&message->settings->propagate_unmatched_extensions, "canonical");
+	bool propagate = message_has_word(&message->settings->propagate_unmatched_extensions, "canonical");
 	const char *first = *address;
 
 	for (int i = 0; i < NESTING_MAX; i++) {
@@ -351,7 +342,7 @@ expand_node(struct expansion *e, size_t number, rewrite_emit_fn *emit, void *con
 {
 	const struct settings *settings = e->message->settings;
 	const char *address = e->nodes[number].address;
-	bool propagate = has_word(&settings->propagate_unmatched_extensions, "virtual");
+	bool propagate = message_has_word(&settings->propagate_unmatched_extensions, "virtual");
 	ph_strings list;
 	int found = rewrite_lookup(e->message, "virtual_alias_maps", settings->virtual_alias_maps,
 		address, propagate, &list);
